@@ -1,0 +1,32 @@
+# What every file of the project is compiled with.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer")
+
+if(TALLOW_SANITIZE)
+  add_compile_options(-fsanitize=${TALLOW_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${TALLOW_SANITIZE})
+endif()
+
+add_library(tallow_private INTERFACE)
+target_compile_options(tallow_private INTERFACE -Wall -Wextra -Wpedantic -Wshadow
+                       -Wnon-virtual-dtor -ffunction-sections -fdata-sections)
+target_include_directories(tallow_private INTERFACE ${PROJECT_SOURCE_DIR}/src)
+target_link_options(tallow_private INTERFACE -Wl,--gc-sections)
+
+# Warnings, sections and the private include folder src/, for targets of this project only.
+function(tallow_private_settings target)
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:tallow_private>)
+endfunction()

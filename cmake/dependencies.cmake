@@ -1,0 +1,9 @@
+# Third-party libraries, from the system. Static archives are preferred, so that the command needs
+# nothing on the machine it runs on.
+find_package(Threads REQUIRED)
+find_package(RapidJSON REQUIRED)
+find_package(CLI11 REQUIRED)
+include(${CMAKE_CURRENT_LIST_DIR}/external.cmake)
+tallow_external(pcre2 pcre2.h pcre2-8)
+tallow_external(utf8proc utf8proc.h utf8proc)
+tallow_external(libedit histedit.h edit bsd md tinfo)

@@ -1,0 +1,39 @@
+// tallow_probe NAME ARGUMENT...: lets the Python tests reach what the command does not show. Each
+// probe is a function in a file of this folder and a row of the table.
+#include <cstdio>
+#include <cstring>
+#include <exception>
+
+namespace probe {
+
+struct Probe {
+  const char* name;
+  int (*run)(int argc, char** argv);
+};
+
+static int list(int argc, char** argv);
+
+static constexpr Probe kProbes[] = {
+    {"list", list},
+};
+
+static int list(int, char**) {
+  for (const Probe& probe : kProbes) std::puts(probe.name);
+  return 0;
+}
+
+}  // namespace probe
+
+/// A probe sees its own name as argv[0]. An exception is printed and ends with status 1.
+int main(int argc, char** argv) {
+  try {
+    for (const probe::Probe& probe : probe::kProbes) {
+      if (argc > 1 && std::strcmp(argv[1], probe.name) == 0) return probe.run(argc - 1, argv + 1);
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  std::fprintf(stderr, "tallow_probe: no such probe; `tallow_probe list` names them\n");
+  return 2;
+}
