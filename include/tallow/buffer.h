@@ -1,0 +1,66 @@
+// Counted bytes on a device: owned (from the pool), mapped from a file, or borrowed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "tallow/device.h"
+
+namespace tallow {
+
+class Buffer {
+ public:
+  enum class Kind : uint8_t { owned, mapped, borrowed };
+
+  /// Uninitialized bytes from the device's pool, aligned to 64. Throws Error when there are none.
+  static std::shared_ptr<Buffer> allocate(int64_t bytes, Device device = cpu_device);
+  /// Memory that `owner` keeps alive (a file's mapping, an array of the caller's). Read-only where
+  /// the kind is `mapped`.
+  static std::shared_ptr<Buffer> wrap(void* data, int64_t bytes, std::shared_ptr<void> owner,
+                                      Kind kind, Device device = cpu_device);
+  ~Buffer();
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  std::byte* data() const { return data_; }
+  int64_t bytes() const { return bytes_; }
+  Device device() const { return device_; }
+  Kind kind() const { return kind_; }
+
+  /// The form that a kernel repacked [offset, ...) of this buffer into, made by `make` on first
+  /// use and kept as long as the buffer. `key` tells forms of the same bytes apart.
+  std::shared_ptr<void> packed(int64_t offset, int64_t key,
+                               const std::function<std::shared_ptr<void>()>& make);
+  /// Tells the system that mapped pages of [offset, offset + bytes) are no longer needed in memory
+  /// (they are read again from the file when touched). Does nothing for other kinds.
+  void release_pages(int64_t offset, int64_t bytes);
+
+ private:
+  Buffer() = default;
+  struct Packed {
+    int64_t offset, key;
+    std::shared_ptr<void> form;
+  };
+  std::byte* data_ = nullptr;
+  int64_t bytes_ = 0;
+  Device device_;
+  Kind kind_ = Kind::owned;
+  std::shared_ptr<void> owner_;
+  std::atomic<const Packed*> first_packed_{nullptr};  // read without the lock
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Packed>> packed_;
+};
+
+/// Bytes in use and kept for reuse by the CPU's pool.
+struct PoolStats {
+  int64_t in_use, cached, peak;
+};
+PoolStats pool_stats();
+/// Returns the pool's unused memory to the system.
+void trim_pool();
+
+}  // namespace tallow

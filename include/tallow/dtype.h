@@ -1,0 +1,49 @@
+// Element types. A quantized GGUF block type is a row in the same table as f32.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace tallow {
+
+enum class DType : uint8_t {
+  f64, f32, f16, bf16, f8_e4m3, f8_e5m2,
+  i8, i16, i32, i64, u8, u16, u32, u64, boolean,
+  q4_0, q4_1, q5_0, q5_1, q8_0,
+  q2_k, q3_k, q4_k, q5_k, q6_k,
+  iq4_nl, iq4_xs, mxfp4,
+};
+inline constexpr int kDTypeCount = static_cast<int>(DType::mxfp4) + 1;
+
+enum class DTypeKind : uint8_t { real, integer, boolean, block };
+
+/// One row of the dtype table.
+struct DTypeInfo {
+  DType dtype;
+  const char* name;         ///< as PyTorch or ggml spell it, lower case: "f32", "q4_k"
+  const char* safetensors;  ///< the name in a safetensors header, or null
+  int gguf;                 ///< the ggml_type id, or -1
+  DTypeKind kind;
+  int block;                ///< elements in a block (1 unless quantized)
+  int bytes;                ///< bytes of a block
+  /// Converts n elements (a multiple of `block`) to or from f32; null where there is none.
+  void (*to_f32)(const void* source, float* target, int64_t n);
+  void (*from_f32)(const float* source, void* target, int64_t n);
+};
+
+const DTypeInfo& info(DType dtype);
+std::optional<DType> dtype_from_name(std::string_view name);
+std::optional<DType> dtype_from_safetensors(std::string_view name);
+std::optional<DType> dtype_from_gguf(int64_t id);
+
+inline bool is_block(DType d) { return info(d).kind == DTypeKind::block; }
+inline bool is_real(DType d) { return info(d).kind == DTypeKind::real; }
+std::string to_string(DType dtype);
+
+/// The bytes of n elements along the last dimension; n must be a multiple of the block length.
+/// Throws Error when it is not, or when the product overflows.
+int64_t storage_bytes(DType dtype, int64_t n);
+
+}  // namespace tallow

@@ -1,0 +1,53 @@
+// The one exception type, and the text helper that error messages are written with.
+#pragma once
+
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace tallow {
+
+/// Whatever a user, a file or a device can cause. The message is one line that names the thing,
+/// the value and the remedy.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+namespace detail {
+inline void append(std::string& s, std::string_view v) { s += v; }
+inline void append(std::string& s, char v) { s += v; }
+inline void append(std::string& s, bool v) { s += v ? "true" : "false"; }
+template <class T>
+  requires(std::integral<T> || std::floating_point<T>)
+void append(std::string& s, T v) {
+  char buffer[32];
+  s.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v).ptr);
+}
+template <class T>
+  requires requires(const T& v) {
+    { to_string(v) } -> std::convertible_to<std::string>;
+  }
+void append(std::string& s, const T& v) {
+  s += to_string(v);
+}
+}  // namespace detail
+
+/// Joins its arguments as text: strings, characters, numbers, and anything with a `to_string`.
+template <class... T>
+std::string str(const T&... parts) {
+  std::string s;
+  (detail::append(s, parts), ...);
+  return s;
+}
+
+/// Throws an Error whose message is `str(parts...)`.
+template <class... T>
+[[noreturn]] void fail(const T&... parts) {
+  throw Error(str(parts...));
+}
+
+}  // namespace tallow

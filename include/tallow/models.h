@@ -1,0 +1,35 @@
+// The zoo: architectures by name.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tallow/kv_cache.h"
+#include "tallow/weights.h"
+
+namespace tallow {
+
+/// A decoder that continues text.
+class CausalLM {
+ public:
+  virtual ~CausalLM() = default;
+  /// Logits f32 [rows, vocab] of batch.logit_rows; writes the batch's keys and values to the cache.
+  virtual Tensor forward(const Batch& batch, KvCache& cache) const = 0;
+  /// The cache that this model needs (bf16, or f32 where the weights are f32).
+  virtual KvCacheSpec cache_spec() const = 0;
+  virtual int64_t vocab_size() const = 0;
+  /// The longest context that the configuration allows.
+  virtual int64_t max_positions() const = 0;
+  /// Bytes of weights that one decoded token reads.
+  virtual int64_t weight_bytes() const = 0;
+};
+
+/// Makes the model that a checkpoint's architecture names. Throws Error for an unknown one, naming
+/// those known, and for weights that the configuration does not fit.
+std::unique_ptr<CausalLM> load_causal_lm(const Checkpoint& checkpoint);
+
+/// The architectures that load_causal_lm knows: "LlamaForCausalLM", ...
+std::vector<std::string> causal_lm_architectures();
+
+}  // namespace tallow

@@ -1,0 +1,62 @@
+// Shapes and strided layouts.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+
+namespace tallow {
+
+/// The sizes (or strides) of up to 8 dimensions, kept inline.
+class Shape {
+ public:
+  static constexpr int kMaxDims = 8;
+
+  Shape() = default;
+  Shape(std::initializer_list<int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
+  /// Throws Error past 8 dimensions.
+  explicit Shape(std::span<const int64_t> dims);
+  /// `count` dimensions of size `value`.
+  static Shape filled(int count, int64_t value);
+
+  int size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  int64_t& operator[](int i) { return dims_[i]; }
+  int64_t operator[](int i) const { return dims_[i]; }
+  int64_t* begin() { return dims_; }
+  int64_t* end() { return dims_ + count_; }
+  const int64_t* begin() const { return dims_; }
+  const int64_t* end() const { return dims_ + count_; }
+  int64_t back() const { return dims_[count_ - 1]; }
+  int64_t& back() { return dims_[count_ - 1]; }
+  void push_back(int64_t dim);
+  void insert(int at, int64_t dim);
+  void erase(int at);
+
+  /// The product of the sizes (1 for no dimensions). Throws Error on overflow or a negative size.
+  int64_t numel() const;
+
+  friend bool operator==(const Shape& a, const Shape& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end());
+  }
+
+ private:
+  int64_t dims_[kMaxDims];
+  int count_ = 0;
+};
+
+/// "[4, 768]"
+std::string to_string(const Shape& shape);
+
+/// The strides, in elements, of a contiguous tensor.
+Shape contiguous_strides(const Shape& shape);
+
+/// The shape that a and b broadcast to. Throws Error, beginning with `what`, when they do not.
+Shape broadcast_shapes(const Shape& a, const Shape& b, const char* what);
+
+/// A dimension given as -n..n-1, as 0..n-1. Throws Error, beginning with `what`, out of range.
+int normalize_dim(int64_t dim, int dims, const char* what);
+
+}  // namespace tallow

@@ -1,0 +1,89 @@
+// Weights by name, and a model's configuration, from a folder of safetensors or a GGUF file.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tallow/json.h"
+#include "tallow/tensor.h"
+
+namespace tallow {
+
+/// Where tensors come from: one opened checkpoint.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+  /// The file or folder, for messages.
+  virtual const std::string& path() const = 0;
+  virtual std::vector<std::string> names() const = 0;
+  virtual bool contains(std::string_view name) const = 0;
+  /// A tensor over the mapped file, in the dtype that it has there. Throws Error when absent.
+  virtual Tensor get(std::string_view name) const = 0;
+};
+
+/// A source and a prefix: `w / "model.layers" / 3`, then `w.get("self_attn.q_proj.weight", {n, k})`.
+/// Names are Hugging Face's, whatever the source.
+class Weights {
+ public:
+  explicit Weights(std::shared_ptr<WeightSource> source);
+  Weights operator/(std::string_view name) const;
+  Weights operator/(int64_t index) const;
+
+  /// The tensor prefix.name. Throws Error when it is missing (naming the nearest names) or has
+  /// another shape (naming both).
+  Tensor get(std::string_view name, const Shape& shape) const;
+  /// The same, or an undefined Tensor when it is missing.
+  Tensor find(std::string_view name, const Shape& shape) const;
+  bool contains(std::string_view name) const;
+
+  /// Names in the source that were never asked for.
+  std::vector<std::string> unused() const;
+  const std::string& path() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+  std::string prefix_;
+};
+
+/// A model's configuration, by Hugging Face's keys, from config.json or GGUF metadata.
+class Config {
+ public:
+  Config(Json values, std::string what) : values_(std::move(values)), what_(std::move(what)) {}
+
+  bool has(std::string_view key) const;  ///< present and not null
+  /// Throws Error, naming the file and the key, when absent, of another type or out of range.
+  int64_t integer(std::string_view key, int64_t low = 1, int64_t high = 1 << 30) const;
+  int64_t integer_or(std::string_view key, int64_t fallback, int64_t low = 1,
+                     int64_t high = 1 << 30) const;
+  double number(std::string_view key) const;
+  double number_or(std::string_view key, double fallback) const;
+  bool boolean_or(std::string_view key, bool fallback) const;
+  std::string string(std::string_view key) const;
+  std::string string_or(std::string_view key, std::string_view fallback) const;
+  /// An object or array member, or null.
+  const Json* find(std::string_view key) const;
+  const Json& values() const { return values_; }
+  const std::string& what() const { return what_; }
+
+ private:
+  Json values_;
+  std::string what_;
+};
+
+/// What a model's folder or file holds: everything that is needed to make the model.
+struct Checkpoint {
+  Config config;
+  Weights weights;
+  std::string architecture;  ///< "LlamaForCausalLM"
+};
+
+/// Opens a folder as `save_pretrained` writes it (config.json, model.safetensors or shards with
+/// their index) or a .gguf file. Throws Error.
+Checkpoint open_checkpoint(const std::string& path);
+
+}  // namespace tallow
