@@ -23,6 +23,10 @@ endif()
 add_library(tallow_private INTERFACE)
 target_compile_options(tallow_private INTERFACE -Wall -Wextra -Wpedantic -Wshadow
                        -Wnon-virtual-dtor -ffunction-sections -fdata-sections)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  # g++ 12 reports the inactive members of a moved std::variant.
+  target_compile_options(tallow_private INTERFACE -Wno-maybe-uninitialized)
+endif()
 target_include_directories(tallow_private INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_link_options(tallow_private INTERFACE -Wl,--gc-sections)
 

@@ -23,6 +23,7 @@ foreach(library tallow_models tallow_nn tallow_cpu tallow_ops tallow_text tallow
     string(APPEND TALLOW_PC_LIBS " -l${library}")
   endif()
 endforeach()
+file(RELATIVE_PATH TALLOW_PC_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/tallow.pc.in tallow.pc @ONLY)
 
 install(FILES ${PROJECT_BINARY_DIR}/tallowConfig.cmake

@@ -20,9 +20,13 @@ class Error : public std::runtime_error {
 namespace detail {
 inline void append(std::string& s, std::string_view v) { s += v; }
 inline void append(std::string& s, char v) { s += v; }
-inline void append(std::string& s, bool v) { s += v ? "true" : "false"; }
+template <std::same_as<bool> T>  // a template, since a literal would convert to a plain bool first
+void append(std::string& s, T v) {
+  s += v ? "true" : "false";
+}
 template <class T>
-  requires(std::integral<T> || std::floating_point<T>)
+  requires((std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>) ||
+           std::floating_point<T>)
 void append(std::string& s, T v) {
   char buffer[32];
   s.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v).ptr);

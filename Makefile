@@ -1,0 +1,44 @@
+# The short commands; what they do is in scripts/. Nothing is done twice: packages, configuration,
+# objects and the model are looked for first.
+MAKEFLAGS += --no-print-directory
+.PHONY: help run build test bench format lint clean
+
+help: ## Lists these commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: ## Installs what is missing, builds, fetches a small model, answers a prompt, chats
+	@scripts/setup.sh run
+	@$(MAKE) compile
+	@scripts/fetch-model.sh
+	@scripts/run.sh
+
+build: ## Builds the command: build/release/tallow
+	@scripts/setup.sh build
+	@$(MAKE) compile
+
+test: ## Installs what the tests need, builds and runs all of them
+	@scripts/setup.sh test
+	@scripts/fetch-model.sh
+	@scripts/test.sh
+
+bench: ## Measures tallow beside its peers and the limits of this machine
+	@scripts/setup.sh test
+	@$(MAKE) compile
+	@scripts/fetch-model.sh
+	@build/venv/bin/python bench/run.py
+
+format: ## Formats the sources with clang-format
+	@scripts/setup.sh lint
+	@git ls-files --cached --others --exclude-standard -- '*.cpp' '*.h' | xargs clang-format -i
+
+lint: ## Checks the format, and the sources with clang-tidy
+	@scripts/setup.sh lint
+	@scripts/lint.sh
+
+clean: ## Removes what was built; keeps the Python packages and the model
+	@find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} + 2>/dev/null || true
+
+.PHONY: compile
+compile:
+	@test -f build/release/build.ninja || cmake --preset release
+	@cmake --build --preset release --target tallow
