@@ -1,0 +1,10 @@
+// Gives the ops the kernels of this backend. A backend binds by name, here, since linkers drop
+// objects that only register themselves.
+#include "backend/cpu/kernels.h"
+#include "ops/registry.h"
+
+namespace tallow::cpu {
+
+void bind() {}
+
+}  // namespace tallow::cpu
