@@ -1,0 +1,170 @@
+// The dtype table: one row says all that the rest of the library knows about an element type. A new
+// block type is an enum value, its row here, and a to_f32 in blocks.cpp.
+#include "tallow/dtype.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <type_traits>
+
+#include "core/blocks.h"
+#include "core/half.h"
+#include "tallow/error.h"
+
+namespace tallow {
+namespace {
+
+template <class T>
+void numbers_to_f32(const void* source, float* target, int64_t n) {
+  const auto* p = static_cast<const T*>(source);
+  for (int64_t i = 0; i < n; ++i) target[i] = static_cast<float>(p[i]);
+}
+
+/// Truncates towards zero; what does not fit becomes the nearest limit, and NaN 0.
+template <class T>
+void integers_from_f32(const float* source, void* target, int64_t n) {
+  using limits = std::numeric_limits<T>;
+  auto* p = static_cast<T*>(target);
+  for (int64_t i = 0; i < n; ++i) {
+    const float f = std::trunc(source[i]);
+    // The limits round up to a power of two that is one too many, hence >=.
+    if (f >= static_cast<float>(limits::max())) {
+      p[i] = limits::max();
+    } else if (f <= static_cast<float>(limits::min())) {
+      p[i] = limits::min();
+    } else {
+      p[i] = f == f ? static_cast<T>(f) : T{0};
+    }
+  }
+}
+
+void f64_from_f32(const float* source, void* target, int64_t n) {
+  auto* p = static_cast<double*>(target);
+  for (int64_t i = 0; i < n; ++i) p[i] = source[i];
+}
+
+void f32_to_f32(const void* source, float* target, int64_t n) {
+  std::memmove(target, source, static_cast<size_t>(n) * sizeof(float));
+}
+void f32_from_f32(const float* source, void* target, int64_t n) {
+  std::memmove(target, source, static_cast<size_t>(n) * sizeof(float));
+}
+
+template <class Bits, float (*convert)(Bits)>
+void small_to_f32(const void* source, float* target, int64_t n) {
+  const auto* p = static_cast<const Bits*>(source);
+  for (int64_t i = 0; i < n; ++i) target[i] = convert(p[i]);
+}
+
+template <class Bits, Bits (*convert)(float)>
+void small_from_f32(const float* source, void* target, int64_t n) {
+  auto* p = static_cast<Bits*>(target);
+  for (int64_t i = 0; i < n; ++i) p[i] = convert(source[i]);
+}
+
+void bool_to_f32(const void* source, float* target, int64_t n) {
+  const auto* p = static_cast<const uint8_t*>(source);
+  for (int64_t i = 0; i < n; ++i) target[i] = p[i] != 0 ? 1.0f : 0.0f;
+}
+void bool_from_f32(const float* source, void* target, int64_t n) {
+  auto* p = static_cast<uint8_t*>(target);
+  for (int64_t i = 0; i < n; ++i) p[i] = source[i] != 0;
+}
+
+using enum DTypeKind;
+template <class T>
+constexpr auto ints_to = numbers_to_f32<T>;
+template <class T>
+constexpr auto ints_from = integers_from_f32<T>;
+constexpr auto f16_to = small_to_f32<uint16_t, f16_to_f32>;
+constexpr auto f16_from = small_from_f32<uint16_t, f32_to_f16>;
+constexpr auto bf16_to = small_to_f32<uint16_t, bf16_to_f32>;
+constexpr auto bf16_from = small_from_f32<uint16_t, f32_to_bf16>;
+constexpr auto e4m3_to = small_to_f32<uint8_t, f8_e4m3_to_f32>;
+constexpr auto e4m3_from = small_from_f32<uint8_t, f32_to_f8_e4m3>;
+constexpr auto e5m2_to = small_to_f32<uint8_t, f8_e5m2_to_f32>;
+constexpr auto e5m2_from = small_from_f32<uint8_t, f32_to_f8_e5m2>;
+
+// clang-format off
+constexpr DTypeInfo kTable[] = {
+    // dtype           name       safetensors gguf kind     block bytes to_f32  from_f32
+    {DType::f64,     "f64",     "F64",      28, real,      1,   8, numbers_to_f32<double>, f64_from_f32},
+    {DType::f32,     "f32",     "F32",       0, real,      1,   4, f32_to_f32, f32_from_f32},
+    {DType::f16,     "f16",     "F16",       1, real,      1,   2, f16_to, f16_from},
+    {DType::bf16,    "bf16",    "BF16",     30, real,      1,   2, bf16_to, bf16_from},
+    {DType::f8_e4m3, "f8_e4m3", "F8_E4M3",  -1, real,      1,   1, e4m3_to, e4m3_from},
+    {DType::f8_e5m2, "f8_e5m2", "F8_E5M2",  -1, real,      1,   1, e5m2_to, e5m2_from},
+    {DType::i8,      "i8",      "I8",       24, integer,   1,   1, ints_to<int8_t>, ints_from<int8_t>},
+    {DType::i16,     "i16",     "I16",      25, integer,   1,   2, ints_to<int16_t>, ints_from<int16_t>},
+    {DType::i32,     "i32",     "I32",      26, integer,   1,   4, ints_to<int32_t>, ints_from<int32_t>},
+    {DType::i64,     "i64",     "I64",      27, integer,   1,   8, ints_to<int64_t>, ints_from<int64_t>},
+    {DType::u8,      "u8",      "U8",       -1, integer,   1,   1, ints_to<uint8_t>, ints_from<uint8_t>},
+    {DType::u16,     "u16",     "U16",      -1, integer,   1,   2, ints_to<uint16_t>, ints_from<uint16_t>},
+    {DType::u32,     "u32",     "U32",      -1, integer,   1,   4, ints_to<uint32_t>, ints_from<uint32_t>},
+    {DType::u64,     "u64",     "U64",      -1, integer,   1,   8, ints_to<uint64_t>, ints_from<uint64_t>},
+    {DType::boolean, "bool",    "BOOL",     -1, boolean,   1,   1, bool_to_f32, bool_from_f32},
+    {DType::q4_0,    "q4_0",    nullptr,     2, block,    32,  18, blocks::q4_0_to_f32, blocks::q4_0_from_f32},
+    {DType::q4_1,    "q4_1",    nullptr,     3, block,    32,  20, blocks::q4_1_to_f32, blocks::q4_1_from_f32},
+    {DType::q5_0,    "q5_0",    nullptr,     6, block,    32,  22, blocks::q5_0_to_f32, blocks::q5_0_from_f32},
+    {DType::q5_1,    "q5_1",    nullptr,     7, block,    32,  24, blocks::q5_1_to_f32, blocks::q5_1_from_f32},
+    {DType::q8_0,    "q8_0",    nullptr,     8, block,    32,  34, blocks::q8_0_to_f32, blocks::q8_0_from_f32},
+    {DType::q2_k,    "q2_k",    nullptr,    10, block,   256,  84, blocks::q2_k_to_f32, nullptr},
+    {DType::q3_k,    "q3_k",    nullptr,    11, block,   256, 110, blocks::q3_k_to_f32, nullptr},
+    {DType::q4_k,    "q4_k",    nullptr,    12, block,   256, 144, blocks::q4_k_to_f32, nullptr},
+    {DType::q5_k,    "q5_k",    nullptr,    13, block,   256, 176, blocks::q5_k_to_f32, nullptr},
+    {DType::q6_k,    "q6_k",    nullptr,    14, block,   256, 210, blocks::q6_k_to_f32, nullptr},
+    {DType::iq4_nl,  "iq4_nl",  nullptr,    20, block,    32,  18, blocks::iq4_nl_to_f32, nullptr},
+    {DType::iq4_xs,  "iq4_xs",  nullptr,    23, block,   256, 136, blocks::iq4_xs_to_f32, nullptr},
+    {DType::mxfp4,   "mxfp4",   nullptr,    39, block,    32,  17, blocks::mxfp4_to_f32, blocks::mxfp4_from_f32},
+};
+// clang-format on
+
+constexpr bool rows_follow_the_enum() {
+  for (int i = 0; i < kDTypeCount; ++i) {
+    if (static_cast<int>(kTable[i].dtype) != i) return false;
+  }
+  return true;
+}
+static_assert(std::extent_v<decltype(kTable)> == kDTypeCount, "a row per dtype");
+static_assert(rows_follow_the_enum(), "the rows stand in the order of the enum");
+
+template <class Matches>
+std::optional<DType> find(Matches matches) {
+  for (const DTypeInfo& row : kTable) {
+    if (matches(row)) return row.dtype;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+const DTypeInfo& info(DType dtype) { return kTable[static_cast<int>(dtype)]; }
+
+std::optional<DType> dtype_from_name(std::string_view name) {
+  return find([name](const DTypeInfo& row) { return name == row.name; });
+}
+
+std::optional<DType> dtype_from_safetensors(std::string_view name) {
+  return find([name](const DTypeInfo& row) { return row.safetensors && name == row.safetensors; });
+}
+
+std::optional<DType> dtype_from_gguf(int64_t id) {
+  return find([id](const DTypeInfo& row) { return row.gguf >= 0 && row.gguf == id; });
+}
+
+std::string to_string(DType dtype) { return info(dtype).name; }
+
+int64_t storage_bytes(DType dtype, int64_t n) {
+  const DTypeInfo& row = info(dtype);
+  if (n < 0 || n % row.block != 0) {
+    fail(row.name, ": a length of ", n, " is not a multiple of the block of ", row.block,
+         "; choose another dtype or pad the last dimension");
+  }
+  int64_t bytes;
+  if (__builtin_mul_overflow(n / row.block, static_cast<int64_t>(row.bytes), &bytes)) {
+    fail(row.name, ": ", n, " elements are more bytes than 64 bits count; make the tensor smaller");
+  }
+  return bytes;
+}
+
+}  // namespace tallow
