@@ -15,9 +15,7 @@ configure_package_config_file(cmake/tallowConfig.cmake.in tallowConfig.cmake
                               INSTALL_DESTINATION ${config_dir})
 write_basic_package_version_file(tallowConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 
-# Static archives are named from the top layer down, those that exist.
-foreach(library tallow_models tallow_nn tallow_cpu tallow_ops tallow_text tallow_formats
-                tallow_core)
+foreach(library ${libraries})
   get_target_property(type ${library} TYPE)
   if(type STREQUAL STATIC_LIBRARY)
     string(APPEND TALLOW_PC_LIBS " -l${library}")

@@ -12,8 +12,9 @@ ALLOWED = {
     "text": {"core"},
     "ops": {"core"},
     "cpu": {"core", "ops"},
+    "backends": {"core", "ops", "cpu"},
     "nn": {"core", "ops", "formats"},
-    "models": {"core", "ops", "formats", "nn"},
+    "models": {"core", "ops", "formats", "text", "nn"},
     "apps": {"core", "ops", "formats", "text", "cpu", "nn", "models"},
 }
 
@@ -23,6 +24,7 @@ FOLDERS = {
     "src/text": "text",
     "src/ops": "ops",
     "src/backend/cpu": "cpu",
+    "src/backend/all": "backends",
     "src/nn": "nn",
     "src/models": "models",
     "apps": "apps",
@@ -31,7 +33,7 @@ FOLDERS = {
 # The layer that each public header belongs to: that of the folder which implements it.
 PUBLIC = {
     "core": "autograd buffer device dtype error json op parallel profile shape tensor",
-    "formats": "gguf npy safetensors weights",
+    "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
     "ops": "ops",
     "cpu": "cpu",
