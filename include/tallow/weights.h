@@ -13,6 +13,8 @@
 
 namespace tallow {
 
+class GgufFile;
+
 /// Where tensors come from: one opened checkpoint.
 class WeightSource {
  public:
@@ -26,10 +28,11 @@ class WeightSource {
 };
 
 /// A source and a prefix: `w / "model.layers" / 3`, then `w.get("self_attn.q_proj.weight", {n, k})`.
-/// Names are Hugging Face's, whatever the source.
+/// Names are Hugging Face's, whatever the source. Copies share what was asked for. Safe to use from
+/// several threads.
 class Weights {
  public:
-  explicit Weights(std::shared_ptr<WeightSource> source);
+  explicit Weights(std::shared_ptr<const WeightSource> source);
   Weights operator/(std::string_view name) const;
   Weights operator/(int64_t index) const;
 
@@ -38,9 +41,11 @@ class Weights {
   Tensor get(std::string_view name, const Shape& shape) const;
   /// The same, or an undefined Tensor when it is missing.
   Tensor find(std::string_view name, const Shape& shape) const;
+  /// The tensor prefix.name in the shape that it has. Throws Error when it is missing.
+  Tensor get_any(std::string_view name) const;
   bool contains(std::string_view name) const;
 
-  /// Names in the source that were never asked for.
+  /// Names in the source, below any prefix, that were never asked for.
   std::vector<std::string> unused() const;
   const std::string& path() const;
 
@@ -79,11 +84,20 @@ class Config {
 struct Checkpoint {
   Config config;
   Weights weights;
-  std::string architecture;  ///< "LlamaForCausalLM"
+  std::string architecture;              ///< "LlamaForCausalLM"
+  Config generation;                     ///< generation_config.json, or its like from GGUF
+  std::shared_ptr<const GgufFile> gguf;  ///< the opened file, or null for a folder
 };
 
 /// Opens a folder as `save_pretrained` writes it (config.json, model.safetensors or shards with
 /// their index) or a .gguf file. Throws Error.
+///
+/// From GGUF the configuration has Hugging Face's keys, and two that say how GGUF differs:
+///   rope_interleaved: true   rows of q_proj and k_proj are permuted, so rope rotates pairs
+///                            (2i, 2i + 1)
+///   tensor "rope_freqs.weight" [head_dim / 2] where present: divisors of rope's frequencies,
+///                            which take the place of a llama3 rope_scaling
+/// An architecture without a table of names keeps GGUF's own names, keys and architecture.
 Checkpoint open_checkpoint(const std::string& path);
 
 }  // namespace tallow

@@ -1,0 +1,71 @@
+// Mapping of files. The mapping is private and read-only, so nothing here can change a file.
+#include "formats/file_bytes.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tallow/error.h"
+
+namespace tallow {
+namespace {
+
+/// Closes a descriptor at the end of the scope.
+struct Descriptor {
+  int fd;
+  ~Descriptor() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<const FileBytes> FileBytes::open(const std::string& path) {
+  // Without O_NONBLOCK a named pipe would block here for ever.
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+  if (file.fd < 0) fail(path, ": cannot open: ", std::strerror(errno));
+  struct stat status;
+  if (::fstat(file.fd, &status) != 0) fail(path, ": cannot read: ", std::strerror(errno));
+  if (S_ISDIR(status.st_mode)) fail(path, ": is a folder; give a file");
+  if (!S_ISREG(status.st_mode)) fail(path, ": is not a regular file, so it cannot be mapped");
+
+  std::shared_ptr<FileBytes> result(new FileBytes);
+  result->path_ = path;
+  const auto size = static_cast<size_t>(status.st_size);
+  if (size == 0) return result;
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  if (data == MAP_FAILED) fail(path, ": cannot map ", size, " bytes: ", std::strerror(errno));
+  result->data_ = static_cast<std::byte*>(data);
+  result->size_ = size;
+  result->mapped_ = true;
+  return result;
+}
+
+std::shared_ptr<const FileBytes> FileBytes::copy(std::span<const std::byte> bytes,
+                                                 std::string what) {
+  std::shared_ptr<FileBytes> result(new FileBytes);
+  result->path_ = std::move(what);
+  if (bytes.empty()) return result;
+  result->data_ = new std::byte[bytes.size()];
+  result->size_ = bytes.size();
+  std::memcpy(result->data_, bytes.data(), bytes.size());
+  return result;
+}
+
+FileBytes::~FileBytes() {
+  if (mapped_) {
+    ::munmap(data_, size_);
+  } else {
+    delete[] data_;
+  }
+}
+
+void FileBytes::will_need() const {
+  if (mapped_) ::madvise(data_, size_, MADV_WILLNEED);
+}
+
+}  // namespace tallow
