@@ -9,6 +9,10 @@ sources() { git ls-files --cached --others --exclude-standard -- "$@"; }
 step "clang-format"
 sources '*.cpp' '*.h' | xargs clang-format --dry-run -Werror || die "run make format"
 
+step "length of files"
+sources '*.cpp' '*.h' '*.py' '*.sh' | xargs wc -l | awk '$1 > 600 && $2 != "total" {
+  print $2 ": " $1 " lines, limit 600"; bad = 1 } END { exit bad }' || die "split these files"
+
 step "clang-tidy"
 cmake --preset debug -DTALLOW_TESTS=ON >/dev/null
 if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sources 'src/*.cpp' 'apps/*.cpp'; fi |
