@@ -1,6 +1,7 @@
 // The fork/join thread pool that every kernel shares.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -30,6 +31,19 @@ void parallel_for(int64_t n, int64_t grain, const F& fn) {
                          (*static_cast<const F*>(context))(begin, end, thread);
                        });
 }
+
+/// Where the threads of a parallel_team wait for each other; reusable.
+class Barrier {
+ public:
+  explicit Barrier(int threads) : threads_(threads) {}
+  /// Returns when all threads have come.
+  void wait();
+
+ private:
+  const int threads_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<int> phase_{0};
+};
 
 /// Calls fn(thread, threads) once on each of min(threads, num_threads()) threads: for kernels that
 /// divide their work themselves and meet at a Barrier.

@@ -1,0 +1,134 @@
+// A language model whole: network, tokenizer, chat template and defaults, opened from one path;
+// and a session, the conversation that its cache holds.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tallow/chat_template.h"
+#include "tallow/json.h"
+#include "tallow/kv_cache.h"
+#include "tallow/models.h"
+#include "tallow/sampling.h"
+#include "tallow/tokenizer.h"
+
+namespace tallow {
+
+/// The path that a model's name stands for: `smollm2` is the file that scripts/fetch-model.sh keeps
+/// in ${TALLOW_CACHE:-${XDG_CACHE_HOME:-~/.cache}/tallow}; anything else is a path itself. Throws
+/// Error when nothing is there.
+std::string resolve_model(const std::string& name_or_path);
+
+/// What turns text into tokens and messages into text: the parts of a model beside its weights.
+struct TextModel {
+  Tokenizer tokenizer;
+  std::optional<ChatTemplate> chat_template;
+  std::string what;  ///< the file or folder, for messages
+
+  /// Opens the tokenizer and chat template of a folder or a .gguf file. Throws Error.
+  static TextModel open(const std::string& path);
+
+  /// The prompt that the template makes of messages as transformers takes them,
+  /// [{"role": ..., "content": ...}, ...]. Throws Error when there is no template.
+  std::string render_chat(const Json& messages, bool add_generation_prompt = true) const;
+};
+
+/// A causal language model and all that is needed to talk with it.
+class LanguageModel {
+ public:
+  /// Opens a folder as `save_pretrained` writes it or a .gguf file. Throws Error.
+  explicit LanguageModel(const std::string& path);
+
+  const CausalLM& network() const { return *network_; }
+  /// Opened on first use. Throws Error when the model has no tokenizer.
+  const TextModel& text() const;
+  /// Whether an answer ends at `token`, by configuration or tokenizer.
+  bool is_end(int32_t token) const;
+  /// How the model's makers sample from it: generation_config.json as transformers reads it, or a
+  /// GGUF file's general.sampling.*; without either, temperature 0.6 and top-p 0.9.
+  const SamplingOptions& default_sampling() const { return sampling_; }
+
+  /// Logits f32 [tokens, vocab] of the sequences' tokens, one sequence after the other, or
+  /// [sequences, vocab] of their last ones. The sequences run together, `chunk` tokens in a pass.
+  /// Throws Error for an empty sequence and for a token outside the vocabulary.
+  Tensor logits(std::span<const std::vector<int32_t>> sequences, bool last_only = false,
+                int64_t chunk = 512, std::optional<DType> cache_dtype = {}) const;
+
+  /// Throws Error, naming the token and the vocabulary, when one is outside it.
+  void check_tokens(std::span<const int32_t> tokens) const;
+
+ private:
+  std::string path_;
+  std::unique_ptr<const CausalLM> network_;
+  std::vector<int32_t> end_tokens_;  // those that the configuration names
+  SamplingOptions sampling_;
+  mutable std::once_flag text_once_;
+  mutable std::optional<TextModel> text_;
+};
+
+struct SessionOptions {
+  int64_t context = 0;                ///< tokens to remember; 0: the model's own, at most 32768
+  int64_t chunk = 512;                ///< prompt tokens in one pass
+  std::optional<DType> cache_dtype;   ///< f32 or bf16; the model's choice when absent
+};
+
+struct GenerateOptions {
+  int64_t max_tokens = -1;  ///< -1: until the model ends or the context is full
+  SamplingOptions sampling;
+  std::vector<std::string> stop;  ///< text that ends the answer and is no part of it
+};
+
+struct Generation {
+  std::vector<int32_t> tokens;  ///< without the end token
+  std::string text;
+  std::string finish_reason;     ///< "stop", "length" or "interrupted"
+  int64_t prompt_tokens = 0;     ///< of the prompt as given
+  int64_t prefilled_tokens = 0;  ///< those of them that the cache did not hold
+  int64_t decoded_tokens = 0;    ///< passes of one token after the prompt's
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  /// When the first token was known.
+  std::optional<std::chrono::steady_clock::time_point> first_token;
+};
+
+/// One sequence in a cache of its own. A prompt that begins as what the cache holds runs only the
+/// rest, so a conversation is passed whole each time. The model must outlive the session.
+class Session {
+ public:
+  /// Throws Error when the cache cannot be had.
+  explicit Session(const LanguageModel& model, const SessionOptions& options = {});
+
+  /// Receives text (maybe none) after every token and between the prompt's chunks; false stops.
+  using OnText = std::function<bool(std::string_view)>;
+  /// Continues `prompt`. Throws Error when it is empty or longer than the context.
+  Generation generate(std::span<const int32_t> prompt, const GenerateOptions& options,
+                      const OnText& on_text = {});
+
+  int64_t context() const { return context_; }
+  /// Tokens that the cache holds.
+  int64_t length() const { return static_cast<int64_t>(held_.size()); }
+
+ private:
+  void check_prompt(std::span<const int32_t> prompt) const;
+  Tensor prefill(std::span<const int32_t> prompt, const OnText& on_text, Generation& result);
+  void decode(Tensor logits, const GenerateOptions& options, std::span<const int32_t> prompt,
+              const OnText& on_text, Generation& result);
+  Tensor forward(std::span<const int32_t> tokens, bool want_logits);
+
+  const LanguageModel& model_;
+  int64_t context_;
+  int64_t chunk_;
+  KvCache cache_;
+  KvCache::Sequence sequence_;
+  std::vector<int32_t> held_;  // the tokens whose keys and values the cache holds
+};
+
+}  // namespace tallow

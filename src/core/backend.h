@@ -1,0 +1,9 @@
+// The one thing that core asks of the backends, without knowing any.
+#pragma once
+
+namespace tallow {
+
+/// Binds every backend's kernels to the ops. Defined in src/backend/backends.cpp.
+void bind_backends();
+
+}  // namespace tallow

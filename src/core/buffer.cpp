@@ -1,0 +1,61 @@
+// Owned, mapped and borrowed bytes, and the slot for their repacked forms.
+#include "tallow/buffer.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/pool.h"
+#include "tallow/error.h"
+
+namespace tallow {
+
+std::shared_ptr<Buffer> Buffer::allocate(int64_t bytes, Device device) {
+  if (device.kind != DeviceKind::cpu) {
+    fail("allocate: this build has no ", to_string(device), " backend; use the CPU");
+  }
+  std::shared_ptr<Buffer> buffer(new Buffer);
+  buffer->data_ = pool_allocate(bytes);
+  buffer->bytes_ = bytes;
+  buffer->device_ = device;
+  return buffer;
+}
+
+std::shared_ptr<Buffer> Buffer::wrap(void* data, int64_t bytes, std::shared_ptr<void> owner,
+                                     Kind kind, Device device) {
+  std::shared_ptr<Buffer> buffer(new Buffer);
+  buffer->data_ = static_cast<std::byte*>(data);
+  buffer->bytes_ = bytes;
+  buffer->owner_ = std::move(owner);
+  buffer->kind_ = kind;
+  buffer->device_ = device;
+  return buffer;
+}
+
+Buffer::~Buffer() {
+  if (kind_ == Kind::owned && data_) pool_free(data_, bytes_);
+}
+
+std::shared_ptr<void> Buffer::packed(int64_t offset, int64_t key,
+                                     const std::function<std::shared_ptr<void>()>& make) {
+  const Packed* first = first_packed_.load(std::memory_order_acquire);
+  if (first && first->offset == offset && first->key == key) return first->form;
+  std::lock_guard lock(mutex_);
+  for (const auto& p : packed_) {
+    if (p->offset == offset && p->key == key) return p->form;
+  }
+  packed_.push_back(std::make_unique<Packed>(Packed{offset, key, make()}));
+  if (packed_.size() == 1) first_packed_.store(packed_[0].get(), std::memory_order_release);
+  return packed_.back()->form;
+}
+
+void Buffer::release_pages(int64_t offset, int64_t bytes) {
+  if (kind_ != Kind::mapped) return;
+  // Only pages that lie wholly inside: the ones at the edges belong to neighbours too.
+  auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  auto begin = reinterpret_cast<uintptr_t>(data_ + offset);
+  auto end = (begin + static_cast<uintptr_t>(bytes)) / page * page;
+  begin = (begin + page - 1) / page * page;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
+}  // namespace tallow

@@ -1,0 +1,118 @@
+// Conversion between dtypes, and copies: contiguous(), clone() and to() are this one op.
+#include <cstring>
+
+#include "ops/elements.h"
+#include "tallow/error.h"
+#include "tallow/ops.h"
+#include "tallow/parallel.h"
+
+namespace tallow {
+namespace {
+
+struct CopyOptions {
+  DType dtype;
+};
+
+// A tensor of blocks as rows along its last dimension: calls f(source row, index) for each.
+template <class F>
+void for_block_rows(const Tensor& x, int64_t row_bytes, const F& f) {
+  const DTypeInfo& row = info(x.dtype());
+  int64_t rows = x.dim() ? x.numel() / std::max<int64_t>(x.shape().back(), 1) : 0;
+  parallel_for(rows, std::max<int64_t>(1, (64 << 10) / std::max<int64_t>(row_bytes, 1)),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t r = begin; r < end; ++r) {
+                   int64_t rest = r, offset = 0;
+                   for (int i = x.dim() - 2; i >= 0; --i) {
+                     offset += rest % x.shape()[i] * x.strides()[i];
+                     rest /= x.shape()[i];
+                   }
+                   f(static_cast<const std::byte*>(x.raw()) + offset / row.block * row.bytes, r);
+                 }
+               });
+}
+
+Specs infer(Inputs in, const CopyOptions& o) {
+  DType from = in[0].dtype();
+  if (from != o.dtype && is_block(o.dtype)) {
+    if (!info(o.dtype).from_f32) fail("to: ", o.dtype, " cannot be quantized to, only read");
+    if (in[0].dim() == 0 || in[0].shape().back() % info(o.dtype).block != 0) {
+      fail("to: the last dimension of ", in[0], " is not a multiple of the ", info(o.dtype).block,
+           " elements of a ", o.dtype, " block");
+    }
+  }
+  return {{in[0].shape(), o.dtype}};
+}
+
+void from_blocks(const Tensor& x, const Tensor& out) {
+  int64_t n = x.shape().back(), bytes = storage_bytes(x.dtype(), n);
+  bool same = x.dtype() == out.dtype();
+  for_block_rows(x, bytes, [&](const std::byte* source, int64_t r) {
+    if (same) {
+      std::memcpy(static_cast<std::byte*>(out.raw()) + r * bytes, source, bytes);
+    } else {
+      info(x.dtype()).to_f32(source, out.data<float>() + r * n, n);
+    }
+  });
+}
+
+void to_blocks(const Tensor& x, const Tensor& out) {
+  int64_t n = x.shape().back(), bytes = storage_bytes(out.dtype(), n);
+  for_block_rows(x, n * 4, [&](const std::byte* source, int64_t r) {
+    info(out.dtype()).from_f32(reinterpret_cast<const float*>(source),
+                               static_cast<std::byte*>(out.raw()) + r * bytes, n);
+  });
+}
+
+// The type that holds every value of both dtypes on the way from one to the other.
+ComputeType transit(DType from, DType to) {
+  ComputeType a = compute_type(from), b = compute_type(to);
+  if (a == b) return a;
+  if (a == ComputeType::f64 || b == ComputeType::f64) return ComputeType::f64;
+  return ComputeType::f32;
+}
+
+void cpu(Inputs in, Outputs outputs, const CopyOptions&) {
+  const Tensor &x = in[0], &out = outputs[0];
+  if (out.numel() == 0) return;
+  if (x.dtype() == out.dtype() && x.is_contiguous()) {
+    std::memcpy(out.raw(), x.raw(), static_cast<size_t>(out.nbytes()));
+    return;
+  }
+  if (is_block(x.dtype())) return from_blocks(x, out);
+  if (is_block(out.dtype())) return to_blocks(x, out);
+  with_compute_type(transit(x.dtype(), out.dtype()), [&]<class T>(T) {
+    ElementReader<T> reader(x, out.shape());
+    parallel_for(out.numel(), 32 * kChunk, [&](int64_t begin, int64_t end, int) {
+      T source[kChunk];
+      for (int64_t i = begin; i < end; i += kChunk) {
+        int64_t n = std::min(kChunk, end - i);
+        T* to = element_target(out, i, source);
+        const T* from = reader.read(i, n, to);
+        if (from != to && to != source) std::memcpy(to, from, n * sizeof(T));
+        write_elements(out, i, n, from);
+      }
+    });
+  });
+}
+
+Tensors vjp(const Saved<CopyOptions>& saved, Inputs grads) {
+  return {grads[0].to(saved.inputs[0].dtype())};
+}
+
+constinit Op<CopyOptions> copy_op{"copy", {.infer = infer, .vjp = vjp, .cpu = cpu}};
+
+}  // namespace
+
+Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
+Tensor Tensor::clone() const { return apply(copy_op, {*this}, {dtype()}); }
+
+Tensor Tensor::to(DType target) const {
+  if (dtype() == target) return *this;
+  bool blocks_in = is_block(dtype()), blocks_out = is_block(target);
+  if (blocks_in && target != DType::f32) return to(DType::f32).to(target);
+  if (blocks_out && dtype() != DType::f32) return to(DType::f32).to(target);
+  Tensor source = blocks_out ? contiguous() : *this;
+  return apply(copy_op, {source}, {target});
+}
+
+}  // namespace tallow
