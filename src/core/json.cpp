@@ -111,7 +111,7 @@ class Builder {
     if (parent.is_array()) return &parent.items().emplace_back(std::move(value));
     return &(parent.members().back().second = std::move(value));
   }
-  bool add(Json&& value) {
+  [[gnu::noinline]] bool add(Json&& value) {  // inlined, g++ 12 warns of what it cannot follow
     place(std::move(value));
     return true;
   }
@@ -191,6 +191,14 @@ class Writer {
 
 }  // namespace
 
+// Out of line: inlined into every user, the moves of the variant are much code.
+Json::Json() = default;
+Json::Json(const Json&) = default;
+Json::Json(Json&&) noexcept = default;
+Json& Json::operator=(const Json&) = default;
+Json& Json::operator=(Json&&) noexcept = default;
+Json::~Json() = default;
+
 Json Json::parse(std::string_view text, std::string_view what) {
   using namespace rapidjson;
   constexpr unsigned kFlags = kParseIterativeFlag | kParseFullPrecisionFlag |
@@ -203,6 +211,7 @@ Json Json::parse(std::string_view text, std::string_view what) {
     fail(what, ": offset ", result.Offset(), ": ",
          builder.reason.empty() ? std::string(GetParseError_En(result.Code())) : builder.reason);
   }
+  if (stream.Tell() < text.size()) fail(what, ": offset ", stream.Tell(), ": a zero byte");
   return std::move(builder.root);
 }
 
