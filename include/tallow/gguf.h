@@ -17,14 +17,26 @@
 namespace tallow {
 
 enum class GgufType : uint32_t {
-  u8, i8, u16, i16, u32, i32, f32, boolean, string, array, u64, i64, f64,
+  u8,
+  i8,
+  u16,
+  i16,
+  u32,
+  i32,
+  f32,
+  boolean,
+  string,
+  array,
+  u64,
+  i64,
+  f64,
 };
 std::string to_string(GgufType type);
 
 /// One metadata entry. An array stays as bytes in the mapped file until it is asked for.
 struct GgufValue {
   std::string_view key;
-  GgufType type = GgufType::u8;     ///< of the value, or of the elements of an array
+  GgufType type = GgufType::u8;  ///< of the value, or of the elements of an array
   bool is_array = false;
   uint64_t count = 1;               ///< elements; 1 unless an array
   std::span<const std::byte> data;  ///< the elements as stored

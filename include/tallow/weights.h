@@ -27,7 +27,7 @@ class WeightSource {
   virtual Tensor get(std::string_view name) const = 0;
 };
 
-/// A source and a prefix: `w / "model.layers" / 3`, then `w.get("self_attn.q_proj.weight", {n, k})`.
+/// A source and a prefix: `w / "model.layers" / 3`, and `w.get("self_attn.q_proj.weight", {n, k})`.
 /// Names are Hugging Face's, whatever the source. Copies share what was asked for. Safe to use from
 /// several threads.
 class Weights {

@@ -24,6 +24,16 @@ struct Descriptor {
 
 }  // namespace
 
+bool file_exists(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0;
+}
+
+bool is_folder(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 std::shared_ptr<const FileBytes> FileBytes::open(const std::string& path) {
   // Without O_NONBLOCK a named pipe would block here for ever.
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};

@@ -8,6 +8,10 @@
 
 namespace tallow {
 
+/// Whether there is anything of that name.
+bool file_exists(const std::string& path);
+bool is_folder(const std::string& path);
+
 class FileBytes {
  public:
   /// Throws Error for what is not a readable regular file.

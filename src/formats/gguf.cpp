@@ -12,11 +12,12 @@ namespace tallow {
 namespace {
 
 constexpr uint32_t kTypes = 13;
-constexpr const char* kTypeNames[kTypes] = {"u8",  "i8",   "u16",    "i16",   "u32", "i32", "f32",
+constexpr const char* kTypeNames[kTypes] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
                                             "bool", "string", "array", "u64", "i64", "f64"};
 /// Bytes of a value; of a string or array, the least that one takes.
 constexpr uint64_t kTypeBytes[kTypes] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8};
 constexpr int64_t kMaxAlignment = 1 << 20;
+constexpr uint64_t kMostReserved = 4096;  // entries; more are taken only as they are read
 
 uint64_t bytes_of(GgufType type) { return kTypeBytes[static_cast<uint32_t>(type)]; }
 
@@ -27,10 +28,10 @@ struct ForeignType {
   int block, bytes;
 };
 constexpr ForeignType kForeignTypes[] = {
-    {9, "q8_1", 32, 36},     {15, "q8_k", 256, 292},  {16, "iq2_xxs", 256, 66},
+    {9, "q8_1", 32, 36},     {15, "q8_k", 256, 292},   {16, "iq2_xxs", 256, 66},
     {17, "iq2_xs", 256, 74}, {18, "iq3_xxs", 256, 98}, {19, "iq1_s", 256, 50},
-    {21, "iq3_s", 256, 110}, {22, "iq2_s", 256, 82},  {29, "iq1_m", 256, 56},
-    {34, "tq1_0", 256, 54},  {35, "tq2_0", 256, 66},  {40, "nvfp4", 64, 36},
+    {21, "iq3_s", 256, 110}, {22, "iq2_s", 256, 82},   {29, "iq1_m", 256, 56},
+    {34, "tq1_0", 256, 54},  {35, "tq2_0", 256, 66},   {40, "nvfp4", 64, 36},
     {41, "q1_0", 128, 18},   {42, "q2_0", 64, 18},
 };
 
@@ -103,8 +104,7 @@ std::string to_string(GgufType type) { return kTypeNames[static_cast<uint32_t>(t
 /// Fills a GgufFile from its bytes.
 class GgufParser {
  public:
-  explicit GgufParser(GgufFile& file)
-      : file_(file), reader_(file.file().bytes(), file.path()) {}
+  explicit GgufParser(GgufFile& file) : file_(file), reader_(file.file().bytes(), file.path()) {}
 
   void run() {
     read_version();
@@ -159,8 +159,7 @@ void GgufParser::read_version() {
 }
 
 void GgufParser::read_metadata(uint64_t count) {
-  file_.metadata_.reserve(count);
-  file_.keys_.reserve(count);
+  file_.metadata_.reserve(std::min(count, kMostReserved));
   for (uint64_t i = 0; i < count; ++i) {
     GgufValue value;
     value.key = read_text("metadata key");
@@ -218,7 +217,7 @@ void GgufParser::read_alignment() {
 
 void GgufParser::read_tensors(uint64_t count) {
   std::vector<TensorInfo> tensors;
-  tensors.reserve(count);
+  tensors.reserve(std::min(count, kMostReserved));
   for (uint64_t i = 0; i < count; ++i) tensors.push_back(read_tensor(i));
   place_tensors(tensors);
   check_overlap(tensors);

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <map>
 
-#include <sys/stat.h>
-
 #include "formats/byte_reader.h"
 #include "formats/file_bytes.h"
 #include "formats/safetensors_header.h"
@@ -23,7 +21,7 @@ struct ForeignType {
   int64_t bits;
 };
 constexpr ForeignType kForeignTypes[] = {
-    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},    {"F8_E8M0", 8},
+    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"F8_E8M0", 8},
     {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"C64", 64},
 };
 
@@ -79,8 +77,8 @@ void check_coverage(const std::vector<TensorInfo>& tensors, uint64_t data_start,
   for (const TensorInfo* t : sorted) {
     if (t->offset != next) {
       fail(path, ": tensor ", quoted(t->name), ": offset ", t->offset, ": its data ",
-           t->offset < next ? "overlaps other data" : "leaves a gap", "; the data before it ends at ",
-           next);
+           t->offset < next ? "overlaps other data" : "leaves a gap",
+           "; the data before it ends at ", next);
     }
     next += t->bytes;
   }
@@ -88,11 +86,6 @@ void check_coverage(const std::vector<TensorInfo>& tensors, uint64_t data_start,
     fail(path, ": data: offset ", next, ": ", file_size - static_cast<uint64_t>(next),
          " bytes belong to no tensor; the file is damaged");
   }
-}
-
-bool exists(const std::string& path) {
-  struct stat status;
-  return ::stat(path.c_str(), &status) == 0;
 }
 
 /// A shard's name must not lead out of its folder.
@@ -155,11 +148,11 @@ std::shared_ptr<const SafetensorsFolder> SafetensorsFolder::open(const std::stri
   result->path_ = folder;
   const std::string single = folder + "/model.safetensors";
   const std::string index = folder + "/model.safetensors.index.json";
-  if (exists(single)) {
+  if (file_exists(single)) {
     result->add(SafetensorsFile::open(single));
     return result;
   }
-  if (!exists(index)) {
+  if (!file_exists(index)) {
     fail(folder, ": holds neither model.safetensors nor model.safetensors.index.json; ",
          "save the model with save_pretrained");
   }
@@ -176,7 +169,7 @@ std::shared_ptr<const SafetensorsFolder> SafetensorsFolder::open(const std::stri
     if (!file) {
       check_shard_name(shard.string(), index);
       const std::string path = folder + "/" + shard.string();
-      if (!exists(path)) {
+      if (!file_exists(path)) {
         fail(index, ": the shard ", quoted(shard.string()), " is missing; download it again");
       }
       result->add(SafetensorsFile::open(path));

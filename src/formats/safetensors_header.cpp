@@ -147,7 +147,8 @@ class HeaderReader {
       }
     }
     const bool leading_zero = at_ - begin > 1 && text_[begin] == '0';
-    const bool more = peek() != '\0' && std::string_view(".eE").find(peek()) != std::string_view::npos;
+    const bool more =
+        peek() != '\0' && std::string_view(".eE").find(peek()) != std::string_view::npos;
     if (at_ == begin || leading_zero || more) bad(field, "expected an integer of 0 or more");
     return value;
   }

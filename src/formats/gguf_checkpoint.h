@@ -1,0 +1,14 @@
+// A model in a GGUF file, under Hugging Face's names.
+#pragma once
+
+#include <memory>
+
+#include "tallow/gguf.h"
+#include "tallow/weights.h"
+
+namespace tallow {
+
+/// Throws Error for a part of a split model, and for metadata of the wrong type.
+Checkpoint make_gguf_checkpoint(std::shared_ptr<const GgufFile> file);
+
+}  // namespace tallow

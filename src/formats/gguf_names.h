@@ -1,0 +1,52 @@
+// How GGUF's names for an architecture's tensors and settings translate to Hugging Face's.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tallow {
+
+/// A tensor's name without its ".weight" or ".bias"; '*' stands for a layer's number.
+struct GgufTensorName {
+  const char* gguf;
+  const char* hugging_face;
+};
+
+enum class GgufKeyKind { integer, number, boolean };
+
+/// A metadata key, without "ARCHITECTURE." where the table is of an architecture.
+struct GgufKey {
+  const char* gguf;
+  const char* hugging_face;
+  GgufKeyKind kind;
+};
+
+/// A configuration flag that GGUF says by the presence of a tensor.
+struct GgufFlag {
+  const char* tensor;
+  const char* hugging_face;
+  bool when_present;
+};
+
+struct GgufArchitecture {
+  const char* gguf;          ///< general.architecture
+  const char* hugging_face;  ///< the class in config.json
+  std::span<const GgufTensorName> tensors;
+  std::span<const GgufKey> keys;
+  std::span<const GgufFlag> flags;
+  bool rope_interleaved;  ///< the converter permuted the rows of q and k
+};
+
+/// The table of an architecture, or null.
+const GgufArchitecture* find_gguf_architecture(std::string_view name);
+
+/// Keys that are alike in every architecture: special tokens, and how to sample.
+std::span<const GgufKey> gguf_token_keys();
+std::span<const GgufKey> gguf_sampling_keys();
+
+/// Hugging Face's name of a tensor; the name itself where the table has no row.
+std::string hugging_face_name(const GgufArchitecture& architecture, std::string_view name);
+
+}  // namespace tallow

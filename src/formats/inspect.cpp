@@ -1,0 +1,254 @@
+// Listing what is in a model's file or folder.
+#include "tallow/inspect.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "formats/byte_reader.h"
+#include "formats/file_bytes.h"
+#include "tallow/error.h"
+#include "tallow/gguf.h"
+#include "tallow/npy.h"
+#include "tallow/safetensors.h"
+
+namespace tallow {
+namespace {
+
+constexpr uint64_t kJsonItems = 1'000'000;  // of one array, and four times that of a file
+constexpr uint64_t kTextItems = 6;
+
+/// A listing; tensors of several files in one list.
+struct Listing {
+  std::string path;
+  std::string format;
+  Json metadata = Json::object();
+  std::vector<std::pair<TensorInfo, std::string>> tensors;  // and the file's name
+
+  void add(const TensorFile& file) {
+    const std::string& full = file.path();
+    const std::string name = full.substr(full.rfind('/') + 1);
+    for (const TensorInfo& t : file.tensors()) tensors.emplace_back(t, name);
+  }
+  int64_t bytes() const {
+    int64_t sum = 0;
+    for (const auto& [t, file] : tensors) sum += t.bytes;
+    return sum;
+  }
+  /// Elements; none where a damaged file's count would overflow.
+  int64_t parameters() const {
+    int64_t sum = 0;
+    for (const auto& [t, file] : tensors) {
+      int64_t n = 1;
+      for (const int64_t size : t.shape) {
+        if (__builtin_mul_overflow(n, size, &n)) return 0;
+      }
+      if (__builtin_add_overflow(sum, n, &sum)) return 0;
+    }
+    return sum;
+  }
+};
+
+void list_gguf(Listing& out, uint64_t max_items) {
+  const auto file = GgufFile::open(out.path);
+  out.format = str("GGUF v", file->version());
+  // Keys are unique, so Json::set's search for an old one is not needed.
+  auto& members = out.metadata.members();
+  uint64_t budget = 4 * kJsonItems;
+  for (const GgufValue& value : file->metadata()) {
+    const uint64_t items = value.is_array ? std::min(max_items, budget) : 1;
+    members.emplace_back(std::string(value.key), to_json(value, items));
+    budget -= std::min({value.count, items, budget});
+  }
+  out.add(*file);
+}
+
+void add_metadata(Listing& out, const SafetensorsFile& file) {
+  for (const auto& [key, value] : file.metadata()) {
+    if (!out.metadata.find(key)) out.metadata.set(key, value);
+  }
+  out.add(file);
+}
+
+void list_folder(Listing& out) {
+  const auto folder = SafetensorsFolder::open(out.path);
+  out.format = "safetensors";
+  const std::string config = out.path + "/config.json";
+  if (file_exists(config)) out.metadata.set("config", Json::read(config));
+  for (const auto& file : folder->files()) add_metadata(out, *file);
+}
+
+void list_npy(Listing& out) {
+  const Tensor tensor = load_npy(out.path);
+  out.format = "npy";
+  out.metadata.set("fortran_order", !tensor.is_contiguous());
+  TensorInfo t;
+  t.shape = tensor.shape();
+  t.dtype = tensor.dtype();
+  t.type = to_string(tensor.dtype());
+  t.bytes = tensor.nbytes();
+  t.name = "data";
+  out.tensors.emplace_back(std::move(t), out.path.substr(out.path.rfind('/') + 1));
+}
+
+/// By the first bytes of the file, so that any name will do.
+Listing list(const std::string& path, uint64_t max_items) {
+  Listing out;
+  out.path = path;
+  if (is_folder(path)) {
+    list_folder(out);
+    return out;
+  }
+  const auto file = FileBytes::open(path);
+  const std::string_view text = as_text(file->bytes());
+  if (text.empty()) fail(path, ": the file is empty");
+  if (text.starts_with("GGUF") || path.ends_with(".gguf")) {
+    list_gguf(out, max_items);
+  } else if (text.starts_with("\x93NUMPY") || path.ends_with(".npy")) {
+    list_npy(out);
+  } else if ((text.size() > 8 && text[8] == '{') || path.ends_with(".safetensors")) {
+    out.format = "safetensors";
+    add_metadata(out, *SafetensorsFile::open(path));
+  } else {
+    fail(path, ": is neither GGUF nor safetensors nor npy");
+  }
+  return out;
+}
+
+Json shape_json(const Shape& shape) {
+  Json::Array sizes;
+  for (const int64_t size : shape) sizes.emplace_back(size);
+  return Json(std::move(sizes));
+}
+
+/// "97.9 MB", with three digits.
+std::string scaled(int64_t value, const char* unit) {
+  constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T", "P", "E"};
+  int prefix = 0;
+  double scaled_value = static_cast<double>(value);
+  for (; scaled_value >= 999.5 && prefix < 6; ++prefix) scaled_value /= 1000;
+  char text[32];
+  const int decimals = prefix == 0 || scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
+  std::snprintf(text, sizeof text, "%.*f", decimals, scaled_value);
+  return str(text, " ", kPrefixes[prefix], unit);
+}
+
+/// `text` cut between characters to a length that fits a line.
+std::string shortened(const std::string& text) {
+  constexpr size_t kLongest = 100;
+  if (text.size() <= kLongest) return text;
+  size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
+}
+
+/// Whether to_json abbreviated an array.
+bool is_abbreviated(const Json& value) {
+  const Json* first = value.find("first");
+  const Json* type = value.find("type");
+  const Json* count = value.find("count");
+  return first && type && count && type->is_string() && count->is_integer();
+}
+
+/// A metadata value on one line.
+std::string one_line(const Json& value) {
+  if (is_abbreviated(value)) {
+    return str(value.at("count").integer(), " x ", value.at("type").string(), ": ",
+               shortened(value.at("first").dump()));
+  }
+  return value.is_string() ? quoted(value.string()) : shortened(value.dump());
+}
+
+/// A name as it is, or quoted where it has characters that would upset a terminal.
+std::string plain(const std::string& name) {
+  const bool safe = std::all_of(name.begin(), name.end(), [](char c) {
+    return static_cast<unsigned char>(c) > 0x20 && c != 0x7F;
+  });
+  return safe && !name.empty() ? name : quoted(name);
+}
+
+/// Rows as columns that start at the same place; the columns in `right` are aligned to the right.
+class Columns {
+ public:
+  explicit Columns(std::vector<bool> right) : right_(std::move(right)) {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  std::string text() const {
+    std::vector<size_t> widths(right_.size());
+    for (const auto& row : rows_) {
+      for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    }
+    std::string out;
+    for (const auto& row : rows_) {
+      std::string line;
+      for (size_t i = 0; i < row.size(); ++i) {
+        const std::string space(widths[i] - row[i].size(), ' ');
+        line += "  " + (right_[i] ? space + row[i] : row[i] + space);
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      out += line + "\n";
+    }
+    return out;
+  }
+
+ private:
+  std::vector<bool> right_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+void flatten(const Json& value, const std::string& prefix, Columns& out) {
+  for (const auto& [key, member] : value.members()) {
+    const std::string name = prefix + plain(key);
+    if (member.is_object() && !is_abbreviated(member) && !member.members().empty()) {
+      flatten(member, name + ".", out);
+    } else {
+      out.add({name, one_line(member)});
+    }
+  }
+}
+
+}  // namespace
+
+Json inspect_json(const std::string& path) {
+  Listing listing = list(path, kJsonItems);
+  Json::Array tensors;
+  tensors.reserve(listing.tensors.size());
+  for (const auto& [t, file] : listing.tensors) {
+    Json row;
+    row.set("name", t.name);
+    row.set("dtype", t.type);
+    row.set("shape", shape_json(t.shape));
+    row.set("bytes", t.bytes);
+    row.set("file", file);
+    tensors.push_back(std::move(row));
+  }
+  Json totals;
+  totals.set("tensors", static_cast<int64_t>(listing.tensors.size()));
+  totals.set("parameters", listing.parameters());
+  totals.set("bytes", listing.bytes());
+  Json out;
+  out.set("path", path);
+  out.set("format", listing.format);
+  out.set("metadata", std::move(listing.metadata));
+  out.set("tensors", Json(std::move(tensors)));
+  out.set("totals", std::move(totals));
+  return out;
+}
+
+std::string inspect_text(const std::string& path) {
+  const Listing listing = list(path, kTextItems);
+  std::string out =
+      str(path, ": ", listing.format, ", ", listing.tensors.size(), " tensors, ",
+          scaled(listing.parameters(), "parameters"), ", ", scaled(listing.bytes(), "B"), "\n");
+  if (!listing.metadata.members().empty()) {
+    Columns columns({false, false});
+    flatten(listing.metadata, "", columns);
+    out += "\nmetadata\n" + columns.text();
+  }
+  Columns columns({false, false, false, true, false});
+  columns.add({"name", "dtype", "shape", "bytes", "file"});
+  for (const auto& [t, file] : listing.tensors) {
+    columns.add({plain(t.name), t.type, to_string(t.shape), str(t.bytes), plain(file)});
+  }
+  return out + "\ntensors\n" + columns.text();
+}
+
+}  // namespace tallow
