@@ -18,6 +18,9 @@ struct Batch {
   Tensor lengths;       ///< i32 [sequences]: tokens in the cache, these included
   Tensor page_table;    ///< i32 [sequences, max_pages]
   Tensor logit_rows;    ///< i32 [rows]: the tokens whose logits are wanted
+  /// Per sequence, the length that rope scaling goes by: all of the prompt's, also while it is
+  /// still being prefilled in chunks, so that chunks and one pass agree.
+  std::vector<int64_t> rope_lengths;
 };
 
 struct KvCacheSpec {
@@ -57,6 +60,7 @@ class KvCache {
     std::span<const int32_t> tokens;
     bool all_logits = false;  ///< else only the last token's
     bool no_logits = false;
+    int64_t rope_length = 0;  ///< the sequence's length once its prompt is complete, if longer
   };
   /// Reserves slots for the chunks and describes the pass. Throws Error, leaving the cache as it
   /// was, when they do not fit.

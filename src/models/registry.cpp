@@ -1,0 +1,40 @@
+// Which function makes which architecture: a row each, aliases included.
+#include "models/registry.h"
+
+#include "tallow/autograd.h"
+#include "tallow/error.h"
+
+namespace tallow {
+namespace {
+
+struct Row {
+  const char* architecture;
+  std::unique_ptr<CausalLM> (*make)(const Checkpoint&);
+};
+
+constexpr Row kCausalLMs[] = {
+    {"LlamaForCausalLM", make_llama},
+    {"LLaMAForCausalLM", make_llama},  // the first conversions' spelling
+};
+
+}  // namespace
+
+std::unique_ptr<CausalLM> load_causal_lm(const Checkpoint& checkpoint) {
+  for (const Row& row : kCausalLMs) {
+    if (checkpoint.architecture == row.architecture) return row.make(checkpoint);
+  }
+  std::string known;
+  for (const std::string& name : causal_lm_architectures()) {
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  fail(checkpoint.config.what(), ": architecture '", checkpoint.architecture,
+       "' is unknown; known are ", known);
+}
+
+std::vector<std::string> causal_lm_architectures() {
+  std::vector<std::string> names;
+  for (const Row& row : kCausalLMs) names.emplace_back(row.architecture);
+  return names;
+}
+
+}  // namespace tallow

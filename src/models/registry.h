@@ -1,0 +1,10 @@
+// The functions that make models, one per architecture file.
+#pragma once
+
+#include "tallow/models.h"
+
+namespace tallow {
+
+std::unique_ptr<CausalLM> make_llama(const Checkpoint& checkpoint);
+
+}  // namespace tallow
