@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tallow/chat_template.h"
+#include "tallow/gguf.h"
 #include "tallow/json.h"
 #include "tallow/kv_cache.h"
 #include "tallow/models.h"
@@ -35,6 +36,7 @@ struct TextModel {
 
   /// Opens the tokenizer and chat template of a folder or a .gguf file. Throws Error.
   static TextModel open(const std::string& path);
+  static TextModel open(const GgufFile& file);
 
   /// The prompt that the template makes of messages as transformers takes them,
   /// [{"role": ..., "content": ...}, ...]. Throws Error when there is no template.
@@ -52,8 +54,8 @@ class LanguageModel {
   const TextModel& text() const;
   /// Whether an answer ends at `token`, by configuration or tokenizer.
   bool is_end(int32_t token) const;
-  /// How the model's makers sample from it: generation_config.json as transformers reads it, or a
-  /// GGUF file's general.sampling.*; without either, temperature 0.6 and top-p 0.9.
+  /// How the model's makers sample from it, by generation_config.json or a GGUF file's
+  /// general.sampling.*; where they say nothing, temperature 0.6 and top-p 0.9.
   const SamplingOptions& default_sampling() const { return sampling_; }
 
   /// Logits f32 [tokens, vocab] of the sequences' tokens, one sequence after the other, or
@@ -66,7 +68,10 @@ class LanguageModel {
   void check_tokens(std::span<const int32_t> tokens) const;
 
  private:
+  explicit LanguageModel(const Checkpoint& checkpoint);
+
   std::string path_;
+  std::shared_ptr<const GgufFile> gguf_;  // or null for a folder
   std::unique_ptr<const CausalLM> network_;
   std::vector<int32_t> end_tokens_;  // those that the configuration names
   SamplingOptions sampling_;
@@ -75,9 +80,9 @@ class LanguageModel {
 };
 
 struct SessionOptions {
-  int64_t context = 0;                ///< tokens to remember; 0: the model's own, at most 32768
-  int64_t chunk = 512;                ///< prompt tokens in one pass
-  std::optional<DType> cache_dtype;   ///< f32 or bf16; the model's choice when absent
+  int64_t context = 0;               ///< tokens to remember; 0: the model's own, at most 32768
+  int64_t chunk = 512;               ///< prompt tokens in one pass
+  std::optional<DType> cache_dtype;  ///< f32 or bf16; the model's choice when absent
 };
 
 struct GenerateOptions {

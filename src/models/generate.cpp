@@ -116,8 +116,8 @@ Tensor Session::prefill(std::span<const int32_t> prompt, const OnText& on_text,
   return logits;
 }
 
-void Session::decode(Tensor logits, const GenerateOptions& options,
-                     std::span<const int32_t> prompt, const OnText& on_text, Generation& result) {
+void Session::decode(Tensor logits, const GenerateOptions& options, std::span<const int32_t> prompt,
+                     const OnText& on_text, Generation& result) {
   const Tokenizer& tokenizer = model_.text().tokenizer;
   // Rows that pad the embedding beyond the tokenizer's ids are no tokens.
   const int64_t vocab = std::min(model_.network().vocab_size(), tokenizer.vocab_size());
@@ -133,8 +133,7 @@ void Session::decode(Tensor logits, const GenerateOptions& options,
 
   const auto start = Clock::now();
   for (;;) {
-    const int32_t token =
-        sampler.sample({logits.data<float>(), static_cast<size_t>(vocab)});
+    const int32_t token = sampler.sample({logits.data<float>(), static_cast<size_t>(vocab)});
     if (!result.first_token) result.first_token = Clock::now();
     result.finish_reason = "stop";
     if (model_.is_end(token)) break;

@@ -34,7 +34,8 @@ void add_end_tokens(const Config& config, std::vector<int32_t>& out) {
   const Json* value = config.find("eos_token_id");
   if (!value || value->is_null()) return;
   const auto add = [&](const Json& id) {
-    if (!id.is_integer()) fail(config.what(), ": eos_token_id: is not a token id or a list of them");
+    if (!id.is_integer())
+      fail(config.what(), ": eos_token_id: is not a token id or a list of them");
     const int64_t token = id.integer();
     if (token >= 0 && token <= INT32_MAX) out.push_back(static_cast<int32_t>(token));
   };

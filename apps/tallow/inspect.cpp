@@ -1,0 +1,16 @@
+// `tallow inspect`: what a model's file or folder holds.
+#include "tallow/inspect.h"
+
+#include "options.h"
+#include "process.h"
+#include "tallow/language_model.h"
+
+namespace tallow::app {
+
+int inspect(const InspectOptions& options) {
+  const std::string path = resolve_model(options.path);
+  write_stdout(options.json ? inspect_json(path).dump() + "\n" : inspect_text(path));
+  return 0;
+}
+
+}  // namespace tallow::app

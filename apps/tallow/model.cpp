@@ -1,0 +1,88 @@
+// Opening a model and reading the values that CLI11 leaves as text.
+#include "model.h"
+
+#include <charconv>
+
+#include <sys/random.h>
+
+#include "progress.h"
+#include "tallow/error.h"
+#include "tallow/parallel.h"
+
+namespace tallow::app {
+namespace {
+
+/// All of `text` as a number, or nothing.
+template <class T>
+std::optional<T> parse_number(std::string_view text) {
+  T value{};
+  const char* end = text.data() + text.size();
+  const auto result = std::from_chars(text.data(), end, value);
+  if (result.ec != std::errc() || result.ptr != end) return {};
+  return value;
+}
+
+std::pair<int32_t, float> parse_bias(std::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals != text.npos) {
+    const auto token = parse_number<int32_t>(text.substr(0, equals));
+    const auto value = parse_number<float>(text.substr(equals + 1));
+    if (token && value) return {*token, *value};
+  }
+  fail("--logit-bias: ", text, " is not ID=VALUE, as in 42=-5");
+}
+
+uint64_t random_seed() {
+  uint32_t seed = 0;
+  if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = 1;
+  return seed;
+}
+
+}  // namespace
+
+std::unique_ptr<LanguageModel> open_model(const ModelOptions& options) {
+  if (options.threads > 0) set_num_threads(options.threads);
+  Progress progress("loading " + options.model);
+  return std::make_unique<LanguageModel>(options.model);
+}
+
+std::optional<DType> cache_dtype(const ModelOptions& options) {
+  return options.cache_type.empty() ? std::nullopt : dtype_from_name(options.cache_type);
+}
+
+SessionOptions session_options(const ModelOptions& options) {
+  return {.context = options.context, .chunk = options.chunk, .cache_dtype = cache_dtype(options)};
+}
+
+SamplingOptions sampling_options(const SamplingFlags& flags, SamplingOptions defaults) {
+  SamplingOptions o = std::move(defaults);
+  o.temperature = flags.temperature.value_or(o.temperature);
+  o.top_k = flags.top_k.value_or(o.top_k);
+  o.top_p = flags.top_p.value_or(o.top_p);
+  o.min_p = flags.min_p.value_or(o.min_p);
+  o.typical_p = flags.typical_p.value_or(o.typical_p);
+  o.repetition_penalty = flags.repetition_penalty.value_or(o.repetition_penalty);
+  o.presence_penalty = flags.presence_penalty.value_or(o.presence_penalty);
+  o.frequency_penalty = flags.frequency_penalty.value_or(o.frequency_penalty);
+  for (const std::string& text : flags.logit_bias) o.logit_bias.push_back(parse_bias(text));
+  o.seed = flags.seed ? *flags.seed : random_seed();
+  o.validate();
+  return o;
+}
+
+std::vector<int32_t> parse_tokens(std::string_view text) {
+  std::vector<int32_t> tokens;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    std::string_view part = text.substr(begin, end - begin);
+    while (part.starts_with(' ')) part.remove_prefix(1);
+    while (part.ends_with(' ')) part.remove_suffix(1);
+    const auto token = parse_number<int32_t>(part);
+    if (!token) fail("--tokens: \"", part, "\" is not a token id; give ids as 1,2,3");
+    tokens.push_back(*token);
+    begin = end + 1;
+  }
+  return tokens;
+}
+
+}  // namespace tallow::app

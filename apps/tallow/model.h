@@ -1,0 +1,27 @@
+// From command-line options to the library's: what the subcommands share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "options.h"
+#include "tallow/language_model.h"
+
+namespace tallow::app {
+
+/// Opens the model, with a spinner on a terminal, after setting the number of threads.
+std::unique_ptr<LanguageModel> open_model(const ModelOptions& options);
+std::optional<DType> cache_dtype(const ModelOptions& options);
+SessionOptions session_options(const ModelOptions& options);
+
+/// The model's default sampling with the flags over it, and a random seed if none was given.
+/// Throws Error for a malformed --logit-bias.
+SamplingOptions sampling_options(const SamplingFlags& flags, SamplingOptions defaults);
+
+/// "1,2,3" as ids. Throws Error naming what is no id.
+std::vector<int32_t> parse_tokens(std::string_view text);
+
+}  // namespace tallow::app

@@ -1,0 +1,272 @@
+// The command line: CLI11 is used here alone. Every option's help text is its documentation.
+#include "options.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+#include "process.h"
+
+namespace tallow::app {
+namespace {
+
+constexpr int64_t kMaxTokens = int64_t{1} << 62;
+
+void add_model(CLI::App& app, ModelOptions& o) {
+  app.add_option("MODEL", o.model,
+                 "A folder as save_pretrained writes it, a .gguf file, or the name smollm2")
+      ->required();
+}
+
+void add_machine(CLI::App& app, ModelOptions& o) {
+  app.add_option("--cache-type", o.cache_type,
+                 "Keep keys and values as f32 or bf16 (default: f32 where the weights are f32)")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  app.add_option("--chunk", o.chunk, "Prompt tokens in one pass (default 512)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+}
+
+void add_threads(CLI::App& app, ModelOptions& o) {
+  app.add_option("--threads", o.threads,
+                 "Threads to compute with (default: TALLOW_THREADS, else the physical cores)")
+      ->check(CLI::Range(1, 1024));
+}
+
+void add_context(CLI::App& app, ModelOptions& o) {
+  app.add_option("--context", o.context,
+                 "Tokens to remember, prompt and answer (default: the model's, at most 32768)")
+      ->check(CLI::Range(int64_t{1}, kMaxTokens));
+}
+
+void add_sampling(CLI::App& app, RunOptions& o) {
+  SamplingFlags& s = o.sampling;
+  const std::string group =
+      "Sampling (defaults: the model's generation_config.json or "
+      "general.sampling.*, else --temp 0.6 --top-p 0.9)";
+  const auto add = [&](const char* name, auto& value, const char* help) {
+    return app.add_option(name, value, help)->group(group);
+  };
+  add("--temp", s.temperature, "Temperature; 0 takes the likeliest token every time")
+      ->check(CLI::Range(0.0, 1e6));
+  add("--top-k", s.top_k, "Sample from the K likeliest tokens; 0 from all")
+      ->check(CLI::Range(0, INT32_MAX));
+  add("--top-p", s.top_p, "Sample from the likeliest tokens that sum to P")
+      ->check(CLI::Range(0.0, 1.0));
+  add("--min-p", s.min_p, "Drop tokens below P times the likeliest")->check(CLI::Range(0.0, 1.0));
+  add("--typical-p", s.typical_p, "Sample from the most typical tokens that sum to P")
+      ->check(CLI::Range(0.0, 1.0));
+  add("--repetition-penalty", s.repetition_penalty,
+      "Divide the scores of tokens already seen, prompt included")
+      ->check(CLI::Range(1e-3, 1e3));
+  add("--presence-penalty", s.presence_penalty, "Subtract from tokens already answered")
+      ->check(CLI::Range(-100.0, 100.0));
+  add("--frequency-penalty", s.frequency_penalty,
+      "Subtract from tokens already answered, for each time")
+      ->check(CLI::Range(-100.0, 100.0));
+  add("--logit-bias", s.logit_bias, "ID=VALUE: add VALUE to the score of token ID; repeatable")
+      ->allow_extra_args(false);
+  add("--seed", s.seed, "Seed of the random numbers (default: a random one; --stats prints it)");
+  add("--stop", o.stop, "End the answer before this text; repeatable")->allow_extra_args(false);
+}
+
+CLI::App* add_run(CLI::App& parent, RunOptions& o) {
+  CLI::App* app = parent.add_subcommand("run", "Answer a prompt, or chat");
+  add_model(*app, o.model);
+  app->add_option("-p,--prompt", o.prompt,
+                  "The prompt; without one, a chat on a terminal, else "
+                  "the prompt is read from standard input");
+  app->add_option("-n,--max-tokens", o.max_tokens,
+                  "Tokens to answer with at most (default: until the model ends)")
+      ->check(CLI::Range(int64_t{0}, kMaxTokens));
+  app->add_option("--system", o.system, "The system message");
+  app->add_flag("--raw", o.raw, "Continue the prompt as it is, without the chat template");
+  app->add_flag("--stats", o.stats, "Print load, first-token, prefill and decode figures");
+  app->add_flag("--json", o.json, "Print one JSON object instead of the text");
+  add_sampling(*app, o);
+  add_threads(*app, o.model);
+  add_context(*app, o.model);
+  add_machine(*app, o.model);
+  app->footer(
+      "Examples:\n"
+      "  tallow run smollm2\n"
+      "  tallow run smollm2 -p \"Why is the sky blue?\" -n 100 --stats\n"
+      "  tallow run model.gguf --raw -p \"Once upon a time\" --temp 0\n"
+      "  tallow run ./Llama-3.2-1B-Instruct --json < prompt.txt");
+  return app;
+}
+
+CLI::App* add_logits(CLI::App& parent, LogitsOptions& o) {
+  CLI::App* app = parent.add_subcommand("logits", "Write a model's logits as a .npy file");
+  add_model(*app, o.model);
+  auto* tokens = app->add_option("--tokens", o.tokens,
+                                 "Token ids, as 1,2,3; several --tokens run as one ragged batch")
+                     ->allow_extra_args(false);
+  auto* text = app->add_option("--text", o.text, "Text, tokenized with its special tokens");
+  auto* chat = app->add_option("--chat", o.chat, "A JSON file of messages, through the template");
+  tokens->excludes(text)->excludes(chat);
+  text->excludes(chat);
+  app->add_option("--out", o.out, "The .npy file to write, f32 [tokens, vocab]")->required();
+  app->add_flag("--last", o.last, "Only the last token's logits of each sequence");
+  add_threads(*app, o.model);
+  add_machine(*app, o.model);
+  app->footer(
+      "Examples:\n"
+      "  tallow logits smollm2 --text \"The capital of France is\" --out logits.npy --last\n"
+      "  tallow logits ./model --tokens 1,2,3 --tokens 4,5 --out logits.npy\n"
+      "  tallow logits smollm2 --chat messages.json --out logits.npy");
+  return app;
+}
+
+CLI::App* add_tokenize(CLI::App& parent, TokenizeOptions& o) {
+  CLI::App* app = parent.add_subcommand("tokenize", "Turn text into token ids, and back");
+  app->add_option("MODEL", o.model, "A model's folder, a .gguf file, or the name smollm2")
+      ->required();
+  auto* decode = app->add_flag("--decode", o.decode, "Read a JSON list of ids, print their text");
+  auto* chat = app->add_option("--chat", o.chat,
+                               "Print the prompt that the template makes of a JSON file of "
+                               "messages, generation prompt included");
+  app->add_flag("--no-special", o.no_special,
+                "Add no special tokens around the text; with --decode, leave them out");
+  decode->excludes(chat);
+  app->footer(
+      "Examples:\n"
+      "  echo -n \"Hello, world\" | tallow tokenize smollm2\n"
+      "  echo \"[19556, 28, 905]\" | tallow tokenize smollm2 --decode\n"
+      "  tallow tokenize smollm2 --chat messages.json");
+  return app;
+}
+
+CLI::App* add_inspect(CLI::App& parent, InspectOptions& o) {
+  CLI::App* app = parent.add_subcommand("inspect", "List a file's metadata and tensors");
+  app->add_option("FILE_OR_MODEL", o.path, "A .gguf, .safetensors or .npy file, or a model")
+      ->required();
+  app->add_flag("--json", o.json, "Print JSON");
+  app->footer(
+      "Examples:\n"
+      "  tallow inspect smollm2\n"
+      "  tallow inspect model.safetensors --json");
+  return app;
+}
+
+CLI::App* add_bench(CLI::App& parent, BenchOptions& o) {
+  CLI::App* app = parent.add_subcommand("bench", "Measure prefill and decode beside the machine");
+  add_model(*app, o.model);
+  app->add_option("--prefill", o.prefill, "Prompt tokens (default 512; 0 leaves the test out)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24));
+  app->add_option("--decode", o.decode, "Tokens to decode (default 128; 0 leaves the test out)")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24));
+  app->add_option("--context", o.contexts, "Tokens already in the cache, as 0,512 (the default)")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24));
+  app->add_option("--threads", o.thread_counts,
+                  "Thread counts, as 1,2 (default: 1 and the physical cores)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1024));
+  app->add_flag("--json", o.json, "Print rows as JSON");
+  add_machine(*app, o.model);
+  app->footer(
+      "Examples:\n"
+      "  tallow bench smollm2\n"
+      "  tallow bench smollm2 --context 0,512,4096 --threads 1,2 --json");
+  return app;
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t swap = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      row[j] = std::min({swap, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+/// The option or subcommand that `word` was probably meant to be, as "; did you mean ...?".
+std::string suggestion(const CLI::App& app, std::string_view word) {
+  word = word.substr(0, std::min(word.find('='), size_t{40}));
+  std::string best;
+  size_t least = 3;
+  const auto consider = [&](const std::string& name) {
+    const size_t distance = edit_distance(word, name);
+    if (distance < least) least = distance, best = name;
+  };
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) consider("--" + name);
+  }
+  for (const CLI::App* sub : app.get_subcommands({})) consider(sub->get_name());
+  return best.empty() ? "" : "; did you mean " + best + "?";
+}
+
+int usage_error(const CLI::App& root, const CLI::ParseError& error) {
+  const auto chosen = root.get_subcommands();
+  const CLI::App& app = chosen.empty() ? root : *chosen.front();
+  const std::string name = chosen.empty() ? "tallow" : "tallow " + app.get_name();
+  std::string message = error.what();
+  auto extras = app.remaining();
+  if (extras.empty()) extras = root.remaining();
+  if (!extras.empty()) {
+    const bool option = extras.front().starts_with('-');
+    message = std::string(chosen.empty() && !option ? "unknown command "
+                          : option                  ? "unknown option "
+                                                    : "unexpected argument ") +
+              extras.front() + suggestion(app, extras.front());
+  }
+  std::replace(message.begin(), message.end(), '\n', ' ');
+  std::fprintf(stderr, "%s: %s; see '%s --help'\n", name.c_str(), message.c_str(), name.c_str());
+  return 2;
+}
+
+}  // namespace
+
+Command parse_command(int argc, char** argv) {
+  Command command;
+  CLI::App root("tallow: language models from the command line", "tallow");
+  root.set_version_flag("--version", "tallow " TALLOW_VERSION);
+  root.set_help_flag("-h,--help", "Print this help");
+  root.require_subcommand(0, 1);
+  const CLI::App* run_app = add_run(root, command.run);
+  const CLI::App* logits_app = add_logits(root, command.logits);
+  const CLI::App* tokenize_app = add_tokenize(root, command.tokenize);
+  const CLI::App* inspect_app = add_inspect(root, command.inspect);
+  const CLI::App* bench_app = add_bench(root, command.bench);
+  root.footer(
+      "Examples:\n"
+      "  tallow run smollm2 -p \"Why is the sky blue?\"\n"
+      "  tallow run --help\n"
+      "Exit codes: 0 success, 1 what was given is wrong, 2 wrong usage.");
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    const auto chosen = root.get_subcommands();
+    write_stdout((chosen.empty() ? &root : chosen.front())->help());
+    return command;
+  } catch (const CLI::CallForVersion& e) {
+    write_stdout(std::string(e.what()) + "\n");
+    return command;
+  } catch (const CLI::ParseError& e) {
+    command.exit_code = usage_error(root, e);
+    return command;
+  }
+  using Kind = Command::Kind;
+  if (run_app->parsed()) command.kind = Kind::run;
+  if (logits_app->parsed()) command.kind = Kind::logits;
+  if (tokenize_app->parsed()) command.kind = Kind::tokenize;
+  if (inspect_app->parsed()) command.kind = Kind::inspect;
+  if (bench_app->parsed()) command.kind = Kind::bench;
+  if (command.kind == Kind::none) {
+    const std::string text = root.help();
+    std::fwrite(text.data(), 1, text.size(), stderr);
+    command.exit_code = 2;
+  }
+  return command;
+}
+
+}  // namespace tallow::app

@@ -1,0 +1,86 @@
+// What each subcommand was asked to do, as plain data. options.cpp fills it from the command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace tallow::app {
+
+/// Which model, and on what it runs.
+struct ModelOptions {
+  std::string model;
+  int threads = 0;         ///< 0: the library's default
+  int64_t context = 0;     ///< 0: the model's own
+  std::string cache_type;  ///< "", "f32" or "bf16"
+  int64_t chunk = 512;     ///< prompt tokens in one pass
+};
+
+/// Sampling as far as the command line changes the model's defaults.
+struct SamplingFlags {
+  std::optional<float> temperature, top_p, min_p, typical_p;
+  std::optional<float> repetition_penalty, presence_penalty, frequency_penalty;
+  std::optional<int32_t> top_k;
+  std::optional<uint64_t> seed;
+  std::vector<std::string> logit_bias;  ///< "ID=VALUE"
+};
+
+struct RunOptions {
+  ModelOptions model;
+  SamplingFlags sampling;
+  std::optional<std::string> prompt, system;
+  std::vector<std::string> stop;
+  int64_t max_tokens = -1;
+  bool raw = false, stats = false, json = false;
+};
+
+struct LogitsOptions {
+  ModelOptions model;
+  std::vector<std::string> tokens;  ///< "1,2,3" each
+  std::optional<std::string> text, chat;
+  std::string out;
+  bool last = false;
+};
+
+struct TokenizeOptions {
+  std::string model;
+  std::optional<std::string> chat;
+  bool decode = false, no_special = false;
+};
+
+struct InspectOptions {
+  std::string path;
+  bool json = false;
+};
+
+struct BenchOptions {
+  ModelOptions model;
+  int64_t prefill = 512, decode = 128;
+  std::vector<int64_t> contexts = {0, 512};
+  std::vector<int64_t> thread_counts;
+  bool json = false;
+};
+
+struct Command {
+  enum class Kind { none, run, logits, tokenize, inspect, bench };
+  Kind kind = Kind::none;
+  RunOptions run;
+  LogitsOptions logits;
+  TokenizeOptions tokenize;
+  InspectOptions inspect;
+  BenchOptions bench;
+  int exit_code = 0;  ///< for `none`: help was printed (0) or the usage was wrong (2)
+};
+
+/// Reads the command line. Help and usage errors are printed here.
+Command parse_command(int argc, char** argv);
+
+// The subcommands; each returns the exit code, or throws Error.
+int run(const RunOptions& options);
+int logits(const LogitsOptions& options);
+int tokenize(const TokenizeOptions& options);
+int inspect(const InspectOptions& options);
+int bench(const BenchOptions& options);
+
+}  // namespace tallow::app
