@@ -120,8 +120,8 @@ Json shape_json(const Shape& shape) {
   return Json(std::move(sizes));
 }
 
-/// "97.9 MB", with three digits.
-std::string scaled(int64_t value, const char* unit) {
+/// "97.9 M", with three digits.
+std::string scaled(int64_t value) {
   constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T", "P", "E"};
   int prefix = 0;
   double scaled_value = static_cast<double>(value);
@@ -129,7 +129,7 @@ std::string scaled(int64_t value, const char* unit) {
   char text[32];
   const int decimals = prefix == 0 || scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
   std::snprintf(text, sizeof text, "%.*f", decimals, scaled_value);
-  return str(text, " ", kPrefixes[prefix], unit);
+  return str(text, " ", kPrefixes[prefix]);
 }
 
 /// `text` cut between characters to a length that fits a line.
@@ -237,16 +237,20 @@ std::string inspect_text(const std::string& path) {
   const Listing listing = list(path, kTextItems);
   std::string out =
       str(path, ": ", listing.format, ", ", listing.tensors.size(), " tensors, ",
-          scaled(listing.parameters(), "parameters"), ", ", scaled(listing.bytes(), "B"), "\n");
+          scaled(listing.parameters()), "parameters, ", scaled(listing.bytes()), "B\n");
   if (!listing.metadata.members().empty()) {
     Columns columns({false, false});
     flatten(listing.metadata, "", columns);
     out += "\nmetadata\n" + columns.text();
   }
+  // One file's name says nothing; of shards it does.
+  const auto elsewhere = [&](const auto& row) { return row.second != listing.tensors[0].second; };
+  const bool shards = std::any_of(listing.tensors.begin(), listing.tensors.end(), elsewhere);
   Columns columns({false, false, false, true, false});
-  columns.add({"name", "dtype", "shape", "bytes", "file"});
+  columns.add({"name", "dtype", "shape", "bytes", shards ? "file" : ""});
   for (const auto& [t, file] : listing.tensors) {
-    columns.add({plain(t.name), t.type, to_string(t.shape), str(t.bytes), plain(file)});
+    columns.add(
+        {plain(t.name), t.type, to_string(t.shape), str(t.bytes), shards ? plain(file) : ""});
   }
   return out + "\ntensors\n" + columns.text();
 }

@@ -1,6 +1,8 @@
 // .npy files in and out.
 #include "tallow/npy.h"
 
+#include <vector>
+
 #include "formats/byte_reader.h"
 #include "formats/file_bytes.h"
 #include "formats/npy_header.h"
@@ -92,6 +94,27 @@ std::string make_header(const char* descr, const Shape& shape) {
   return header + dict;
 }
 
+/// The bytes of a tensor in row-major order, wherever its strides lead.
+std::vector<std::byte> gathered(const Tensor& tensor) {
+  const Shape& shape = tensor.shape();
+  const Shape& strides = tensor.strides();
+  const int64_t each = info(tensor.dtype()).bytes;
+  std::vector<std::byte> out(static_cast<size_t>(tensor.nbytes()));
+  const std::byte* source = static_cast<const std::byte*>(tensor.raw());
+  Shape index = Shape::filled(shape.size(), 0);
+  int64_t at = 0;  // in elements of the source
+  for (size_t done = 0; done < out.size(); done += static_cast<size_t>(each)) {
+    std::memcpy(&out[done], source + at * each, static_cast<size_t>(each));
+    for (int d = shape.size() - 1; d >= 0; --d) {
+      at += strides[d];
+      if (++index[d] < shape[d]) break;
+      at -= strides[d] * shape[d];
+      index[d] = 0;
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 void save_npy(const std::string& path, const Tensor& tensor) {
@@ -99,11 +122,15 @@ void save_npy(const std::string& path, const Tensor& tensor) {
   if (!descr) {
     fail(path, ": NumPy has no ", to_string(tensor.dtype()), "; call .to(DType::f32) first");
   }
-  const Tensor rows = tensor.contiguous();
   OutputFile file(path);
-  const std::string header = make_header(descr, rows.shape());
+  const std::string header = make_header(descr, tensor.shape());
   file.write(header.data(), header.size());
-  file.write(rows.raw(), static_cast<size_t>(rows.nbytes()));
+  if (tensor.is_contiguous()) {
+    file.write(tensor.raw(), static_cast<size_t>(tensor.nbytes()));
+  } else {
+    const std::vector<std::byte> rows = gathered(tensor);
+    file.write(rows.data(), rows.size());
+  }
   file.commit();
 }
 

@@ -12,9 +12,25 @@ struct Probe {
 };
 
 static int list(int argc, char** argv);
+// formats.cpp
+int inspect(int argc, char** argv);
+int tensors(int argc, char** argv);
+int npy(int argc, char** argv);
+int checkpoint(int argc, char** argv);
+int weight(int argc, char** argv);
+int open_each(int argc, char** argv);
+// tokenize.cpp
+int tokenize(int argc, char** argv);
 
 static constexpr Probe kProbes[] = {
     {"list", list},
+    {"tokenize", tokenize},
+    {"inspect", inspect},
+    {"tensors", tensors},
+    {"npy", npy},
+    {"checkpoint", checkpoint},
+    {"weight", weight},
+    {"open_each", open_each},
 };
 
 static int list(int, char**) {
