@@ -32,13 +32,13 @@ FOLDERS = {
 
 # The layer that each public header belongs to: that of the folder which implements it.
 PUBLIC = {
-    "core": "autograd buffer device dtype error json op parallel profile shape tensor",
+    "core": "autograd buffer device dtype error json op parallel profile random shape tensor",
     "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
     "ops": "ops",
     "cpu": "cpu",
     "nn": "kv_cache nn",
-    "models": "models",
+    "models": "language_model models",
 }
 
 THIRD_PARTY = {
