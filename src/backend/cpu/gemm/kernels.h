@@ -1,0 +1,77 @@
+// The innermost loops of matrix products, one table per instruction set. All of them work on
+// packed panels:
+//   x: `rows` rows interleaved, [k][rows] (16 elements of slack behind it)
+//   w: groups of 16 rows of the weight interleaved, [k][16]; `group_stride` elements apart
+// A pair is two neighbours in k of a bf16 row, in one 32-bit word.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/cpu/kernels.h"
+
+namespace tallow::cpu {
+
+inline constexpr int kGroup = 16;        // weight rows that are interleaved
+inline constexpr int kMaxTileRows = 12;  // the most that any level has
+inline constexpr int kMaxTileGroups = 2;
+inline constexpr int kPackSlack = 16;
+
+/// c [rows, 16 * groups] = (accumulate ? c : 0) + x w^T.
+template <class X, class W, class C>
+using TileFn = void (*)(int64_t k, const X* x, const W* w, int64_t group_stride, C* c, int64_t ldc,
+                        bool accumulate);
+
+/// The tiles of one type for every number of rows and groups.
+template <class X, class W, class C>
+struct Tiles {
+  int rows;    // of a full tile
+  int groups;  // of a full tile
+  TileFn<X, W, C> fn[kMaxTileRows][kMaxTileGroups];  // [rows - 1][groups - 1]
+};
+
+struct GemmKernels {
+  Tiles<float, float, float> f32;
+  Tiles<double, double, double> f64;
+  /// f32 x with bf16 weights in pairs; k counts pairs. Exact products, for few rows.
+  Tiles<float, uint32_t, float> pairs;
+  /// target[j * stride + r] = source[r * ld + j] for j < k, r < rows <= 16. Up to 16 lanes are
+  /// written for each j, in ascending order of j; those past `rows` hold zeros.
+  void (*interleave_32)(int rows, int64_t k, const uint32_t* source, int64_t ld, uint32_t* target,
+                        int64_t stride);
+  void (*pairs_to_f32)(const uint32_t* pairs, int64_t count, float* target);  // [.][16] groups
+  void (*bf16_to_f32)(const uint16_t* source, float* target, int64_t n);
+  void (*f16_to_f32)(const uint16_t* source, float* target, int64_t n);
+  void (*f32_to_bf16)(const float* source, uint16_t* target, int64_t n);
+  /// gate[i] = silu(gate[i]) * up[i]
+  void (*silu_mul)(float* gate, const float* up, int64_t n);
+};
+
+namespace isa_portable {
+extern const GemmKernels gemm_kernels;
+}
+namespace isa_avx2 {
+extern const GemmKernels gemm_kernels;
+}
+namespace isa_avx512 {
+extern const GemmKernels gemm_kernels;
+}
+
+/// The table of isa().
+const GemmKernels& gemm_kernels();
+
+// AVX512-BF16 (gemm/pairs_bf16.cpp): both sides in pairs.
+extern const Tiles<uint32_t, uint32_t, float> bf16_tiles;
+void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n);
+
+// AMX (gemm/tiles_amx.cpp).
+/// Sets this thread's tile registers up for amx_block, once.
+void amx_configure();
+/// Two groups of 16 weight rows (pairs, [k / 2][16]) times `row_tiles` tiles of 16 rows of x,
+/// each [k / 32][16][32] bf16: c [16 * row_tiles, 32]. k is a multiple of 32.
+void amx_block(int64_t k, int64_t row_tiles, const uint16_t* x, const uint32_t* w0,
+               const uint32_t* w1, float* c, int64_t ldc, bool accumulate);
+/// x [rows <= 16, k] f32 to one tile column of the form above; rows past `rows` and k up to the
+/// next multiple of 32 become zeros.
+void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target);
+
+}  // namespace tallow::cpu

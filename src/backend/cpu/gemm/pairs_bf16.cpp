@@ -1,0 +1,68 @@
+// The register tile of the bf16 matrix product for processors with AVX512-BF16: both sides in
+// pairs, 12 rows by 32 columns.
+#include <immintrin.h>
+
+#include "backend/cpu/gemm/kernels.h"
+
+namespace tallow::cpu {
+namespace {
+
+inline __m512bh as_bf16(__m512i v) { return reinterpret_cast<__m512bh>(v); }
+
+template <int R, int G>
+void tile(int64_t k, const uint32_t* x, const uint32_t* w, int64_t group_stride, float* c,
+          int64_t ldc, bool accumulate) {
+  __m512 sum[R][G];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int g = 0; g < G; ++g) sum[r][g] = _mm512_setzero_ps();
+  }
+#pragma GCC unroll 1
+  for (int64_t i = 0; i < k; ++i, x += R, w += kGroup) {
+    __m512bh column[G];
+#pragma GCC unroll 16
+    for (int g = 0; g < G; ++g) column[g] = as_bf16(_mm512_loadu_si512(w + g * group_stride));
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const __m512bh value = as_bf16(_mm512_set1_epi32(static_cast<int>(x[r])));
+#pragma GCC unroll 16
+      for (int g = 0; g < G; ++g) sum[r][g] = _mm512_dpbf16_ps(sum[r][g], value, column[g]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int g = 0; g < G; ++g) {
+      float* p = c + r * ldc + g * kGroup;
+      _mm512_storeu_ps(p, accumulate ? _mm512_add_ps(_mm512_loadu_ps(p), sum[r][g]) : sum[r][g]);
+    }
+  }
+}
+
+template <int R>
+constexpr void fill(Tiles<uint32_t, uint32_t, float>& table) {
+  table.fn[R - 1][0] = tile<R, 1>;
+  table.fn[R - 1][1] = tile<R, 2>;
+  if constexpr (R > 1) fill<R - 1>(table);
+}
+
+constexpr Tiles<uint32_t, uint32_t, float> tiles() {
+  Tiles<uint32_t, uint32_t, float> table{12, 2, {}};
+  fill<12>(table);
+  return table;
+}
+
+}  // namespace
+
+constinit const Tiles<uint32_t, uint32_t, float> bf16_tiles = tiles();
+
+void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = static_cast<__mmask16>(n - i >= 16 ? 0xffff : (1 << (n - i)) - 1);
+    const __m256bh narrow = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, source + i));
+    _mm256_mask_storeu_epi16(target + i, mask, reinterpret_cast<__m256i>(narrow));
+  }
+}
+
+}  // namespace tallow::cpu
