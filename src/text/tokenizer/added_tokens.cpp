@@ -1,0 +1,180 @@
+// The search for added tokens.
+#include "text/tokenizer/added_tokens.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/utf8.h"
+#include "tallow/error.h"
+#include "text/tokenizer/unicode.h"
+
+namespace tallow::text {
+namespace {
+
+constexpr size_t kLongest = 1024;  // a search costs at most this much per byte of text
+
+bool ends_with_word(std::string_view text) {
+  if (text.empty()) return false;
+  size_t i = text.size() - 1;
+  while (i > 0 && (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) --i;
+  return is_word(next_code_point(text, i));
+}
+
+bool starts_with_word(std::string_view text) {
+  size_t i = 0;
+  return !text.empty() && is_word(next_code_point(text, i));
+}
+
+/// Where the white space at the end of `text` begins, not before `limit`.
+size_t trailing_space(std::string_view text, size_t limit) {
+  size_t begin = text.size();
+  while (begin > limit) {
+    size_t i = begin - 1;
+    while (i > limit && (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) --i;
+    size_t next = i;
+    if (!is_space(next_code_point(text, next))) break;
+    begin = i;
+  }
+  return begin;
+}
+
+size_t leading_space(std::string_view text) {
+  size_t end = 0;
+  for (size_t i = 0; i < text.size() && is_space(next_code_point(text, i));) end = i;
+  return end;
+}
+
+}  // namespace
+
+void Trie::build(std::vector<Entry> entries) {
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry& a, const Entry& b) { return a.text < b.text; });
+  nodes_.clear();
+  edges_.clear();
+  root_.fill(kNone);
+  only_byte_ = -1;
+  if (entries.empty()) return;
+  struct Range {
+    size_t begin, end, depth;
+  };
+  // Breadth first: the node of a range is its place in the list.
+  std::vector<Range> ranges{{0, entries.size(), 0}};
+  for (size_t n = 0; n < ranges.size(); ++n) {
+    auto [at, end, depth] = ranges[n];
+    Node node{static_cast<uint32_t>(edges_.size()), 0, kNone};
+    while (at < end && entries[at].text.size() == depth) node.value = entries[at++].value;
+    while (at < end) {
+      const auto byte = static_cast<unsigned char>(entries[at].text[depth]);
+      const size_t begin = at;
+      while (at < end && static_cast<unsigned char>(entries[at].text[depth]) == byte) ++at;
+      edges_.push_back({byte, static_cast<uint32_t>(ranges.size())});
+      ranges.push_back({begin, at, depth + 1});
+      ++node.edges;
+    }
+    nodes_.push_back(node);
+  }
+  for (uint32_t e = 0; e < nodes_[0].edges; ++e) root_[edges_[e].byte] = edges_[e].node;
+  if (nodes_[0].edges == 1) only_byte_ = edges_[0].byte;
+}
+
+uint32_t Trie::follow(uint32_t node, unsigned char byte) const {
+  const auto first = edges_.begin() + nodes_[node].first_edge;
+  const auto last = first + nodes_[node].edges;
+  const auto edge = std::lower_bound(
+      first, last, byte, [](const Edge& e, unsigned char wanted) { return e.byte < wanted; });
+  return edge != last && edge->byte == byte ? edge->node : kNone;
+}
+
+bool Trie::find(std::string_view text, size_t from, size_t& begin, size_t& end,
+                uint32_t& value) const {
+  if (nodes_.empty()) return false;
+  for (size_t at = from; at < text.size(); ++at) {
+    if (only_byte_ >= 0) {
+      const void* found = std::memchr(text.data() + at, only_byte_, text.size() - at);
+      if (!found) return false;
+      at = static_cast<size_t>(static_cast<const char*>(found) - text.data());
+    }
+    uint32_t node = root_[static_cast<unsigned char>(text[at])];
+    bool matched = false;
+    for (size_t i = at + 1; node != kNone; ++i) {
+      if (nodes_[node].value != kNone) {
+        matched = true;
+        end = i;
+        value = nodes_[node].value;
+      }
+      if (i == text.size()) break;
+      node = follow(node, static_cast<unsigned char>(text[i]));
+    }
+    if (matched) {
+      begin = at;
+      return true;
+    }
+  }
+  return false;
+}
+
+void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer) {
+  tokens_ = std::move(tokens);
+  normalized_texts_.assign(tokens_.size(), {});
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    if (tokens_[i].content.size() > kLongest) {
+      fail("added_tokens: the token of id ", tokens_[i].id, " has ", tokens_[i].content.size(),
+           " bytes; the limit is ", kLongest);
+    }
+    by_id_[tokens_[i].id] = i;
+    by_content_[tokens_[i].content] = i;
+  }
+  std::vector<Trie::Entry> raw, normalized;
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    const AddedToken& token = tokens_[i];
+    if (by_id_[token.id] != i || token.content.empty()) continue;
+    if (!token.normalized) {
+      raw.push_back({token.content, static_cast<uint32_t>(i)});
+      continue;
+    }
+    std::string& text = normalized_texts_[i];
+    text = token.content;
+    for (const auto& step : normalizer) step->apply(text);
+    if (!text.empty()) normalized.push_back({text, static_cast<uint32_t>(i)});
+  }
+  raw_.build(std::move(raw));
+  normalized_.build(std::move(normalized));
+}
+
+const AddedToken* AddedTokens::find(int32_t id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : &tokens_[found->second];
+}
+
+const AddedToken* AddedTokens::find(std::string_view content) const {
+  const auto found = by_content_.find(content);
+  return found == by_content_.end() ? nullptr : &tokens_[found->second];
+}
+
+void AddedTokens::split(std::string_view text, bool in_normalized,
+                        const FunctionRef<void(std::string_view, bool)>& on_text,
+                        const FunctionRef<void(int32_t)>& on_token) const {
+  const Trie& trie = in_normalized ? normalized_ : raw_;
+  const auto emit = [&](size_t begin, size_t end) {
+    if (begin < end) on_text(text.substr(begin, end - begin), begin == 0);
+  };
+  size_t done = 0;
+  size_t begin = 0, end = 0;
+  uint32_t value = 0;
+  for (size_t from = 0; trie.find(text, from, begin, end, value); from = end) {
+    const AddedToken& token = tokens_[value];
+    if (token.single_word &&
+        (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) {
+      continue;
+    }
+    size_t stop = end;
+    if (token.lstrip) begin = trailing_space(text.substr(0, begin), std::min(done, begin));
+    if (token.rstrip) stop += leading_space(text.substr(end));
+    emit(done, std::max(begin, done));
+    on_token(token.id);
+    done = std::max(stop, done);
+  }
+  emit(done, text.size());
+}
+
+}  // namespace tallow::text

@@ -1,0 +1,240 @@
+// BPE by a list of merges, as `tokenizers` defines it.
+#include "text/tokenizer/bpe.h"
+
+#include <array>
+#include <bit>
+
+#include "core/utf8.h"
+#include "tallow/error.h"
+#include "text/tokenizer/merge.h"
+#include "text/tokenizer/unicode.h"
+#include "text/tokenizer/word_cache.h"
+
+namespace tallow::text {
+namespace {
+
+constexpr std::string_view kMark = "\xE2\x96\x81";  // U+2581, SentencePiece's space
+
+/// From a pair of ids to the rank and the result of joining them.
+class MergeTable {
+ public:
+  MergeTable() = default;
+  explicit MergeTable(size_t merges)
+      : shift_(64 - std::countr_zero(std::bit_ceil(merges * 2 + 2))), slots_(1ull << (64 - shift_)) {}
+
+  void set(int32_t left, int32_t right, Join join) {
+    const uint64_t key = key_of(left, right);
+    size_t at = key * kMix >> shift_;
+    while (slots_[at].join.id >= 0 && slots_[at].key != key) at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = {key, join};
+  }
+  Join find(int32_t left, int32_t right) const {
+    const uint64_t key = key_of(left, right);
+    size_t at = key * kMix >> shift_;
+    for (; slots_[at].join.id >= 0; at = (at + 1) & (slots_.size() - 1)) {
+      if (slots_[at].key == key) return slots_[at].join;
+    }
+    return {};
+  }
+
+ private:
+  static constexpr uint64_t kMix = 0x9E3779B97F4A7C15u;
+  struct Slot {
+    uint64_t key = 0;
+    Join join;
+  };
+  static uint64_t key_of(int32_t left, int32_t right) {
+    return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
+  }
+  int shift_ = 63;
+  std::vector<Slot> slots_{2};
+};
+
+struct BpeState final : ModelState {
+  WordCache cache;
+  MergeBuffers buffers;
+  std::vector<Symbol> symbols;
+  std::string text;
+};
+
+class Bpe final : public TokenModel {
+ public:
+  Bpe(Vocabulary vocabulary, Merges merges, BpeOptions options)
+      : vocabulary_(std::move(vocabulary)), options_(std::move(options)), table_(merges.size()) {
+    if (!options_.unk_token.empty()) unk_ = vocabulary_.find(options_.unk_token);
+    read_merges(merges);
+    for (size_t byte = 0; byte < 256; ++byte) {
+      std::string name;
+      append_utf8(name, byte_to_char(static_cast<uint8_t>(byte)));
+      byte_ids_[byte] = vocabulary_.find(name);
+      constexpr char kHex[] = "0123456789ABCDEF";
+      fallback_ids_[byte] =
+          vocabulary_.find(str("<0x", kHex[byte >> 4], kHex[byte & 15], ">"));
+    }
+  }
+
+  std::unique_ptr<ModelState> make_state() const override { return std::make_unique<BpeState>(); }
+  std::optional<int32_t> id(std::string_view token) const override {
+    const int32_t found = vocabulary_.find(token);
+    return found < 0 ? std::nullopt : std::optional(found);
+  }
+  std::string_view token(int64_t id) const override { return vocabulary_[id]; }
+  int64_t size() const override { return vocabulary_.size(); }
+  int64_t count() const override { return vocabulary_.count(); }
+
+  bool take_bytes() override {
+    for (const int32_t id : byte_ids_) {
+      if (id < 0) return false;
+    }
+    bytes_ = options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty();
+    return bytes_;
+  }
+
+  void encode(std::string_view piece, ModelState& state, std::vector<int32_t>& ids) const override {
+    auto& mine = static_cast<BpeState&>(state);
+    if (bytes_ || piece.size() <= kMark.size() || !words_) return word(piece, mine, ids);
+    for_each_word(piece, kMark, [&](std::string_view part) { word(part, mine, ids); });
+  }
+  /// Called once the vocabulary's use is known: pieces of raw text may hold many words.
+  void allow_words() {
+    words_ = options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty() &&
+             !options_.ignore_merges && vocabulary_.begins_words_with(kMark);
+  }
+
+ private:
+  void read_merges(Merges merges) {
+    std::string joined;
+    const size_t skip = options_.continuing_subword_prefix.size();
+    int32_t result = -1;
+    uint32_t rank = 0;
+    for (const auto& [left, right] : merges) {
+      const int32_t a = vocabulary_.find(left);
+      const int32_t b = vocabulary_.find(right);
+      joined = left;
+      joined += right.substr(std::min(skip, right.size()));
+      // Merges are mostly listed in the order of their results, so the next id is tried first.
+      const bool guessed = vocabulary_[result + 1] == std::string_view(joined);
+      result = guessed ? result + 1 : vocabulary_.find(joined);
+      if (a >= 0 && b >= 0 && result >= 0) {
+        table_.set(a, b, {rank, result});
+      } else if (options_.strict) {
+        fail("model.merges: merge ", rank, " (\"", left, " ", right,
+             "\") uses a token that is not in the vocabulary");
+      }
+      ++rank;
+    }
+  }
+
+  void word(std::string_view piece, BpeState& state, std::vector<int32_t>& ids) const {
+    if (piece.empty()) return;
+    if (piece.size() > WordCache::kLongest) return uncached(piece, state, ids);
+    const uint64_t hash = hash_bytes(piece);
+    if (state.cache.find(piece, hash, ids)) return;
+    const size_t before = ids.size();
+    uncached(piece, state, ids);
+    state.cache.add(piece, hash, std::span(ids).subspan(before));
+  }
+
+  void uncached(std::string_view piece, BpeState& state, std::vector<int32_t>& ids) const {
+    if (piece.size() > INT32_MAX) fail("tokenizer: a piece of ", piece.size(), " bytes; max 2 GiB");
+    if (options_.ignore_merges) {
+      std::string_view spelled = piece;
+      if (bytes_) {
+        state.text.clear();
+        append_byte_level(state.text, piece);
+        spelled = state.text;
+      }
+      const int32_t whole = vocabulary_.find(spelled);
+      if (whole >= 0) return ids.push_back(whole);
+    }
+    auto& symbols = state.symbols;
+    symbols.clear();
+    if (bytes_) {
+      for (uint32_t i = 0; i < piece.size(); ++i) {
+        symbols.push_back({i, i + 1, byte_ids_[static_cast<unsigned char>(piece[i])]});
+      }
+    } else {
+      add_characters(piece, state);
+    }
+    merge(symbols, state.buffers,
+          [&](const Symbol& a, const Symbol& b) { return table_.find(a.id, b.id); });
+    for (const Symbol& symbol : symbols) ids.push_back(symbol.id);
+  }
+
+  /// A symbol for each character; unknown ones become byte tokens or the unknown token. As in
+  /// `tokenizers`, the unknown token waits for the next known character, and byte tokens pass it.
+  void add_characters(std::string_view piece, BpeState& state) const {
+    auto& symbols = state.symbols;
+    Symbol waiting{0, 0, -1};
+    const auto flush = [&] {
+      if (waiting.id >= 0) symbols.push_back(waiting);
+      waiting.id = -1;
+    };
+    for (size_t i = 0; i < piece.size();) {
+      const auto begin = static_cast<uint32_t>(i);
+      next_code_point(piece, i);
+      const auto end = static_cast<uint32_t>(i);
+      const std::string_view spelled = spell(piece, begin, end, state.text);
+      const int32_t id = vocabulary_.find(spelled);
+      if (id >= 0) {
+        flush();
+        symbols.push_back({begin, end, id});
+      } else if (options_.byte_fallback && add_bytes(spelled, begin, end, symbols)) {
+        continue;
+      } else if (!options_.unk_token.empty()) {
+        if (unk_ < 0) {
+          fail("tokenizer: the unknown token ", options_.unk_token, " is not in the vocabulary");
+        }
+        if (!options_.fuse_unk) flush();
+        waiting = {begin, end, unk_};
+      }
+    }
+    flush();
+  }
+
+  /// The character as the vocabulary spells it, with the prefix and the suffix of its place.
+  std::string_view spell(std::string_view piece, uint32_t begin, uint32_t end,
+                         std::string& buffer) const {
+    const std::string_view character = piece.substr(begin, end - begin);
+    const bool prefix = begin > 0 && !options_.continuing_subword_prefix.empty();
+    const bool suffix = end == piece.size() && !options_.end_of_word_suffix.empty();
+    if (!prefix && !suffix) return character;
+    buffer.clear();
+    if (prefix) buffer += options_.continuing_subword_prefix;
+    buffer += character;
+    if (suffix) buffer += options_.end_of_word_suffix;
+    return buffer;
+  }
+
+  bool add_bytes(std::string_view spelled, uint32_t begin, uint32_t end,
+                 std::vector<Symbol>& symbols) const {
+    for (const char byte : spelled) {
+      if (fallback_ids_[static_cast<unsigned char>(byte)] < 0) return false;
+    }
+    // The stretches only have to be non-empty; a prefix or suffix can outnumber the bytes.
+    for (size_t k = 0; k < spelled.size(); ++k) {
+      const uint32_t at = std::min(begin + static_cast<uint32_t>(k), end - 1);
+      symbols.push_back({at, at + 1, fallback_ids_[static_cast<unsigned char>(spelled[k])]});
+    }
+    return true;
+  }
+
+  Vocabulary vocabulary_;
+  BpeOptions options_;
+  MergeTable table_;
+  int32_t unk_ = -1;
+  bool bytes_ = false;
+  bool words_ = false;
+  std::array<int32_t, 256> byte_ids_{};
+  std::array<int32_t, 256> fallback_ids_{};
+};
+
+}  // namespace
+
+std::unique_ptr<TokenModel> make_bpe(Vocabulary vocabulary, Merges merges, BpeOptions options) {
+  auto model = std::make_unique<Bpe>(std::move(vocabulary), merges, std::move(options));
+  model->allow_words();
+  return model;
+}
+
+}  // namespace tallow::text

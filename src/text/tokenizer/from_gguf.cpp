@@ -1,0 +1,140 @@
+// Builds a tokenizer from the tokenizer.ggml.* metadata of a GGUF file.
+#include <utility>
+
+#include "tallow/error.h"
+#include "tallow/json.h"
+#include "text/tokenizer/bpe.h"
+#include "text/tokenizer/pipeline.h"
+
+namespace tallow {
+namespace {
+
+using detail::TokenizerPipeline;
+
+enum GgufTokenType { kUnknown = 2, kControl = 3, kUserDefined = 4 };
+
+std::vector<std::pair<std::string_view, std::string_view>> split_merges(
+    const std::vector<std::string_view>& lines) {
+  std::vector<std::pair<std::string_view, std::string_view>> merges;
+  merges.reserve(lines.size());
+  for (const std::string_view line : lines) {
+    const size_t space = line.find(' ', 1);  // a token may itself be a space, never empty
+    if (space == line.npos) fail("tokenizer.ggml.merges: \"", line, "\" is not two tokens");
+    merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+  }
+  return merges;
+}
+
+/// The byte-level kind: a pattern by name, merges in order. Returns whether the name implies that
+/// a begin token is added.
+bool build_byte_level(const GgufVocabulary& from, TokenizerPipeline& to) {
+  text::GgufPreTokenizer pre = text::gguf_pre_tokenizer(from.pre);
+  to.pre_tokenizer = std::move(pre.chain);
+  if (pre.nfc) to.normalizer = text::make_normalizer(Json(Json::Object{{"type", Json("NFC")}}));
+  text::BpeOptions options;
+  options.ignore_merges = pre.ignore_merges;
+  options.strict = false;
+  to.model = text::make_bpe(text::Vocabulary(from.tokens), split_merges(from.merges),
+                            std::move(options));
+  to.decoder = text::make_decoder(Json(Json::Object{{"type", Json("ByteLevel")}}));
+  return pre.add_bos;
+}
+
+/// The SentencePiece kind: spaces made visible, one put in front, merges by score.
+void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
+  constexpr const char* kNormalizer = R"({"type": "Sequence", "normalizers": [
+    {"type": "Prepend", "prepend": " "},
+    {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]})";
+  constexpr const char* kDecoder = R"({"type": "Sequence", "decoders": [
+    {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
+    {"type": "ByteFallback"}, {"type": "Fuse"},
+    {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})";
+  to.normalizer = text::make_normalizer(Json::parse(kNormalizer, "normalizer"));
+  to.decoder = text::make_decoder(Json::parse(kDecoder, "decoder"));
+  if (!from.add_space_prefix.value_or(true)) {
+    to.normalizer.erase(to.normalizer.begin());
+    to.decoder.pop_back();
+  }
+  if (from.scores.size() != from.tokens.size()) {
+    fail("tokenizer.ggml.scores: has ", from.scores.size(), " values for ", from.tokens.size(),
+         " tokens");
+  }
+  const auto tokens = static_cast<int64_t>(from.tokens.size());
+  const int64_t unk = from.unk.value_or(0);
+  to.model = text::make_scored_bpe(text::Vocabulary(from.tokens),
+                                   {from.scores.begin(), from.scores.end()},
+                                   unk >= 0 && unk < tokens ? static_cast<int32_t>(unk) : -1);
+}
+
+void add_tokens(const GgufVocabulary& from, TokenizerPipeline& to) {
+  if (!from.types.empty() && from.types.size() != from.tokens.size()) {
+    fail("tokenizer.ggml.token_type: has ", from.types.size(), " values for ", from.tokens.size(),
+         " tokens");
+  }
+  std::vector<text::AddedToken> added;
+  for (size_t id = 0; id < from.types.size(); ++id) {
+    const int32_t type = from.types[id];
+    if (type != kUnknown && type != kControl && type != kUserDefined) continue;
+    if (from.tokens[id].empty()) continue;
+    text::AddedToken token;
+    token.content = from.tokens[id];
+    token.id = static_cast<int32_t>(id);
+    token.special = type != kUserDefined;
+    added.push_back(std::move(token));
+  }
+  to.added.build(std::move(added), to.normalizer);
+}
+
+std::optional<int32_t> checked(std::optional<int64_t> id, const TokenizerPipeline& pipeline,
+                               const char* key) {
+  if (!id || *id < 0 || *id == INT32_MAX || *id == UINT32_MAX) return std::nullopt;
+  if (*id >= pipeline.model->size()) {
+    fail("tokenizer.ggml.", key, ": id ", *id, " is outside the vocabulary of ",
+         pipeline.model->size(), " tokens");
+  }
+  return static_cast<int32_t>(*id);
+}
+
+void add_special_ids(const GgufVocabulary& from, TokenizerPipeline& to, bool bos_by_default) {
+  to.bos = checked(from.bos, to, "bos_token_id");
+  to.eos = checked(from.eos, to, "eos_token_id");
+  if (to.bos) to.bos_token = to.token(*to.bos);
+  if (to.eos) to.eos_token = to.token(*to.eos);
+  std::vector<int32_t> before, after;
+  if (from.add_bos.value_or(bos_by_default) && to.bos) before.push_back(*to.bos);
+  if (from.add_eos.value_or(false) && to.eos) after.push_back(*to.eos);
+  if (before.empty() && after.empty()) return;
+  to.post_processor.push_back(text::make_surround(std::move(before), std::move(after)));
+}
+
+std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
+  if (from.tokens.empty()) fail("tokenizer.ggml.tokens: is missing or empty");
+  auto pipeline = std::make_shared<TokenizerPipeline>();
+  bool bos_by_default = true;
+  if (from.model == "gpt2") {
+    bos_by_default = build_byte_level(from, *pipeline);
+  } else if (from.model == "llama") {
+    build_sentencepiece(from, *pipeline);
+  } else {
+    fail("tokenizer.ggml.model: the kind ", from.model, " is not supported; gpt2 and llama are");
+  }
+  add_tokens(from, *pipeline);
+  add_special_ids(from, *pipeline, bos_by_default);
+  pipeline->finish();
+  if (const auto eot = checked(from.eot, *pipeline, "eot_token_id")) {
+    pipeline->end[static_cast<size_t>(*eot)] = 1;
+  }
+  return pipeline;
+}
+
+}  // namespace
+
+Tokenizer Tokenizer::from_gguf(const GgufVocabulary& vocabulary, std::string_view what) {
+  try {
+    return Tokenizer(build(vocabulary));
+  } catch (const Error& error) {
+    fail(what, ": ", std::string_view(error.what()));
+  }
+}
+
+}  // namespace tallow

@@ -1,0 +1,179 @@
+// PCRE2 behind Regex: the dialect's differences, just-in-time code where it can be had, and limits.
+#include "text/tokenizer/regex.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <cstring>
+#include <utility>
+
+#include "core/utf8.h"
+#include "tallow/error.h"
+
+namespace tallow::text {
+namespace {
+
+constexpr size_t kMaxPattern = 1 << 16;
+constexpr uint32_t kMatchLimit = 4'000'000;  // beyond this a pattern backtracks without end
+constexpr uint32_t kHeapLimitKb = 64 * 1024;
+
+/// The classes whose meaning differs between the dialects, in a form that both share.
+std::string_view shared_class(char letter, bool in_brackets) {
+  switch (letter) {
+    case 's': return "\\p{White_Space}";
+    case 'S': return "\\P{White_Space}";
+    case 'w': return in_brackets ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+                                 : "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
+    case 'W': return in_brackets ? "" : "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
+    case 'h': return in_brackets ? "0-9A-Fa-f" : "[0-9A-Fa-f]";
+    case 'H': return in_brackets ? "" : "[^0-9A-Fa-f]";
+    default: return "";
+  }
+}
+
+std::string shown(std::string_view pattern) {
+  return pattern.size() <= 80 ? std::string(pattern) : std::string(pattern.substr(0, 77)) + "...";
+}
+
+/// Oniguruma's pattern as PCRE2 reads it.
+std::string translate(std::string_view pattern) {
+  std::string out;
+  bool in_brackets = false;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    const char c = pattern[i];
+    if (c == '\\' && i + 1 < pattern.size()) {
+      const std::string_view same = shared_class(pattern[i + 1], in_brackets);
+      if (same.empty()) {
+        out += pattern.substr(i, 2);
+      } else {
+        out += same;
+      }
+      ++i;
+      continue;
+    }
+    if (in_brackets && c == '&' && pattern.substr(i, 2) == "&&") {
+      fail("tokenizer: the pattern ", shown(pattern), " intersects classes (&&); not supported");
+    }
+    if (c == '[' && !in_brackets) {
+      in_brackets = true;
+      out += c;
+      if (i + 1 < pattern.size() && pattern[i + 1] == '^') out += pattern[++i];
+      if (i + 1 < pattern.size() && pattern[i + 1] == ']') out += pattern[++i];
+      continue;
+    }
+    if (c == ']') in_brackets = false;
+    out += c;
+  }
+  return out;
+}
+
+std::string message_of(int code) {
+  PCRE2_UCHAR text[160];
+  pcre2_get_error_message(code, text, sizeof text);
+  return reinterpret_cast<const char*>(text);
+}
+
+}  // namespace
+
+struct Regex::Code {
+  pcre2_code* code = nullptr;
+  pcre2_match_context* limits = nullptr;
+  bool jit = false;
+  ~Code() {
+    pcre2_code_free(code);
+    pcre2_match_context_free(limits);
+  }
+};
+
+Regex::Regex(std::string_view pattern) : code_(std::make_unique<Code>()), pattern_(pattern) {
+  if (pattern.size() > kMaxPattern) {
+    fail("tokenizer: a pattern of ", pattern.size(), " bytes; the limit is ", kMaxPattern);
+  }
+  const std::string ours = translate(pattern);
+  const std::unique_ptr<pcre2_compile_context, void (*)(pcre2_compile_context*)> options(
+      pcre2_compile_context_create(nullptr), pcre2_compile_context_free);
+  pcre2_set_newline(options.get(), PCRE2_NEWLINE_LF);
+  pcre2_set_parens_nest_limit(options.get(), 100);
+  int error = 0;
+  size_t offset = 0;
+  code_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(ours.data()), ours.size(),
+                              PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
+                              &error, &offset, options.get());
+  if (!code_->code) {
+    fail("tokenizer: the pattern ", shown(pattern), " is malformed: ", message_of(error));
+  }
+  code_->jit = pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE) == 0;
+  code_->limits = pcre2_match_context_create(nullptr);
+  pcre2_set_match_limit(code_->limits, kMatchLimit);
+  pcre2_set_heap_limit(code_->limits, kHeapLimitKb);
+}
+
+Regex Regex::literal(std::string_view text) {
+  std::string quoted;
+  for (const char c : text) {
+    if (std::strchr("\\^$.|?*+()[]{}#-&~", c) && c != 0) quoted += '\\';
+    if (c == 0) {
+      quoted += "\\x00";
+    } else {
+      quoted += c;
+    }
+  }
+  return Regex(quoted);
+}
+
+Regex::~Regex() = default;
+Regex::Regex(Regex&&) noexcept = default;
+
+Regex::Matcher::Matcher(const Regex& regex, std::string_view text)
+    : regex_(regex), text_(text), data_(pcre2_match_data_create(1, nullptr)) {
+  if (!data_) fail("tokenizer: out of memory");
+}
+
+Regex::Matcher::~Matcher() { pcre2_match_data_free(static_cast<pcre2_match_data*>(data_)); }
+
+int Regex::Matcher::match(size_t from, unsigned options) {
+  const auto subject = reinterpret_cast<PCRE2_SPTR>(text_.data());
+  auto* data = static_cast<pcre2_match_data*>(data_);
+  const Code& code = *regex_.code_;
+  int result = PCRE2_ERROR_JIT_STACKLIMIT;
+  if (code.jit) {
+    result =
+        pcre2_jit_match(code.code, subject, text_.size(), from, options, data, code.limits);
+  }
+  if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
+    result = pcre2_match(code.code, subject, text_.size(), from,
+                         options | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, code.limits);
+  }
+  return result;
+}
+
+bool Regex::Matcher::next() {
+  while (from_ <= text_.size()) {
+    const int result = match(from_, 0);
+    if (result == PCRE2_ERROR_NOMATCH) return false;
+    if (result < 0) {
+      fail("tokenizer: the pattern ", shown(regex_.pattern_), " failed on a text of ",
+           text_.size(), " bytes: ", message_of(result));
+    }
+    const size_t* span = pcre2_get_ovector_pointer(static_cast<pcre2_match_data*>(data_));
+    const bool repeated = span[0] == span[1] && matched_ && span[1] == end;
+    const size_t was = from_;
+    begin = span[0];
+    end = span[1];
+    from_ = end;
+    if (begin == end || end < was) {  // an empty match, or \K: move on by one character
+      from_ = begin < was ? was : end;
+      if (from_ < text_.size()) {
+        next_code_point(text_, from_);
+      } else {
+        ++from_;
+      }
+    }
+    if (repeated) continue;  // empty, and right where the last match ended
+    matched_ = true;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace tallow::text
