@@ -57,7 +57,7 @@ class Sampler {
 
  private:
   struct Candidate {
-    float logit;  // once weighed, the probability's numerator
+    float logit;
     int32_t token;
   };
   struct Seen {
@@ -66,12 +66,15 @@ class Sampler {
   };
   std::span<const float> adjust(std::span<const float> logits);
   void remember(int32_t token, bool generated);
-  void collect(std::span<const float> logits);
-  double weigh();
-  void cut_top_k(std::span<const float> logits);
-  void cut_top_p();
-  void cut_min_p();
+  bool filtered() const;
+  void gather(std::span<const float> logits, int64_t at_least);
+  void gather_from(std::span<const float> logits, float threshold);
+  void filter(std::span<const float> logits);
+  void cut_top_k();
+  void cut_top_p(double mass);
   void cut_typical();
+  double weigh();
+  int32_t draw_from_all(std::span<const float> logits);
 
   SamplingOptions options_;
   int64_t vocab_;
@@ -79,7 +82,12 @@ class Sampler {
   std::vector<Seen> history_;
   std::vector<int32_t> slot_;  // of a token in history_, or -1; empty until the first accept
   std::vector<float> adjusted_;
-  std::vector<Candidate> candidates_;
+  float peak_ = 0;                     // the greatest logit of this call
+  std::vector<float> peaks_;           // and of each block of logits
+  std::vector<double> sums_;           // of the exponentials of each block
+  std::vector<Candidate> candidates_;  // in the order of their ids
+  std::vector<Candidate> scratch_;
+  std::vector<float> weights_;  // of the candidates
 };
 
 /// Finds stop strings in text that arrives in pieces, and holds back what may begin one.
@@ -97,9 +105,14 @@ class StopStrings {
   std::optional<std::string_view> matched() const;
 
  private:
-  std::vector<std::string> stops_;
+  struct Stop {
+    std::string text;
+    std::vector<size_t> fallback;  // Knuth, Morris and Pratt's table
+    size_t matched = 0;            // bytes of `text` that the input now ends with
+  };
+  std::vector<Stop> stops_;
   std::string held_;
-  std::optional<size_t> matched_;
+  std::optional<size_t> found_;
 };
 
 }  // namespace tallow
