@@ -12,6 +12,8 @@ struct Probe {
 };
 
 static int list(int argc, char** argv);
+int sample(int argc, char** argv);
+int render(int argc, char** argv);
 // formats.cpp
 int inspect(int argc, char** argv);
 int tensors(int argc, char** argv);
@@ -21,9 +23,13 @@ int weight(int argc, char** argv);
 int open_each(int argc, char** argv);
 // tokenize.cpp
 int tokenize(int argc, char** argv);
+// ops.cpp
+int ops(int argc, char** argv);
 
 static constexpr Probe kProbes[] = {
     {"list", list},
+    {"sample", sample},
+    {"template", render},
     {"tokenize", tokenize},
     {"inspect", inspect},
     {"tensors", tensors},
@@ -31,6 +37,7 @@ static constexpr Probe kProbes[] = {
     {"checkpoint", checkpoint},
     {"weight", weight},
     {"open_each", open_each},
+    {"ops", ops},
 };
 
 static int list(int, char**) {
