@@ -29,8 +29,7 @@ void each_id(const char* op, const Tensor& ids, int64_t rows, const F& fn) {
   for (int64_t i = 0; i < list.numel(); ++i) {
     const int64_t id = id_at(list, i);
     if (id < 0 || id >= rows)
-      fail(op, ": id ", id, " at ", i, " is outside a vocabulary of ", rows, "; use 0 to ",
-           rows - 1);
+      fail(op, ": id ", id, " is outside a vocabulary of ", rows, "; use 0 to ", rows - 1);
     fn(i, id);
   }
 }

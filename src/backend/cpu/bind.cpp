@@ -1,10 +1,11 @@
 // Gives the ops the kernels of this backend. A backend binds by name, here, since linkers drop
 // objects that only register themselves.
+#include "backend/cpu/fused.h"
 #include "backend/cpu/kernels.h"
 #include "ops/registry.h"
 
 namespace tallow::cpu {
 
-void bind() {}
+void bind() { bind_fused(); }
 
 }  // namespace tallow::cpu

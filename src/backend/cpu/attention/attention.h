@@ -1,0 +1,69 @@
+// What the attention kernels of every instruction set are called with.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tallow::cpu {
+
+/// One call of paged_attention; layouts as in tallow/ops.h.
+struct AttentionCall {
+  const float* queries;
+  int64_t query_stride;  // elements from a token to the next
+  float* out;            // [tokens, heads, dim]
+  const void* k_cache;
+  const void* v_cache;
+  bool bf16;  // the caches; else f32
+  const int32_t* page_table;
+  int64_t max_pages, heads, kv_heads, dim, page_size;
+  float scale, soft_cap;
+  int64_t window;
+};
+
+/// A part of it that one thread does: some rows of one sequence and KV head against a range of
+/// positions. Row r is query r / group of head kv_head * group + r % group, so that neighbouring
+/// rows see nearly the same keys.
+struct AttentionItem {
+  int64_t sequence, kv_head;
+  int64_t first_token, first_position, length;  // of the sequence
+  int64_t row_begin, row_end;
+  int64_t kv_begin, kv_end;  // kv_begin is a multiple of kAttentionChunk
+  /// Null: the result goes to `out`. Else a [dim + 2] for each row: the sum of values, its largest
+  /// score in units of log2, and the sum of weights, to be merged with those of other ranges.
+  float* partial;
+};
+
+constexpr int64_t kAttentionChunk = 32;   // positions that are read together
+constexpr int64_t kAttentionBlock = 128;  // positions between two updates of the maximum
+constexpr int64_t kAttentionRows = 128;   // most rows of an item
+
+/// The bytes of scratch memory, aligned to 64, that an item needs.
+constexpr int64_t attention_workspace(int64_t dim) {
+  const int64_t padded = (dim + 31) / 32 * 32;
+  return padded * 4 * (2 * kAttentionRows + 2 * kAttentionBlock) + kAttentionBlock * 64 * 8 + 8192;
+}
+
+using AttentionKernel = void (*)(const AttentionCall&, const AttentionItem&, std::byte* workspace);
+
+struct AttentionKernels {
+  AttentionKernel tiled;  // any rows, up to kAttentionRows
+  AttentionKernel few;    // the same for a handful of rows, bound by memory
+};
+
+namespace isa_portable {
+extern const AttentionKernels attention_kernels;
+}
+namespace isa_avx2 {
+extern const AttentionKernels attention_kernels;
+}
+namespace isa_avx512 {
+extern const AttentionKernels attention_kernels;
+}
+namespace isa_bf16 {
+extern const AttentionKernels attention_kernels;  // for bf16 caches only
+}
+namespace isa_amx {
+extern const AttentionKernel tiled_attention;  // for bf16 caches only
+}
+
+}  // namespace tallow::cpu

@@ -1,0 +1,133 @@
+// How the attention kernels read the paged cache: 32 positions at a time, straight from their page
+// where its layout suits the kernel, else through a padded copy.
+#pragma once
+
+#include "backend/cpu/attention/attention.h"
+#include "backend/cpu/isa/simd.h"
+
+namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
+namespace {
+
+constexpr float kLog2e = 1.44269504f;
+constexpr float kNoScore = -1e30f;  // below any score, yet finite, so that differences are not NaN
+
+TALLOW_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+TALLOW_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+TALLOW_INLINE int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+/// Hands out parts of the workspace.
+struct Arena {
+  std::byte* at;
+  template <class T>
+  T* take(int64_t n) {
+    T* p = reinterpret_cast<T*>(at);
+    at += round_up(n * static_cast<int64_t>(sizeof(T)), 64);
+    return p;
+  }
+};
+
+/// Keys [32, dim] and transposed values [dim, 32] of a chunk, rows `stride` elements apart.
+template <class E>
+struct Chunk {
+  const E* k;
+  const E* v;
+  int64_t k_stride, v_stride;
+};
+
+TALLOW_INLINE void convert(const float* from, float* to) { *to = *from; }
+TALLOW_INLINE void convert(const uint16_t* from, uint16_t* to) { *to = *from; }
+TALLOW_INLINE void convert(const uint16_t* from, float* to) { *to = widen(*from); }
+TALLOW_INLINE void convert(const float* from, uint16_t* to) { *to = narrow(*from); }
+
+/// Reads a cache of elements C as chunks of elements E, whose dim is padded with zeros to `width`.
+template <class C, class E>
+struct ChunkReader {
+  const AttentionCall& call;
+  const AttentionItem& item;
+  int64_t width;
+  bool direct;  // whole chunks need no copy
+  E* keys;      // copies of the chunks of a block
+  E* values;
+
+  /// `keys_too`: keys past the end are copied as zeros; else they may be read as they are.
+  ChunkReader(const AttentionCall& c, const AttentionItem& i, int64_t padded, Arena& arena)
+      : call(c),
+        item(i),
+        width(padded),
+        direct(sizeof(C) == sizeof(E) && c.dim == padded && c.page_size % kAttentionChunk == 0),
+        keys(arena.take<E>(kAttentionBlock * padded)),
+        values(arena.take<E>(kAttentionBlock * padded)) {}
+
+  /// The element offset of the page that holds a position.
+  int64_t page(int64_t position) const {
+    const int64_t number =
+        call.page_table[item.sequence * call.max_pages + position / call.page_size];
+    return (number * call.kv_heads + item.kv_head) * call.page_size * call.dim;
+  }
+
+  /// The chunk at `position`, `index` of its block.
+  Chunk<E> read(int64_t position, int64_t index) const {
+    E* k = keys + index * kAttentionChunk * width;
+    E* v = values + index * kAttentionChunk * width;
+    Chunk<E> chunk{k, v, width, kAttentionChunk};
+    if (direct) {
+      const int64_t base = page(position), slot = position % call.page_size;
+      chunk.k = static_cast<const E*>(call.k_cache) + base + slot * call.dim;
+      chunk.k_stride = call.dim;
+      if (position + kAttentionChunk <= item.length) {
+        chunk.v = static_cast<const E*>(call.v_cache) + base + slot;
+        chunk.v_stride = call.page_size;
+        return chunk;
+      }
+    }
+    // Slots past the length may hold anything, NaN included, which a weight of 0 would not silence.
+    __builtin_memset(v, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
+    if (!direct) __builtin_memset(k, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
+    const int64_t count = smaller(kAttentionChunk, item.length - position);
+    for (int64_t i = 0; i < count;) {
+      const int64_t run = smaller(count - i, call.page_size - (position + i) % call.page_size);
+      copy_run(position + i, run, k + i * width, v + i);
+      i += run;
+    }
+    return chunk;
+  }
+
+  /// Copies `run` positions that lie in one page.
+  void copy_run(int64_t position, int64_t run, E* k, E* v) const {
+    const int64_t base = page(position), slot = position % call.page_size, dim = call.dim;
+    const C* k_from = static_cast<const C*>(call.k_cache) + base + slot * dim;
+    const C* v_from = static_cast<const C*>(call.v_cache) + base + slot;
+    for (int64_t d = 0; d < dim; ++d) {
+      for (int64_t i = 0; i < run; ++i)
+        convert(v_from + d * call.page_size + i, v + d * kAttentionChunk + i);
+    }
+    if (direct) return;
+    for (int64_t i = 0; i < run; ++i) {
+      for (int64_t d = 0; d < dim; ++d) convert(k_from + i * dim + d, k + i * width + d);
+    }
+  }
+};
+
+/// The query of a row, and where its result goes.
+TALLOW_INLINE const float* query_of(const AttentionCall& call, const AttentionItem& item,
+                                    int64_t row) {
+  const int64_t group = call.heads / call.kv_heads, head = item.kv_head * group + row % group;
+  return call.queries + (item.first_token + row / group) * call.query_stride + head * call.dim;
+}
+TALLOW_INLINE float* result_of(const AttentionCall& call, const AttentionItem& item, int64_t row) {
+  if (item.partial) return item.partial + (row - item.row_begin) * (call.dim + 2);
+  const int64_t group = call.heads / call.kv_heads, head = item.kv_head * group + row % group;
+  return call.out + ((item.first_token + row / group) * call.heads + head) * call.dim;
+}
+TALLOW_INLINE int64_t position_of(const AttentionCall& call, const AttentionItem& item,
+                                  int64_t row) {
+  return item.first_position + row / (call.heads / call.kv_heads);
+}
+
+/// What queries are multiplied by, so that scores come out in units of log2 (before a soft cap).
+TALLOW_INLINE float query_scale(const AttentionCall& call) {
+  return call.soft_cap > 0 ? call.scale / call.soft_cap : call.scale * kLog2e;
+}
+
+}  // namespace
+}  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE

@@ -1,0 +1,202 @@
+// Attention of a block of rows, tiled with an online softmax (Dao et al. 2022, arXiv 2205.14135).
+// Scores are computed transposed, S^T = K Q^T and O^T = V^T P^T: each vector lane is a row, so the
+// softmax needs no sum across lanes, and K and V are read as they lie in their pages. An Engine
+// does the two products:
+//   Element, Weight          what K and V are read as; what P is stored as
+//   kPad                     what the dim is padded to a multiple of
+//   start()                  once an item
+//   pack(...)                transposes a vector of rows of queries
+//   scores<V>, values<V>     the products, for V vectors of lanes
+//   power(x)                 2^x for x <= 0
+//   put_weights(...)         stores P for two neighbouring positions
+#pragma once
+
+#include "backend/cpu/attention/chunks.h"
+#include "backend/cpu/isa/transpose.h"
+
+namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
+namespace {
+
+constexpr int kGroup = 2 * kLanes;  // rows that share their tiles
+
+template <class Engine, class C>
+class TiledAttention {
+  using Element = typename Engine::Element;
+  using Weight = typename Engine::Weight;
+  static constexpr int64_t kChunks = kAttentionBlock / kAttentionChunk;
+
+ public:
+  TiledAttention(const AttentionCall& c, const AttentionItem& i, std::byte* workspace)
+      : call(c),
+        item(i),
+        arena{workspace},
+        width(round_up(c.dim, Engine::kPad)),
+        rows(i.row_end - i.row_begin),
+        reader(c, i, width, arena),
+        queries(arena.take<float>(width * kAttentionRows)),
+        sums(arena.take<float>(width * kAttentionRows)),
+        scores(arena.take<float>(kAttentionBlock * kGroup)),
+        weights(arena.take<Weight>(kAttentionBlock * kGroup)),
+        tops(arena.take<float>(kAttentionRows)),
+        totals(arena.take<float>(kAttentionRows)) {}
+
+  void run() {
+    Engine::start();
+    pack_queries();
+    __builtin_memset(sums, 0, static_cast<size_t>(width * round_up(rows, kGroup)) * 4);
+    for (int64_t r = 0; r < kAttentionRows; ++r) tops[r] = kNoScore, totals[r] = 0;
+    for (int64_t at = item.kv_begin; at < item.kv_end; at += kAttentionBlock) block(at);
+    for (int64_t g = 0; g < rows; g += kLanes) finish(g);
+  }
+
+ private:
+  int64_t position(int64_t r) const {
+    return position_of(call, item, item.row_begin + smaller(r, rows - 1));
+  }
+
+  void pack_queries() {
+    const float scale = query_scale(call);
+    for (int64_t g = 0; g < rows; g += kLanes) {
+      const float* from[kLanes];
+      const int64_t live = smaller(kLanes, rows - g);
+      for (int64_t i = 0; i < kLanes; ++i)
+        from[i] = i < live ? query_of(call, item, item.row_begin + g + i) : nullptr;
+      Engine::pack(from, call.dim, width, scale, queries + g / kGroup * kGroup * width, g % kGroup);
+    }
+  }
+
+  void block(int64_t at) {
+    Chunk<Element> chunks[kChunks];
+    int64_t read = 0;
+    for (int64_t g = 0; g < rows; g += kGroup) {
+      const int64_t first = position(g), last = position(g + kGroup - 1);
+      const int64_t end = smaller(smaller(at + kAttentionBlock, item.kv_end), last + 1);
+      if (end <= at) continue;
+      if (call.window > 0 && at + kAttentionBlock <= first - call.window + 1) continue;
+      const int64_t count = (end - at + kAttentionChunk - 1) / kAttentionChunk;
+      for (; read < count; ++read) chunks[read] = reader.read(at + read * kAttentionChunk, read);
+      if (rows - g > kLanes) {
+        group<2>(g, at, chunks, count, first, last);
+      } else {
+        group<1>(g, at, chunks, count, first, last);
+      }
+    }
+  }
+
+  template <int V>
+  void group(int64_t g, int64_t at, const Chunk<Element>* chunks, int64_t count, int64_t first,
+             int64_t last) {
+    const int64_t seen = count * kAttentionChunk;
+    float* out = sums + g * width;
+    Engine::template scores<V>(chunks, count, width, queries + g * width, scores);
+    if (call.soft_cap > 0) cap<V>(seen);
+    const bool causal = at + seen - 1 > first || at + seen > item.kv_end;
+    if (causal || (call.window > 0 && at < last - call.window + 1)) mask<V>(g, at, seen);
+    for (int v = 0; v < V; ++v) soften(g, v, seen, out);
+    Engine::template values<V>(chunks, count, width, weights, out);
+  }
+
+  template <int V>
+  void cap(int64_t seen) {
+    for (int64_t i = 0; i < seen; ++i) {
+      for (int v = 0; v < V; ++v) {
+        float* s = scores + i * kGroup + v * kLanes;
+        store(s, tanh(load(s)) * (call.soft_cap * kLog2e));
+      }
+    }
+  }
+
+  template <int V>
+  void mask(int64_t g, int64_t at, int64_t seen) {
+    for (int v = 0; v < V; ++v) {
+      int32_t first[kLanes], last[kLanes];  // what each lane sees, counted from `at`
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const int64_t p = position(g + v * kLanes + i);
+        last[i] = static_cast<int32_t>(smaller(smaller(p, item.kv_end - 1) - at, seen));
+        first[i] = call.window > 0 ? static_cast<int32_t>(larger(p - call.window + 1 - at, 0)) : 0;
+      }
+      const Ints low = load_as<Ints>(first), high = load_as<Ints>(last);
+      for (int64_t i = 0; i < seen; ++i) {
+        float* s = scores + i * kGroup + v * kLanes;
+        const Ints here = static_cast<int32_t>(i) - Ints{};
+        const Floats shown = here <= high ? load(s) : splat(-__builtin_inff());
+        store(s, here >= low ? shown : splat(-__builtin_inff()));
+      }
+    }
+  }
+
+  /// Scores to weights for one vector of lanes; earlier sums shrink to the new maximum.
+  void soften(int64_t g, int v, int64_t seen, float* out) {
+    float* s = scores + v * kLanes;
+    float *top_of = tops + g + v * kLanes, *total_of = totals + g + v * kLanes;
+    const Floats before = load(top_of);
+    Floats top[4] = {before, before, before, before};
+    for (int64_t i = 0; i < seen; i += 4) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) top[k] = max(load(s + (i + k) * kGroup), top[k]);
+    }
+    const Floats now = max(max(top[0], top[1]), max(top[2], top[3]));
+    Floats total[2] = {};
+    for (int64_t i = 0; i < seen; i += 4) {
+#pragma GCC unroll 2
+      for (int k = 0; k < 2; ++k) {
+        const Floats a = Engine::power(load(s + (i + 2 * k) * kGroup) - now);
+        const Floats b = Engine::power(load(s + (i + 2 * k + 1) * kGroup) - now);
+        total[k] += a + b;
+        Engine::put_weights(weights, i + 2 * k, v, a, b);
+      }
+    }
+    const Floats shrink = Engine::power(before - now);
+    store(total_of, load(total_of) * shrink + (total[0] + total[1]));
+    store(top_of, now);
+    if (min_lanes(shrink) == 1.f) return;
+    for (int64_t d = 0; d < width; ++d) {
+      float* o = out + d * kGroup + v * kLanes;
+      store(o, load(o) * shrink);
+    }
+  }
+
+  /// Writes the results of a vector of rows.
+  void finish(int64_t g) {
+    const int64_t live = smaller(kLanes, rows - g);
+    const float* from = sums + g / kGroup * kGroup * width + g % kGroup;
+    const Floats total = load(totals + g);
+    const Floats factor = item.partial ? splat(1.f) : 1.f / total;
+    for (int64_t d = 0; d < call.dim; d += kLanes) {
+      const int64_t n = smaller(kLanes, call.dim - d);
+      Floats tile[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i)
+        tile[i] = i < n ? load(from + (d + i) * kGroup) * factor : Floats{};
+      transpose(tile);
+      for (int64_t i = 0; i < live; ++i) {
+        float* to = result_of(call, item, item.row_begin + g + i) + d;
+        if (n == kLanes) {
+          store(to, tile[i]);
+        } else {
+          store_first(to, tile[i], n);
+        }
+      }
+    }
+    if (!item.partial) return;
+    for (int64_t i = 0; i < live; ++i) {
+      float* to = result_of(call, item, item.row_begin + g + i) + call.dim;
+      to[0] = tops[g + i];
+      to[1] = totals[g + i];
+    }
+  }
+
+  const AttentionCall& call;
+  const AttentionItem& item;
+  Arena arena;
+  int64_t width, rows;
+  ChunkReader<C, Element> reader;
+  float* queries;  // per group, packed by the engine
+  float* sums;     // per group, [width, kGroup]
+  float* scores;   // [kAttentionBlock, kGroup]
+  Weight* weights;
+  float* tops;
+  float* totals;
+};
+
+}  // namespace
+}  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE

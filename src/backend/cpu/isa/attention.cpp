@@ -1,0 +1,122 @@
+// Attention in f32, compiled once per level; bf16 caches are converted as they are read.
+#include "backend/cpu/attention/few.h"
+#include "backend/cpu/attention/tiled.h"
+
+namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
+namespace {
+
+struct FloatEngine {
+  using Element = float;
+  using Weight = float;
+  static constexpr int kHeight = kLanes == 16 ? 8 : 4;  // rows of A whose sums stay in registers
+  static constexpr int64_t kPad = kHeight;
+
+  static void start() {}
+
+  static void pack(const float* const* from, int64_t dim, int64_t width, float scale, float* group,
+                   int64_t lane) {
+    for (int64_t d = 0; d < width; d += kLanes) {
+      const int64_t n = smaller(kLanes, dim - d);
+      Floats tile[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) {
+        tile[i] = !from[i]      ? Floats{}
+                  : n == kLanes ? load(from[i] + d)
+                                : load_first(from[i] + d, n);
+        tile[i] *= scale;
+      }
+      transpose(tile);
+      for (int64_t i = 0; i < smaller(kLanes, width - d); ++i)
+        store(group + (d + i) * kGroup + lane, tile[i]);
+    }
+  }
+
+  /// c [kHeight, V vectors] = (plus c) a [kHeight, depth] * b [depth, V vectors].
+  template <int V, bool kAdd>
+  static TALLOW_INLINE void multiply(const float* a, int64_t stride, int64_t depth, const float* b,
+                                     float* c) {
+    Floats sum[kHeight][V] = {};
+    if constexpr (kAdd) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kHeight; ++i) {
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) sum[i][v] = load(c + i * kGroup + v * kLanes);
+      }
+    }
+    for (int64_t k = 0; k < depth; ++k, b += kGroup) {
+      Floats row[V];
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) row[v] = load(b + v * kLanes);
+#pragma GCC unroll 8
+      for (int i = 0; i < kHeight; ++i) {
+        const Floats x = splat(a[i * stride + k]);
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) sum[i][v] += x * row[v];
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < kHeight; ++i) {
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) store(c + i * kGroup + v * kLanes, sum[i][v]);
+    }
+  }
+
+  template <int V>
+  static void scores(const Chunk<float>* chunks, int64_t count, int64_t width, const float* queries,
+                     float* out) {
+    for (int64_t n = 0; n < count; ++n) {
+      const Chunk<float>& chunk = chunks[n];
+      for (int64_t i = 0; i < kAttentionChunk; i += kHeight, out += kHeight * kGroup) {
+        multiply<V, false>(chunk.k + i * chunk.k_stride, chunk.k_stride, width, queries, out);
+      }
+    }
+  }
+
+  template <int V>
+  static void values(const Chunk<float>* chunks, int64_t count, int64_t width, const float* weights,
+                     float* out) {
+    for (int64_t n = 0; n < count; ++n, weights += kAttentionChunk * kGroup) {
+      const Chunk<float>& chunk = chunks[n];
+      for (int64_t d = 0; d < width; d += kHeight) {
+        multiply<V, true>(chunk.v + d * chunk.v_stride, chunk.v_stride, kAttentionChunk, weights,
+                          out + d * kGroup);
+      }
+    }
+  }
+
+  static TALLOW_INLINE Floats power(Floats x) { return exp2_exact(x); }
+
+  static TALLOW_INLINE void put_weights(float* weights, int64_t i, int v, Floats a, Floats b) {
+    store(weights + i * kGroup + v * kLanes, a);
+    store(weights + (i + 1) * kGroup + v * kLanes, b);
+  }
+};
+
+template <class C>
+struct FloatDot {
+  using Element = C;
+  using Operand = float;
+  static constexpr int64_t kStep = kLanes;
+
+  static TALLOW_INLINE Floats load_row(const float* a) { return load(a); }
+  static TALLOW_INLINE Floats load_row(const uint16_t* a) { return widen(load_as<Halves>(a)); }
+  static TALLOW_INLINE void multiply(Floats& sum, Floats a, const float* b) { sum += a * load(b); }
+  static void store_operand(const float* from, float* to, int64_t n) {
+    for (int64_t i = 0; i < n; i += kLanes) store(to + i, load(from + i));
+  }
+};
+
+void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
+  if (call.bf16) return TiledAttention<FloatEngine, uint16_t>(call, item, workspace).run();
+  TiledAttention<FloatEngine, float>(call, item, workspace).run();
+}
+
+void few(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
+  if (call.bf16) return FewAttention<FloatDot<uint16_t>, uint16_t>(call, item, workspace).run();
+  FewAttention<FloatDot<float>, float>(call, item, workspace).run();
+}
+
+}  // namespace
+
+const AttentionKernels attention_kernels{tiled, few};
+
+}  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE

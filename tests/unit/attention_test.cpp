@@ -1,0 +1,198 @@
+// The tiled attention kernels against the op's portable one, on ragged batches with shuffled pages.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <random>
+
+#include "ops/registry.h"
+#include "tallow/error.h"
+#include "tallow/parallel.h"
+
+using namespace tallow;
+
+namespace {
+
+struct Sequence {
+  int64_t length, queries;
+};
+
+struct Case {
+  std::vector<Sequence> sequences;
+  int64_t heads, kv_heads, dim, page_size;
+  AttentionOptions options = {};
+};
+
+struct Batch {
+  Tensor queries, k_cache, v_cache, starts, lengths, pages;
+
+  Tensors inputs() const { return {queries, k_cache, v_cache, starts, lengths, pages}; }
+};
+
+Tensor ints(const std::vector<int32_t>& values, const Shape& shape) {
+  return Tensor::from(std::span<const int32_t>(values), shape);
+}
+
+Tensor noise(std::mt19937& random, const Shape& shape, double scale = 1) {
+  std::normal_distribution<float> normal(0, static_cast<float>(scale));
+  std::vector<float> values(static_cast<size_t>(shape.numel()));
+  for (float& v : values) v = normal(random);
+  return Tensor::from(std::span<const float>(values), shape);
+}
+
+/// A cache whose unused slots hold NaN, and pages in a random order.
+Batch make_batch(const Case& c, DType dtype, std::mt19937& random) {
+  std::vector<int32_t> starts{0}, lengths;
+  int64_t most = 1, pages = 0, cached = 0;
+  for (const Sequence& s : c.sequences) {
+    starts.push_back(starts.back() + static_cast<int32_t>(s.queries));
+    lengths.push_back(static_cast<int32_t>(s.length));
+    const int64_t used = (s.length + c.page_size - 1) / c.page_size;
+    most = std::max(most, used);
+    pages += used;
+    cached += s.length;
+  }
+  std::vector<int32_t> order(static_cast<size_t>(pages + 2));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), random);
+  const auto count = static_cast<int64_t>(c.sequences.size());
+  std::vector<int32_t> table(static_cast<size_t>(count * most), -1), slots;
+  size_t next = 0;
+  for (int64_t s = 0; s < count; ++s) {
+    for (int64_t p = 0; p < c.sequences[static_cast<size_t>(s)].length; ++p) {
+      int32_t& page = table[static_cast<size_t>(s * most + p / c.page_size)];
+      if (page < 0) page = order[next++];
+      slots.push_back(static_cast<int32_t>(page * c.page_size + p % c.page_size));
+    }
+  }
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const Shape k_shape{pages + 2, c.kv_heads, c.page_size, c.dim};
+  const Shape v_shape{pages + 2, c.kv_heads, c.dim, c.page_size};
+  Batch batch{noise(random, {starts.back(), c.heads, c.dim}),
+              Tensor::full(k_shape, nan).to(dtype),
+              Tensor::full(v_shape, nan).to(dtype),
+              ints(starts, {count + 1}),
+              ints(lengths, {count}),
+              ints(table, {count, most})};
+  kv_cache_write(batch.k_cache, batch.v_cache, noise(random, {cached, c.kv_heads, c.dim}),
+                 noise(random, {cached, c.kv_heads, c.dim}), ints(slots, {cached}));
+  return batch;
+}
+
+Tensor fast(const Batch& b, const AttentionOptions& o) {
+  return paged_attention(b.queries, b.k_cache, b.v_cache, b.starts, b.lengths, b.pages, o);
+}
+
+Tensor reference(const Batch& b, const AttentionOptions& o) {
+  const Tensors inputs = b.inputs();
+  const Tensors outputs{Tensor::empty(b.queries.shape())};
+  paged_attention_op.fn.cpu(inputs, outputs, o);
+  return outputs[0];
+}
+
+double largest_difference(const Tensor& a, const Tensor& b) {
+  const std::vector<float> x = a.to_vector(), y = b.to_vector();
+  double most = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!std::isfinite(x[i])) return std::numeric_limits<double>::infinity();
+    most = std::max(most, std::abs(static_cast<double>(x[i]) - static_cast<double>(y[i])));
+  }
+  return most;
+}
+
+const std::vector<Case>& cases() {
+  static const std::vector<Case> list{
+      {{{1, 1}}, 1, 1, 8, 32, {.scale = 1.f}},
+      {{{100, 100}}, 9, 3, 64, 32, {.scale = 0.125f}},
+      {{{700, 1}}, 9, 3, 64, 32, {.scale = 0.125f}},
+      {{{600, 2}, {33, 33}, {1, 1}, {300, 7}, {290, 1}}, 6, 2, 64, 32, {.scale = 0.125f}},
+      {{{150, 150}, {65, 1}}, 4, 4, 40, 32, {.scale = 0.2f}},
+      {{{97, 97}, {31, 1}}, 8, 1, 80, 16, {.scale = 0.1f}},
+      {{{200, 200}, {200, 3}}, 4, 2, 96, 32, {.scale = 0.1f, .window = 50}},
+      {{{500, 1}, {260, 129}}, 4, 2, 128, 64, {.scale = 0.1f, .soft_cap = 5.f, .window = 33}},
+      {{{70, 70}, {64, 64}, {2500, 20}, {2400, 1}}, 5, 1, 20, 8, {.scale = 0.2f}},
+      {{{50, 50}}, 2, 1, 7, 32, {.scale = 0.3f, .soft_cap = 2.f}},
+      {{{40, 0}, {128, 128}, {0, 0}}, 3, 3, 256, 32, {.scale = 0.06f}},
+      {{{90, 90}, {77, 1}}, 34, 2, 32, 32, {.scale = 0.2f}},
+  };
+  return list;
+}
+
+}  // namespace
+
+TEST_CASE("paged_attention over an f32 cache equals the portable kernel") {
+  std::mt19937 random(1);
+  for (const Case& c : cases()) {
+    const Batch batch = make_batch(c, DType::f32, random);
+    CAPTURE(c.dim);
+    CAPTURE(c.page_size);
+    CAPTURE(c.sequences[0].length);
+    CHECK(largest_difference(fast(batch, c.options), reference(batch, c.options)) < 5e-6);
+  }
+}
+
+TEST_CASE("paged_attention over a bf16 cache is within the rounding of weights to bf16") {
+  std::mt19937 random(2);
+  for (const Case& c : cases()) {
+    const Batch batch = make_batch(c, DType::bf16, random);
+    CAPTURE(c.dim);
+    CAPTURE(c.page_size);
+    CAPTURE(c.sequences[0].length);
+    CHECK(largest_difference(fast(batch, c.options), reference(batch, c.options)) < 2e-2);
+  }
+}
+
+TEST_CASE("paged_attention does not depend on the number of threads") {
+  std::mt19937 random(3);
+  for (const Case& c : cases()) {
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      const Batch batch = make_batch(c, dtype, random);
+      set_num_threads(1);
+      const std::vector<float> one = fast(batch, c.options).to_vector();
+      for (int threads : {2, 3}) {
+        set_num_threads(threads);
+        CHECK(fast(batch, c.options).to_vector() == one);
+      }
+    }
+  }
+  set_num_threads(0);
+}
+
+TEST_CASE("paged_attention reads queries that are a slice of wider rows") {
+  std::mt19937 random(4);
+  const Case c{{{70, 70}, {9, 1}}, 4, 2, 64, 32, {.scale = 0.125f}};
+  Batch batch = make_batch(c, DType::bf16, random);
+  const Tensor wide = noise(random, {71, 8, 64});
+  batch.queries = wide.narrow(1, 2, 4);
+  const Tensor sliced = fast(batch, c.options);
+  batch.queries = batch.queries.clone();
+  CHECK(sliced.to_vector() == fast(batch, c.options).to_vector());
+}
+
+TEST_CASE("paged_attention names an index that is out of range") {
+  std::mt19937 random(5);
+  const Case c{{{40, 3}}, 2, 1, 16, 32, {.scale = 1.f}};
+  const Batch good = make_batch(c, DType::f32, random);
+  Batch batch = good;
+  batch.pages = ints({0, 99}, {1, 2});
+  CHECK_THROWS_WITH_AS(fast(batch, c.options), doctest::Contains("page 99"), Error);
+  batch = good;
+  batch.lengths = ints({2}, {1});
+  CHECK_THROWS_WITH_AS(fast(batch, c.options), doctest::Contains("length 2"), Error);
+  batch.lengths = ints({65}, {1});
+  CHECK_THROWS_WITH_AS(fast(batch, c.options), doctest::Contains("length 65"), Error);
+  batch = good;
+  batch.starts = ints({0, 2}, {2});
+  CHECK_THROWS_WITH_AS(fast(batch, c.options), doctest::Contains("query_starts"), Error);
+}
+
+TEST_CASE("kv_cache_write refuses a slot outside the cache") {
+  const Tensor k = Tensor::zeros({2, 1, 32, 4}), v = Tensor::zeros({2, 1, 4, 32});
+  const Tensor row = Tensor::zeros({1, 1, 4});
+  for (int32_t slot : {-1, 64}) {
+    CHECK_THROWS_WITH_AS(kv_cache_write(k, v, row, row, ints({slot}, {1})),
+                         doctest::Contains("slot"), Error);
+  }
+}
