@@ -328,7 +328,7 @@ std::optional<int64_t> GgufFile::integer(std::string_view key) const {
   if (!value) return std::nullopt;
   if (value->is_array) wrong_type(*value, "an integer");
   const auto result = integer_at(value->type, value->data.data());
-  if (!result) wrong_type(*value, "an integer below 2^63");
+  if (!result) wrong_type(*value, value->type == GgufType::u64 ? "one below 2^63" : "an integer");
   return result;
 }
 
@@ -337,6 +337,9 @@ std::optional<double> GgufFile::number(std::string_view key) const {
   if (!value) return std::nullopt;
   if (!value->is_array && value->type == GgufType::f32) return load<float>(value->data.data());
   if (!value->is_array && value->type == GgufType::f64) return load<double>(value->data.data());
+  if (!value->is_array && value->type == GgufType::u64) {
+    return static_cast<double>(load<uint64_t>(value->data.data()));
+  }
   return static_cast<double>(*integer(key));
 }
 

@@ -120,8 +120,8 @@ Json shape_json(const Shape& shape) {
   return Json(std::move(sizes));
 }
 
-/// "97.9 M", with three digits.
-std::string scaled(int64_t value) {
+/// "97.9 MB" or "135 M parameters", with three digits.
+std::string scaled(int64_t value, std::string_view unit) {
   constexpr const char* kPrefixes[] = {"", "k", "M", "G", "T", "P", "E"};
   int prefix = 0;
   double scaled_value = static_cast<double>(value);
@@ -129,7 +129,7 @@ std::string scaled(int64_t value) {
   char text[32];
   const int decimals = prefix == 0 || scaled_value >= 99.95 ? 0 : scaled_value >= 9.995 ? 1 : 2;
   std::snprintf(text, sizeof text, "%.*f", decimals, scaled_value);
-  return str(text, " ", kPrefixes[prefix]);
+  return str(text, " ", kPrefixes[prefix], prefix > 0 && unit.size() > 1 ? " " : "", unit);
 }
 
 /// `text` cut between characters to a length that fits a line.
@@ -237,7 +237,7 @@ std::string inspect_text(const std::string& path) {
   const Listing listing = list(path, kTextItems);
   std::string out =
       str(path, ": ", listing.format, ", ", listing.tensors.size(), " tensors, ",
-          scaled(listing.parameters()), "parameters, ", scaled(listing.bytes()), "B\n");
+          scaled(listing.parameters(), "parameters"), ", ", scaled(listing.bytes(), "B"), "\n");
   if (!listing.metadata.members().empty()) {
     Columns columns({false, false});
     flatten(listing.metadata, "", columns);
