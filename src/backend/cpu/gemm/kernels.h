@@ -64,7 +64,8 @@ extern const Tiles<uint32_t, uint32_t, float> bf16_tiles;
 void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n);
 
 // AMX (gemm/tiles_amx.cpp).
-/// Sets this thread's tile registers up for amx_block, once.
+/// Sets this thread's tile registers up for amx_block: before each use, since other libraries in
+/// the process set them up their own way.
 void amx_configure();
 /// Two groups of 16 weight rows (pairs, [k / 2][16]) times `row_tiles` tiles of 16 rows of x,
 /// each [k / 32][16][32] bf16: c [16 * row_tiles, 32]. k is a multiple of 32.

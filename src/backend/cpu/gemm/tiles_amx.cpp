@@ -57,11 +57,8 @@ void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t
 }  // namespace
 
 void amx_configure() {
-  static thread_local bool done = false;
-  if (done) return;
   const TileConfig config = full_tiles();
   _tile_loadconfig(&config);
-  done = true;
 }
 
 void amx_block(int64_t k, int64_t row_tiles, const uint16_t* x, const uint32_t* w0,
