@@ -56,12 +56,13 @@ static inline float f8_e4m3_to_f32(uint8_t h) {
   return std::bit_cast<float>(sign | bits);
 }
 
-/// Rounds to nearest even; what is beyond the largest value, 448, becomes NaN, as in PyTorch.
+/// Rounds to nearest even; what is beyond the largest value becomes that, 448, as in PyTorch.
 static inline uint8_t f32_to_f8_e4m3(float f) {
   const uint32_t bits = std::bit_cast<uint32_t>(f);
   const uint32_t sign = (bits >> 24) & 0x80;
   const uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude >= 0x43e80001) return static_cast<uint8_t>(sign | 0x7f);
+  if (magnitude > 0x7f800000) return static_cast<uint8_t>(sign | 0x7f);
+  if (magnitude >= 0x43e00000) return static_cast<uint8_t>(sign | 0x7e);
   if (magnitude < 0x3c800000) {
     const float shifted = std::bit_cast<float>(magnitude) + 16384.0f;  // ulp is 2^-9
     return static_cast<uint8_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x46800000));

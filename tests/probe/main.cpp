@@ -23,6 +23,10 @@ int weight(int argc, char** argv);
 int open_each(int argc, char** argv);
 // tokenize.cpp
 int tokenize(int argc, char** argv);
+// blocks.cpp
+int dequantize(int argc, char** argv);
+int quantize(int argc, char** argv);
+int packed(int argc, char** argv);
 // ops.cpp
 int ops(int argc, char** argv);
 
@@ -38,6 +42,9 @@ static constexpr Probe kProbes[] = {
     {"weight", weight},
     {"open_each", open_each},
     {"ops", ops},
+    {"dequantize", dequantize},
+    {"quantize", quantize},
+    {"packed", packed},
 };
 
 static int list(int, char**) {

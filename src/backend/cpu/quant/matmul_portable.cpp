@@ -1,0 +1,181 @@
+// Products and panels in plain C++: the reference for the other instruction sets, and what runs
+// where there is none of them.
+#include <cstring>
+
+#include "backend/cpu/quant/kernels.h"
+#include "core/blocks.h"
+#include "core/half.h"
+
+namespace tallow::cpu::quant {
+namespace {
+
+/// 16 rows x 32 k as signed integers, k outermost, and the scales of each half.
+struct Group {
+  int16_t code[32][16];
+  float scale[2][16];
+  float min[2][16];  // is added
+};
+
+template <const Format& f>
+inline int code_at(const uint8_t* codes, int q, int byte) {
+  int code = 0;
+  if constexpr (f.codes == Codes::bytes) return codes[64 * q + byte] - 128;
+  if constexpr (f.codes <= Codes::nibbles_pair) {
+    code = (codes[64 * (q % 4) + byte] >> (q < 4 ? 0 : 4)) & 15;
+  } else {
+    code = (codes[64 * (q / 4) + byte] >> (2 * (q % 4))) & 3;
+  }
+  if constexpr (f.codes == Codes::nibbles_high) {
+    code |= ((codes[256 + byte] >> high_bit(q)) & 1) << 4;
+  } else if constexpr (f.codes == Codes::nibbles_pair) {
+    code |= ((codes[256 + 64 * (q / 4) + byte] >> (2 * (q % 4))) & 3) << 4;
+  } else if constexpr (f.codes == Codes::pairs_high) {
+    code |= ((codes[128 + byte] >> high_bit(q)) & 1) << 2;
+  }
+  if constexpr (f.values == Values::iq4) return blocks::kIq4Values[code];
+  if constexpr (f.values == Values::fp4) return blocks::kFp4Values[code];
+  return code - f.zero_point();
+}
+
+inline float f16_at(const uint8_t* p, int r) {
+  uint16_t h;
+  std::memcpy(&h, p + 2 * r, 2);
+  return f16_to_f32(h);
+}
+
+template <const Format& f>
+inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) {
+  float scale[2] = {}, min[2] = {};
+  if constexpr (f.is_k()) {
+    const float d = f16_at(head, r);
+    for (int half = 0; half < 2; ++half) {
+      const uint8_t byte = s[f.per_16() ? 16 * half + r : r];
+      if constexpr (f.scales == Scales::k16_min) {
+        scale[half] = d * static_cast<float>(byte & 15);
+        min[half] = -f16_at(head + 32, r) * static_cast<float>(byte >> 4);
+      } else if constexpr (f.scales == Scales::k32_min) {
+        scale[half] = d * static_cast<float>(byte);
+        min[half] = -f16_at(head + 32, r) * static_cast<float>(s[16 + r]);
+      } else {
+        scale[half] = d * static_cast<float>(static_cast<int8_t>(byte));
+      }
+    }
+  } else {
+    scale[0] = f.scales == Scales::e8m0 ? blocks::e8m0_half(s[r]) : f16_at(s, r);
+    scale[1] = scale[0];
+    if constexpr (f.has_min()) min[0] = min[1] = f16_at(s + 32, r);
+  }
+  for (int half = 0; half < 2; ++half)
+    out.scale[half][r] = scale[half], out.min[half][r] = min[half];
+}
+
+template <const Format& f>
+__attribute__((noinline)) void unpack(const uint8_t* head, const uint8_t* codes, Group& out) {
+  for (int q = 0; q < 8; ++q) {
+    for (int i = 0; i < 4; ++i) {
+      for (int r = 0; r < 16; ++r) {
+        out.code[4 * q + i][r] = static_cast<int16_t>(code_at<f>(codes, q, 4 * r + i));
+      }
+    }
+  }
+  for (int r = 0; r < 16; ++r) scales_at<f>(head, codes + f.code_bytes(), r, out);
+}
+
+/// Calls visit(index of the group, group) along k.
+template <const Format& f, class Visit>
+void each_group(const uint8_t* weights, int64_t units, Visit visit) {
+  Group group;
+  for (int64_t u = 0; u < units; ++u, weights += f.unit_bytes()) {
+    for (int g = 0; g < f.unit_groups(); ++g) {
+      unpack<f>(weights, weights + f.head_bytes() + g * f.group_bytes(), group);
+      visit(u * f.unit_groups() + g, group);
+    }
+  }
+}
+
+__attribute__((noinline)) void add_column(const Group& w, const QuantizedBlock& x, float* y) {
+  int8_t q[32];
+  std::memcpy(q, x.q, 32);
+  for (int half = 0; half < 2; ++half) {
+    int32_t dot[16] = {};
+    for (int j = 16 * half; j < 16 * half + 16; ++j) {
+      for (int r = 0; r < 16; ++r) dot[r] += w.code[j][r] * q[j];
+    }
+    for (int r = 0; r < 16; ++r) {
+      y[r] +=
+          w.scale[half][r] * (x.scale * static_cast<float>(dot[r])) + w.min[half][r] * x.half[half];
+    }
+  }
+}
+
+template <const Format& f>
+void matmul(const MatmulTile& t) {
+  float y[8][16] = {};
+  each_group<f>(t.weights, t.units, [&](int64_t b, const Group& w) {
+    for (int c = 0; c < t.columns; ++c) add_column(w, t.x[b * t.x_step + c], y[c]);
+  });
+  for (int c = 0; c < t.columns; ++c) {
+    for (int r = 0; r < t.rows; ++r) t.y[c * t.ldy + r] = y[c][r];
+  }
+}
+
+template <const Format& f>
+constexpr MatmulKernels kernels{
+    {matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>}};
+
+inline float weight(const Group& w, int j, int r) {
+  return w.scale[j / 16][r] * static_cast<float>(w.code[j][r]) + w.min[j / 16][r];
+}
+
+template <const Format& f>
+void to_bf16(const uint8_t* weights, int64_t units, uint16_t* panel) {
+  each_group<f>(weights, units, [panel](int64_t b, const Group& w) {
+    for (int j = 0; j < 32; ++j) {
+      for (int r = 0; r < 16; ++r) {
+        panel[((b * 32 + j) / 2 * 16 + r) * 2 + j % 2] = f32_to_bf16(weight(w, j, r));
+      }
+    }
+  });
+}
+
+template <const Format& f>
+void to_f32(const uint8_t* weights, int64_t units, float* panel) {
+  each_group<f>(weights, units, [panel](int64_t b, const Group& w) {
+    for (int j = 0; j < 32; ++j) {
+      for (int r = 0; r < 16; ++r) panel[(b * 32 + j) * 32 + r] = weight(w, j, r);
+    }
+  });
+}
+
+}  // namespace
+
+#define TALLOW_ROW(type, codes, values, scales) \
+  case DType::type:                             \
+    return TALLOW_PICK(k_##type);
+#define TALLOW_PICK(f) &kernels<f>
+const MatmulKernels* matmul_portable(DType dtype) {
+  switch (dtype) {
+    TALLOW_BLOCK_FORMATS(TALLOW_ROW)
+    default: return nullptr;
+  }
+}
+#undef TALLOW_PICK
+#define TALLOW_PICK(f) to_bf16<f>
+PanelBf16Fn panel_bf16_portable(DType dtype) {
+  switch (dtype) {
+    TALLOW_BLOCK_FORMATS(TALLOW_ROW)
+    default: return nullptr;
+  }
+}
+#undef TALLOW_PICK
+#define TALLOW_PICK(f) to_f32<f>
+PanelF32Fn panel_f32_portable(DType dtype) {
+  switch (dtype) {
+    TALLOW_BLOCK_FORMATS(TALLOW_ROW)
+    default: return nullptr;
+  }
+}
+#undef TALLOW_PICK
+#undef TALLOW_ROW
+
+}  // namespace tallow::cpu::quant

@@ -1,0 +1,193 @@
+"""Block dtypes against the `gguf` package: conversions to the bit, and the packed form's products
+and panels, at every instruction set, against NumPy on the dequantized weights.
+"""
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from gguf import GGMLQuantizationType as Type
+
+BLOCKS = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl",
+          "iq4_xs", "mxfp4"]
+WRITTEN = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4"]
+LEVELS = ["portable", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"]
+# Where a block's f16 fields stand. Random bytes would make them infinite or NaN.
+HALVES = {"q4_0": [0], "q4_1": [0, 2], "q5_0": [0], "q5_1": [0, 2], "q8_0": [0], "q2_k": [80, 82],
+          "q3_k": [108], "q4_k": [0, 2], "q5_k": [0, 2], "q6_k": [208], "iq4_nl": [0],
+          "iq4_xs": [0], "mxfp4": []}
+
+
+def sizes(dtype):
+    return gguf.GGML_QUANT_SIZES[Type[dtype.upper()]]
+
+
+def random_blocks(dtype, rows, k, seed=0):
+    """Random codes and 6-bit scales under scales of about 0.01, as [rows, bytes]."""
+    rng = np.random.default_rng(seed)
+    length, size = sizes(dtype)
+    blocks = rng.integers(0, 256, (rows * k // length, size), dtype=np.uint8)
+    for at in HALVES[dtype]:
+        scale = rng.normal(0, 0.01, len(blocks)).astype(np.float16)
+        blocks[:, at:at + 2] = scale.view(np.uint8).reshape(-1, 2)
+    if dtype == "mxfp4":
+        blocks[:, 0] = rng.integers(118, 124, len(blocks))
+    return blocks.reshape(rows, -1)
+
+
+def expected(blocks, dtype):
+    return gguf.quants.dequantize(blocks, Type[dtype.upper()])
+
+
+@pytest.mark.parametrize("dtype", BLOCKS)
+def test_to_f32_is_bit_exact(probe, dtype):
+    blocks = random_blocks(dtype, 64, 1024)
+    got = np.frombuffer(probe("dequantize", dtype, stdin=blocks.tobytes()).stdout, np.float32)
+    np.testing.assert_array_equal(got.view(np.uint32), expected(blocks, dtype).ravel().view(np.uint32))
+
+
+@pytest.mark.parametrize("dtype", BLOCKS)
+def test_to_f32_takes_every_scale(probe, dtype):
+    """All bytes random: subnormal, infinite and NaN scales too."""
+    length, size = sizes(dtype)
+    blocks = np.random.default_rng(1).integers(0, 256, (4096, size), dtype=np.uint8)
+    got = np.frombuffer(probe("dequantize", dtype, stdin=blocks.tobytes()).stdout, np.float32)
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(got, expected(blocks, dtype).ravel())
+
+
+@pytest.mark.parametrize("dtype", WRITTEN)
+def test_from_f32_writes_the_same_bytes(probe, dtype):
+    rng = np.random.default_rng(2)
+    x = rng.normal(0, 1, (256, 1024)).astype(np.float32) * np.exp2(rng.integers(-12, 8, (256, 1)))
+    x = x.astype(np.float32)
+    x[:4] = 0
+    x[4:8] = 1.5
+    x[8:12, ::2] *= -1
+    got = probe("quantize", dtype, stdin=x.tobytes()).stdout
+    assert got == gguf.quants.quantize(x, Type[dtype.upper()]).tobytes()
+
+
+TORCH = {"f16": torch.float16, "bf16": torch.bfloat16, "f8_e4m3": torch.float8_e4m3fn,
+         "f8_e5m2": torch.float8_e5m2}
+
+
+@pytest.mark.parametrize("dtype", TORCH)
+def test_every_small_float_equals_pytorch(probe, dtype):
+    count = 1 << 8 * TORCH[dtype].itemsize
+    bits = np.arange(count, dtype=np.uint16 if count > 256 else np.uint8)
+    got = np.frombuffer(probe("dequantize", dtype, stdin=bits.tobytes()).stdout, np.float32)
+    want = torch.from_numpy(bits).view(TORCH[dtype]).float().numpy()
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(np.signbit(got)[~np.isnan(want)], np.signbit(want)[~np.isnan(want)])
+
+
+@pytest.mark.parametrize("dtype", TORCH)
+def test_rounding_to_small_floats_equals_pytorch(probe, dtype):
+    """Every value, the midpoints between neighbours, their f32 neighbours, and random bits."""
+    count = 1 << 8 * TORCH[dtype].itemsize
+    bits = torch.arange(count, dtype=torch.int32).to(torch.uint16 if count > 256 else torch.uint8)
+    exact = bits.view(TORCH[dtype]).float().numpy()
+    exact = np.sort(exact[np.isfinite(exact)])
+    middle = ((exact[1:].astype(np.float64) + exact[:-1]) / 2).astype(np.float32)
+    x = np.concatenate([exact, middle, np.nextafter(middle, np.float32(np.inf)),
+                        np.nextafter(middle, np.float32(-np.inf)),
+                        np.random.default_rng(3).integers(0, 2**32, 1 << 16, dtype=np.uint32)
+                        .view(np.float32)])
+    got = np.frombuffer(probe("quantize", dtype, stdin=x.tobytes()).stdout,
+                        np.uint16 if count > 256 else np.uint8)
+    want = torch.from_numpy(x).to(TORCH[dtype])
+    nan = torch.isnan(want.float()).numpy()
+    want = want.view(torch.uint16 if count > 256 else torch.uint8).numpy()
+    np.testing.assert_array_equal(got[~nan], want[~nan])
+    back = np.frombuffer(probe("dequantize", dtype, stdin=got.tobytes()).stdout, np.float32)
+    assert np.isnan(back[nan]).all()
+
+
+def run_packed(probe, dtype, blocks, x, level):
+    n, m, k = len(blocks), *x.shape
+    out = probe("packed", dtype, n, k, m, stdin=blocks.tobytes() + x.tobytes(),
+                env={"TALLOW_ISA": level}).stdout
+    panels = (n + 31) // 32
+    y, rest = out[:4 * m * n], out[4 * m * n:]
+    f32, bf16 = rest[:4 * panels * 32 * k], rest[4 * panels * 32 * k:]
+    f32 = np.frombuffer(f32, np.float32).reshape(panels, k, 32).transpose(0, 2, 1)
+    bf16 = (np.frombuffer(bf16, np.uint16).reshape(panels, 2, k // 2, 16, 2)
+            .transpose(0, 1, 3, 2, 4))
+    return (np.frombuffer(y, np.float32).reshape(m, n), f32.reshape(-1, k), bf16.reshape(-1, k))
+
+
+def rounded_activations(x):
+    """What the kernels multiply: x in 8 bits, a scale for every 32."""
+    groups = x.reshape(len(x), -1, 32)
+    scale = np.abs(groups).max(-1, keepdims=True) / 127
+    return (np.rint(groups / np.where(scale == 0, 1, scale)) * scale).reshape(x.shape)
+
+
+SHAPES = [(1, 1), (17, 1), (33, 3), (16, 8), (50, 9), (31, 31)]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", BLOCKS)
+def test_packed_product_and_panels(probe, dtype, level):
+    for n, m in SHAPES:
+        length = sizes(dtype)[0]
+        for k in (length, 3 * length if length == 256 else 576):
+            blocks = random_blocks(dtype, n, k, seed=n)
+            weights = expected(blocks, dtype)
+            x = np.random.default_rng(m).normal(0, 1, (m, k)).astype(np.float32)
+            y, f32, bf16 = run_packed(probe, dtype, blocks, x, level)
+
+            # Sums in another order, nothing else, once x is rounded the same way. A code at a tie
+            # may round differently: 1e-3 of the rounding step's worth.
+            want = rounded_activations(x.astype(np.float64)) @ weights.astype(np.float64).T
+            size = np.abs(x.astype(np.float64)) @ np.abs(weights.astype(np.float64)).T
+            assert (np.abs(y - want) <= 2e-4 * size + 1e-6).all()
+            # And to the activations as given: half a step of 1/127 of each group's largest.
+            exact = x.astype(np.float64) @ weights.astype(np.float64).T
+            step = np.abs(x.reshape(m, -1, 32)).max(-1).repeat(32, -1) / 127
+            bound = 0.51 * step @ np.abs(weights.astype(np.float64)).T
+            assert (np.abs(y - exact) <= bound + 2e-5 * size + 1e-6).all()
+
+            np.testing.assert_allclose(f32[:n], weights, rtol=3e-7, atol=2e-7 * np.abs(weights).max())
+            assert (f32[n:] == 0).all()
+            # The f32 before the last rounding may differ by its own last bit where there is a
+            # minimum; elsewhere the rounding to bf16 is exact.
+            want16 = torch.from_numpy(weights).bfloat16().view(torch.uint16).numpy()
+            if dtype in ("q4_1", "q5_1", "q2_k", "q4_k", "q5_k"):
+                value = (bf16[:n].astype(np.uint32) << 16).view(np.float32)
+                np.testing.assert_allclose(value, weights, rtol=2**-8,
+                                           atol=2e-7 * np.abs(weights).max())
+                assert (bf16[:n] == want16).mean() > 0.98
+            else:
+                zero = weights == 0
+                np.testing.assert_array_equal(bf16[:n][~zero], want16[~zero])
+                assert (bf16[:n][zero] & 0x7FFF == 0).all()
+            assert (bf16[n:] & 0x7FFF == 0).all()
+
+
+@pytest.mark.parametrize("dtype", BLOCKS)
+def test_levels_agree(probe, dtype):
+    """The integer sums are exact, so levels differ by the rounding of a few f32 operations."""
+    blocks = random_blocks(dtype, 96, 1024)
+    x = np.random.default_rng(5).normal(0, 1, (11, 1024)).astype(np.float32)
+    want, _, _ = run_packed(probe, dtype, blocks, x, "portable")
+    for level in LEVELS[1:]:
+        got, _, _ = run_packed(probe, dtype, blocks, x, level)
+        assert np.abs(got - want).max() <= 2e-3 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", BLOCKS)
+def test_hostile_blocks_end_quietly(probe, dtype, level):
+    length, size = sizes(dtype)
+    rng = np.random.default_rng(6)
+    blocks = rng.integers(0, 256, (20, 4 * size), dtype=np.uint8)
+    blocks[3] = 0xFF
+    x = rng.normal(0, 1, (9, 4 * length)).astype(np.float32)
+    x[1] = np.nan
+    x[2, 5] = np.inf
+    x[3] = 1e-42
+    x[4] = 3e38
+    y, _, _ = run_packed(probe, dtype, blocks, x, level)
+    assert np.isnan(y[1]).all()
