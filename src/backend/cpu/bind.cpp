@@ -2,10 +2,14 @@
 // objects that only register themselves.
 #include "backend/cpu/fused.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/linear.h"
 #include "ops/registry.h"
 
 namespace tallow::cpu {
 
-void bind() { bind_fused(); }
+void bind() {
+  bind_linear();
+  bind_fused();
+}
 
 }  // namespace tallow::cpu

@@ -1,0 +1,216 @@
+// The CPU kernels of linear, gated_linear and matmul: which product serves which weight and how
+// many rows, and the packed forms that weights keep.
+#include "backend/cpu/linear.h"
+
+#include <vector>
+
+#include "backend/cpu/gemm/driver.h"
+#include "backend/cpu/gemm/gemm.h"
+#include "backend/cpu/quant/quant.h"
+#include "core/tensor_impl.h"
+#include "ops/elements.h"
+#include "ops/registry.h"
+#include "ops/rows.h"
+#include "tallow/parallel.h"
+
+namespace tallow::cpu {
+namespace {
+
+constexpr int kMostInline = 16;  // weights of a call without a trip to the allocator
+
+// Weights from a file never change, so that their packed form can be kept in place of them.
+bool keeps_packed_form(const Tensor& weight) {
+  return weight.buffer()->kind() == Buffer::Kind::mapped && weight.is_contiguous();
+}
+
+std::shared_ptr<void> make_form(const Tensor& weight) {
+  const int64_t n = weight.size(0), k = weight.size(1);
+  std::shared_ptr<void> form;
+  if (weight.dtype() == DType::f32) {
+    form = pack_groups(weight.data<float>(), n, k);
+  } else if (weight.dtype() == DType::bf16) {
+    form = pack_pairs(weight.data<uint16_t>(), n, k);
+  } else {
+    form = pack_blocks(weight.dtype(), weight.raw(), n, k);
+  }
+  weight.buffer()->release_pages(weight.offset(), weight.nbytes());
+  return form;
+}
+
+const void* packed_form(const Tensor& weight) {
+  const int64_t key = static_cast<int64_t>(weight.dtype()) << 48 ^ weight.size(0) << 24 ^
+                      weight.size(1);
+  return weight.buffer()
+      ->packed(weight.offset(), key, [&] { return make_form(weight); })
+      .get();
+}
+
+Weight::Form form_of(const Tensor& weight) {
+  if (is_block(weight.dtype())) {
+    // Block types have no cheaper way: a weight in memory is packed and kept as well.
+    return has_packed_form(weight.dtype()) && weight.is_contiguous() ? Weight::Form::blocks
+                                                                     : Weight::Form::rows;
+  }
+  if (!keeps_packed_form(weight)) return Weight::Form::rows;
+  if (weight.dtype() == DType::f32) return Weight::Form::groups;
+  if (weight.dtype() == DType::bf16) return Weight::Form::pairs;
+  return Weight::Form::rows;
+}
+
+Weight describe(const Tensor& weight, const Tensor& bias) {
+  Weight w;
+  w.form = form_of(weight);
+  w.dtype = weight.dtype();
+  w.n = weight.size(0), w.k = weight.size(1);
+  w.n_stride = weight.strides()[0], w.k_stride = weight.strides()[1];
+  w.data = w.form == Weight::Form::rows || w.n == 0 || w.k == 0 ? weight.raw() : packed_form(weight);
+  w.bias = bias ? bias.raw() : nullptr;
+  return w;
+}
+
+// The tensors that a call computes with: converted or made contiguous where they must be. Kept
+// beside the weights that point into them.
+struct Call {
+  Weight weights[kMostInline];
+  std::vector<Tensor> converted;
+  int count = 0;
+
+  void add(Tensor weight, Tensor bias, DType type) {
+    if (type == DType::f64) weight = keep(weight.to(type));
+    const bool strided = weight.dtype() == DType::f32 || weight.dtype() == DType::f64;
+    if (!strided && !weight.is_contiguous()) weight = keep(weight.contiguous());
+    if (bias && (bias.dtype() != type || !bias.is_contiguous())) {
+      bias = keep(bias.to(type).contiguous());
+    }
+    weights[count++] = describe(weight, bias);
+  }
+  Tensor keep(const Tensor& t) {
+    converted.push_back(t);
+    return t;
+  }
+  std::span<const Weight> all() const { return {weights, static_cast<size_t>(count)}; }
+};
+
+template <class Pred>
+bool all_of(std::span<const Weight> weights, Pred pred) {
+  return std::all_of(weights.begin(), weights.end(), pred);
+}
+
+bool is_blocks(const Weight& w) { return w.form == Weight::Form::blocks; }
+bool is_bf16(const Weight& w) { return w.dtype == DType::bf16; }
+
+// Products with packed blocks: x in 8 bits, one parallel region over units of 16 columns.
+void product_blocks(const Activations<float>& x, std::span<const Weight> weights, float* y,
+                    int64_t ldy, bool gated) {
+  const int64_t bytes = QuantizedRows::bytes(x.m, x.k);
+  const QuantizedRows rows =
+      quantize_rows(x.data, x.m, x.k, x.row_stride, scratch(Scratch::x, bytes));
+  struct Engine : Epilogue<float> {
+    const QuantizedRows& x;
+    explicit Engine(const QuantizedRows& r) : x(r) {}
+    void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t, int64_t, float* c, int64_t ldc,
+              bool) const {
+      block_matmul(*static_cast<const PackedBlocks*>(unit.weight->data), x, m0, m1, unit.n0,
+                   unit.n0 + unit.columns, c - m0 * ldc - unit.n0, ldc);
+    }
+  };
+  const Units units(weights, x.m > 8 ? 64 : 2 * kGroup, gated);
+  const double work = static_cast<double>(x.m) * static_cast<double>(x.k) *
+                      static_cast<double>(units.count()) * 8;
+  const Cut cut = cut_product(x.m, units.count(), 256, std::max<int64_t>(x.k, 1), work);
+  run_product<float>(Engine(rows), cut, x.m, x.k, weights, units, y, ldy, gated);
+}
+
+constexpr int64_t kFewRows = 8;  // up to here reading the weight takes longer than the arithmetic
+
+void multiply(const Activations<float>& x, std::span<const Weight> weights, float* y, int64_t ldy,
+              bool gated) {
+  const bool few = x.m <= kFewRows;
+  if (all_of(weights, is_blocks)) {
+    const bool amx = isa() == Isa::amx && x.m > 2 * kFewRows;
+    return amx ? product_bf16(x, weights, y, ldy, gated) : product_blocks(x, weights, y, ldy, gated);
+  }
+  if (!few && has_bf16_product() && all_of(weights, is_bf16)) {
+    return product_bf16(x, weights, y, ldy, gated);
+  }
+  product<float>(x, weights, y, ldy, gated);
+}
+
+// Mixed weights go one by one: the products take weights of one kind.
+bool one_kind(std::span<const Weight> weights) {
+  return all_of(weights, is_blocks) || all_of(weights, is_bf16) ||
+         all_of(weights, [](const Weight& w) { return !is_blocks(w); });
+}
+
+void linear_f32(Inputs in, const Tensor& out, int count) {
+  const Tensor x = as_f32(in[0]);
+  const int64_t k = x.shape().back(), n = out.shape().back();
+  const int64_t m = n == 0 ? 0 : out.numel() / n;
+  const Activations<float> rows{x.data<float>(), m, k, k, 1};
+  float* y = out.data<float>();
+  for (int first = 1; first <= count;) {
+    Call call;
+    int64_t width = 0;
+    const int last = std::min(count + 1, first + kMostInline);
+    for (; first < last; ++first) call.add(in[first], in[first + count], DType::f32);
+    if (one_kind(call.all())) {
+      multiply(rows, call.all(), y, n, false);
+      for (const Weight& w : call.all()) width += w.n;
+    } else {
+      for (const Weight& w : call.all()) {
+        multiply(rows, {&w, 1}, y + width, n, false);
+        width += w.n;
+      }
+    }
+    y += width;
+  }
+}
+
+void linear_f64(Inputs in, const Tensor& out, int count) {
+  const Tensor x = in[0].to(DType::f64).contiguous();
+  const int64_t k = x.shape().back(), n = out.shape().back();
+  const Activations<double> rows{x.data<double>(), n == 0 ? 0 : out.numel() / n, k, k, 1};
+  double* y = out.data<double>();
+  for (int i = 1; i <= count; ++i) {
+    Call call;
+    call.add(in[i], in[i + count], DType::f64);
+    product<double>(rows, call.all(), y, n);
+    y += call.weights[0].n;
+  }
+}
+
+void linear(Inputs in, Outputs out, const LinearOptions& options) {
+  if (out[0].dtype() == DType::f64) return linear_f64(in, out[0], options.weights);
+  linear_f32(in, out[0], options.weights);
+}
+
+void gated_linear(Inputs in, Outputs out, const NoOptions& options) {
+  Call call;
+  if (out[0].dtype() == DType::f32) {
+    call.add(in[1], in[3], DType::f32);
+    call.add(in[2], in[4], DType::f32);
+    if (one_kind(call.all())) {
+      const Tensor x = as_f32(in[0]);
+      const int64_t k = x.shape().back(), n = out[0].shape().back();
+      const int64_t m = n == 0 ? 0 : out[0].numel() / n;
+      return multiply({x.data<float>(), m, k, k, 1}, call.all(), out[0].data<float>(), n, true);
+    }
+  }
+  const Tensor up = Tensor::empty(out[0].shape(), out[0].dtype());
+  const Tensor gate_inputs[] = {in[0], in[1], in[3]}, up_inputs[] = {in[0], in[2], in[4]};
+  const Tensor up_output[] = {up};
+  linear(gate_inputs, out, {1});
+  linear(up_inputs, up_output, {1});
+  const Tensor both[] = {out[0], up};
+  swiglu_op.fn.cpu(Inputs(both), out, options);
+}
+
+}  // namespace
+
+void bind_linear() {
+  linear_op.bind(DeviceKind::cpu, linear);
+  gated_linear_op.bind(DeviceKind::cpu, gated_linear);
+  bind_matmul();
+}
+
+}  // namespace tallow::cpu
