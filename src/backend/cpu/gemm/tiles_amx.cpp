@@ -13,11 +13,13 @@ struct alignas(64) TileConfig {
   uint8_t rows[16] = {};
 };
 
-TileConfig full_tiles() {
+constexpr TileConfig full_tiles() {
   TileConfig config;
   for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64, config.rows[i] = 16;
   return config;
 }
+// In memory: g++ 12 does not know that ldtilecfg reads all of it, and would leave stores out.
+constexpr TileConfig kFullTiles = full_tiles();
 
 constexpr int kTile = 16 * 32;  // bf16 of a tile
 
@@ -56,10 +58,7 @@ void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t
 
 }  // namespace
 
-void amx_configure() {
-  const TileConfig config = full_tiles();
-  _tile_loadconfig(&config);
-}
+void amx_configure() { _tile_loadconfig(&kFullTiles); }
 
 void amx_block(int64_t k, int64_t row_tiles, const uint16_t* x, const uint32_t* w0,
                const uint32_t* w1, float* c, int64_t ldc, bool accumulate) {
