@@ -1,10 +1,9 @@
 // tallow_probe tokenize MODEL MODE [FLAG]: the tokenizer of a folder, a tokenizer.json or a .gguf.
-//   encode [no-special]   stdin: strings, each after its length as 4 bytes; stdout: a JSON list each
-//   decode [skip]         stdin: a JSON list of ids a line; stdout: a JSON string each
-//   stream [skip]         the same id by id; stdout: a JSON list of the parts each
-//   token                 stdin: a JSON list of ids a line; stdout: the pieces
-//   info                  stdout: bos, eos, vocab_size as JSON
-//   time                  stdin: a text; stdout: how long loading and encoding take, as JSON
+//   encode [no-special]   stdin: strings, each after its length as 4 bytes; stdout: a JSON list
+//   each decode [skip]         stdin: a JSON list of ids a line; stdout: a JSON string each stream
+//   [skip]         the same id by id; stdout: a JSON list of the parts each token stdin: a JSON
+//   list of ids a line; stdout: the pieces info                  stdout: bos, eos, vocab_size as
+//   JSON time                  stdin: a text; stdout: how long loading and encoding take, as JSON
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -86,7 +85,8 @@ void encode(const Tokenizer& tokenizer, std::string_view input, bool special) {
 void decode(const Tokenizer& tokenizer, std::string_view input, bool skip, bool parts) {
   for (size_t end; (end = input.find('\n')) != input.npos; input.remove_prefix(end + 1)) {
     std::vector<int32_t> ids;
-    for (const Json& id : Json::parse(input.substr(0, end), "stdin").items()) {
+    const Json list = Json::parse(input.substr(0, end), "stdin");
+    for (const Json& id : list.items()) {
       ids.push_back(static_cast<int32_t>(id.integer()));
     }
     if (!parts) {
@@ -94,17 +94,18 @@ void decode(const Tokenizer& tokenizer, std::string_view input, bool skip, bool 
       continue;
     }
     StreamDecoder stream(tokenizer, skip);
-    Json::Array list;
-    for (const int32_t id : ids) list.emplace_back(stream.next(id));
-    list.emplace_back(stream.finish());
-    std::puts(Json(std::move(list)).dump().c_str());
+    Json::Array texts;
+    for (const int32_t id : ids) texts.emplace_back(stream.next(id));
+    texts.emplace_back(stream.finish());
+    std::puts(Json(std::move(texts)).dump().c_str());
   }
 }
 
 void pieces(const Tokenizer& tokenizer, std::string_view input) {
   for (size_t end; (end = input.find('\n')) != input.npos; input.remove_prefix(end + 1)) {
+    const Json ids = Json::parse(input.substr(0, end), "stdin");
     Json::Array list;
-    for (const Json& id : Json::parse(input.substr(0, end), "stdin").items()) {
+    for (const Json& id : ids.items()) {
       list.emplace_back(tokenizer.token(static_cast<int32_t>(id.integer())));
     }
     std::puts(Json(std::move(list)).dump().c_str());
@@ -116,12 +117,10 @@ void info(const Tokenizer& tokenizer) {
   for (int32_t id = 0; id < tokenizer.vocab_size(); ++id) {
     if (tokenizer.is_end(id)) ends.emplace_back(id);
   }
-  const Json report = Json::Object{{"bos", tokenizer.bos().value_or(-1)},
-                                   {"eos", tokenizer.eos().value_or(-1)},
-                                   {"bos_token", tokenizer.bos_token()},
-                                   {"eos_token", tokenizer.eos_token()},
-                                   {"vocab_size", tokenizer.vocab_size()},
-                                   {"ends", std::move(ends)}};
+  const Json report =
+      Json::Object{{"bos", tokenizer.bos().value_or(-1)},  {"eos", tokenizer.eos().value_or(-1)},
+                   {"bos_token", tokenizer.bos_token()},   {"eos_token", tokenizer.eos_token()},
+                   {"vocab_size", tokenizer.vocab_size()}, {"ends", std::move(ends)}};
   std::puts(report.dump().c_str());
 }
 

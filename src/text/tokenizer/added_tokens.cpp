@@ -151,6 +151,11 @@ const AddedToken* AddedTokens::find(std::string_view content) const {
   return found == by_content_.end() ? nullptr : &tokens_[found->second];
 }
 
+std::string_view AddedTokens::decoded_text(const AddedToken& token) const {
+  const std::string& normalized = normalized_texts_[static_cast<size_t>(&token - tokens_.data())];
+  return normalized.empty() ? token.content : normalized;
+}
+
 void AddedTokens::split(std::string_view text, bool in_normalized,
                         const FunctionRef<void(std::string_view, bool)>& on_text,
                         const FunctionRef<void(int32_t)>& on_token) const {

@@ -61,6 +61,8 @@ class AddedTokens {
 
   const AddedToken* find(int32_t id) const;
   const AddedToken* find(std::string_view content) const;
+  /// What decoding makes of a token: its normalized text where it was looked for in that.
+  std::string_view decoded_text(const AddedToken& token) const;
   const std::vector<AddedToken>& tokens() const { return tokens_; }
   /// Whether any token is looked for in normalized text.
   bool any_normalized() const { return !normalized_.empty(); }

@@ -20,7 +20,8 @@ class MergeTable {
  public:
   MergeTable() = default;
   explicit MergeTable(size_t merges)
-      : shift_(64 - std::countr_zero(std::bit_ceil(merges * 2 + 2))), slots_(1ull << (64 - shift_)) {}
+      : shift_(64 - std::countr_zero(std::bit_ceil(merges * 2 + 2))),
+        slots_(1ull << (64 - shift_)) {}
 
   void set(int32_t left, int32_t right, Join join) {
     const uint64_t key = key_of(left, right);
@@ -68,8 +69,7 @@ class Bpe final : public TokenModel {
       append_utf8(name, byte_to_char(static_cast<uint8_t>(byte)));
       byte_ids_[byte] = vocabulary_.find(name);
       constexpr char kHex[] = "0123456789ABCDEF";
-      fallback_ids_[byte] =
-          vocabulary_.find(str("<0x", kHex[byte >> 4], kHex[byte & 15], ">"));
+      fallback_ids_[byte] = vocabulary_.find(str("<0x", kHex[byte >> 4], kHex[byte & 15], ">"));
     }
   }
 

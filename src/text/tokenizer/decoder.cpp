@@ -200,6 +200,26 @@ class Metaspace final : public WholeTokens {
   const MetaspaceOptions options_;
 };
 
+/// Tokens with a space between them: what `tokenizers` does without a decoder.
+class Join final : public TokenStream {
+ public:
+  Join(TokenStream& next, const None&) : next_(next) {}
+  void text(std::string_view part) override {
+    if (between_) next_.text(" ");
+    between_ = false;
+    next_.text(part);
+  }
+  void end_token() override {
+    between_ = true;
+    next_.end_token();
+  }
+  void finish() override { next_.finish(); }
+
+ private:
+  TokenStream& next_;
+  bool between_ = false;
+};
+
 struct ReplaceOptions {
   std::shared_ptr<const Regex> pattern;
   std::string content;
@@ -237,8 +257,8 @@ std::unique_ptr<Decoder> strip(const Json& json) {
   if (count_code_points(content) != 1 || start < 0 || stop < 0) {
     fail("decoder: Strip takes one character and counts from 0");
   }
-  return std::make_unique<With<Strip, StripOptions>>(StripOptions{
-      std::move(content), static_cast<size_t>(start), static_cast<size_t>(stop)});
+  return std::make_unique<With<Strip, StripOptions>>(
+      StripOptions{std::move(content), static_cast<size_t>(start), static_cast<size_t>(stop)});
 }
 
 std::unique_ptr<Decoder> metaspace(const Json& json) {
@@ -284,7 +304,11 @@ void append(const Json& json, DecoderChain& chain) {
 
 DecoderChain make_decoder(const Json& json) {
   DecoderChain chain;
-  if (!json.is_null()) append(json, chain);
+  if (json.is_null()) {
+    chain.push_back(std::make_unique<With<Join, None>>(None{}));
+  } else {
+    append(json, chain);
+  }
   return chain;
 }
 

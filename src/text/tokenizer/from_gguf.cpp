@@ -34,8 +34,8 @@ bool build_byte_level(const GgufVocabulary& from, TokenizerPipeline& to) {
   text::BpeOptions options;
   options.ignore_merges = pre.ignore_merges;
   options.strict = false;
-  to.model = text::make_bpe(text::Vocabulary(from.tokens), split_merges(from.merges),
-                            std::move(options));
+  to.model =
+      text::make_bpe(text::Vocabulary(from.tokens), split_merges(from.merges), std::move(options));
   to.decoder = text::make_decoder(Json(Json::Object{{"type", Json("ByteLevel")}}));
   return pre.add_bos;
 }
@@ -61,9 +61,9 @@ void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
   }
   const auto tokens = static_cast<int64_t>(from.tokens.size());
   const int64_t unk = from.unk.value_or(0);
-  to.model = text::make_scored_bpe(text::Vocabulary(from.tokens),
-                                   {from.scores.begin(), from.scores.end()},
-                                   unk >= 0 && unk < tokens ? static_cast<int32_t>(unk) : -1);
+  to.model =
+      text::make_scored_bpe(text::Vocabulary(from.tokens), {from.scores.begin(), from.scores.end()},
+                            unk >= 0 && unk < tokens ? static_cast<int32_t>(unk) : -1);
 }
 
 void add_tokens(const GgufVocabulary& from, TokenizerPipeline& to) {

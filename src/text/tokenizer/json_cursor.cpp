@@ -12,9 +12,7 @@ JsonCursor::JsonCursor(std::string_view text) : text_(text) {
   if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
 }
 
-void JsonCursor::fail_here(std::string_view reason) const {
-  fail("offset ", at_, ": ", reason);
-}
+void JsonCursor::fail_here(std::string_view reason) const { fail("offset ", at_, ": ", reason); }
 
 char JsonCursor::peek() {
   while (at_ < text_.size()) {

@@ -139,11 +139,16 @@ struct Row {
   std::unique_ptr<Normalizer> (*make)(const Json&);
 };
 constexpr Row kNormalizers[] = {
-    {"NFC", unicode<NormalForm::nfc>},     {"NFD", unicode<NormalForm::nfd>},
-    {"NFKC", unicode<NormalForm::nfkc>},   {"NFKD", unicode<NormalForm::nfkd>},
-    {"Lowercase", plain<lowercase>},       {"StripAccents", plain<strip_marks>},
-    {"ByteLevel", plain<to_byte_level>},   {"Prepend", prepend},
-    {"Replace", replace},                  {"Strip", strip},
+    {"NFC", unicode<NormalForm::nfc>},
+    {"NFD", unicode<NormalForm::nfd>},
+    {"NFKC", unicode<NormalForm::nfkc>},
+    {"NFKD", unicode<NormalForm::nfkd>},
+    {"Lowercase", plain<lowercase>},
+    {"StripAccents", plain<strip_marks>},
+    {"ByteLevel", plain<to_byte_level>},
+    {"Prepend", prepend},
+    {"Replace", replace},
+    {"Strip", strip},
 };
 
 void append(const Json& json, NormalizerChain& chain) {

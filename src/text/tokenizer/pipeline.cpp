@@ -10,9 +10,19 @@ namespace tallow::detail {
 namespace {
 
 constexpr std::string_view kTurnEnds[] = {
-    "<|eot_id|>",    "<|eom_id|>",       "<|im_end|>",    "<|end|>",          "<end_of_turn>",
-    "<|endoftext|>", "<|end_of_text|>",  "<|eot|>",       "<|return|>",       "<|call|>",
-    "<EOT>",         "<end_of_utterance>", "<|END_OF_TURN_TOKEN|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eot|>",
+    "<|return|>",
+    "<|call|>",
+    "<EOT>",
+    "<end_of_utterance>",
+    "<|END_OF_TURN_TOKEN|>",
 };
 
 }  // namespace
@@ -37,6 +47,11 @@ void TokenizerPipeline::finish() {
 
 std::string_view TokenizerPipeline::token(int32_t id) const {
   if (const text::AddedToken* token = added.find(id)) return token->content;
+  return model->token(id);
+}
+
+std::string_view TokenizerPipeline::decoder_input(int32_t id) const {
+  if (const text::AddedToken* token = added.find(id)) return added.decoded_text(*token);
   return model->token(id);
 }
 
@@ -76,19 +91,22 @@ std::vector<int32_t> TokenizerPipeline::encode(std::string_view text,
   auto state = borrow();
   const auto on_token = [&](int32_t id) { ids.push_back(id); };
   const auto pieces = [&](std::string_view part, bool first) {
-    pre_tokenizer.run(part, first, [&](std::string_view piece, bool) {
-      model->encode(piece, *state, ids);
-    });
+    pre_tokenizer.run(part, first,
+                      [&](std::string_view piece, bool) { model->encode(piece, *state, ids); });
   };
   std::string rewritten;
-  added.split(text, false, [&](std::string_view part, bool first) {
-    if (normalizer.empty() && !added.any_normalized()) return pieces(part, first);
-    rewritten = part;
-    for (const auto& step : normalizer) step->apply(rewritten);
-    added.split(rewritten, true,
-                [&](std::string_view inner, bool inner_first) { pieces(inner, first && inner_first); },
-                on_token);
-  }, on_token);
+  added.split(
+      text, false,
+      [&](std::string_view part, bool first) {
+        if (normalizer.empty() && !added.any_normalized()) return pieces(part, first);
+        rewritten = part;
+        for (const auto& step : normalizer) step->apply(rewritten);
+        added.split(
+            rewritten, true,
+            [&](std::string_view inner, bool inner_first) { pieces(inner, first && inner_first); },
+            on_token);
+      },
+      on_token);
   give_back(std::move(state));
   for (const auto& step : post_processor) step->apply(ids, add_special_tokens);
   return ids;
@@ -173,7 +191,7 @@ std::string StreamDecoder::next(int32_t id) {
   const TokenizerPipeline& pipeline = *state_->pipeline;
   pipeline.check(id);
   if (state_->skip_special && pipeline.special[static_cast<size_t>(id)]) return {};
-  const std::string_view token = pipeline.token(id);
+  const std::string_view token = pipeline.decoder_input(id);
   if (token.empty()) return {};
   state_->head().text(token);
   state_->head().end_token();

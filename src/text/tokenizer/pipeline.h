@@ -28,6 +28,8 @@ struct TokenizerPipeline {
   /// Fuses what can be fused and fills size, special and end. Call once, when all else is set.
   void finish();
   std::string_view token(int32_t id) const;
+  /// The token as the decoder takes it.
+  std::string_view decoder_input(int32_t id) const;
   std::optional<int32_t> id(std::string_view token) const;
   std::vector<int32_t> encode(std::string_view text, bool add_special_tokens) const;
   /// Throws Error for an id outside [0, size).

@@ -38,8 +38,8 @@ void join(std::vector<Span>& spans, Behavior behavior) {
   const bool backwards = behavior == Behavior::merged_with_next;
   for (size_t k = 0; k < spans.size(); ++k) {
     const Span& span = spans[backwards ? spans.size() - 1 - k : k];
-    const bool merge = behavior == Behavior::contiguous ? span.delimiter == previous
-                                                        : span.delimiter && !previous;
+    const bool merge =
+        behavior == Behavior::contiguous ? span.delimiter == previous : span.delimiter && !previous;
     previous = span.delimiter;
     if (!merge || out.empty()) {
       out.push_back(span);
@@ -190,7 +190,11 @@ void punctuation(const Json& json, PreTokenizerChain& chain) {
 }
 
 void whitespace(const Json&, PreTokenizerChain& chain) {
-  add_split(chain, R"([\w\p{Join_Control}]+|[^\w\p{Join_Control}\s]+)", Behavior::removed, true);
+  // Rust's \w and \W: not quite Oniguruma's, which the other patterns mean.
+  add_split(chain,
+            R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+)"
+            R"(|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\s]+)",
+            Behavior::removed, true);
 }
 
 void whitespace_split(const Json&, PreTokenizerChain& chain) {
@@ -220,10 +224,10 @@ struct Row {
   void (*add)(const Json&, PreTokenizerChain&);
 };
 constexpr Row kPreTokenizers[] = {
-    {"ByteLevel", byte_level},     {"Split", split},
-    {"Digits", digits},            {"Punctuation", punctuation},
-    {"Whitespace", whitespace},    {"WhitespaceSplit", whitespace_split},
-    {"Metaspace", metaspace},      {"CharDelimiterSplit", char_delimiter},
+    {"ByteLevel", byte_level},  {"Split", split},
+    {"Digits", digits},         {"Punctuation", punctuation},
+    {"Whitespace", whitespace}, {"WhitespaceSplit", whitespace_split},
+    {"Metaspace", metaspace},   {"CharDelimiterSplit", char_delimiter},
 };
 
 void append(const Json& json, PreTokenizerChain& chain) {
@@ -259,8 +263,7 @@ constexpr std::string_view kTekken =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kGpt4o =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kDeepseek3Han =
-    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+";
+constexpr std::string_view kDeepseek3Han = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+";
 constexpr std::string_view kDeepseek3 =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kCoderHan = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
@@ -276,7 +279,11 @@ struct GgufRow {
   bool add_bos = false;
 };
 constexpr GgufRow kGguf[] = {
-    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2", {kLlama3}, false, true, true},
+    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2",
+     {kLlama3},
+     false,
+     true,
+     true},
     {"dbrx smaug-bpe chatglm-bpe glm4", {kLlama3}},
     {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", {kDigit, kGpt2}},
     {"gpt-2 phi-2 mpt olmo jais mellum modern-bert exaone4 trillion gigachat a.x-4.0 "

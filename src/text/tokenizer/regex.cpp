@@ -17,55 +17,89 @@ constexpr size_t kMaxPattern = 1 << 16;
 constexpr uint32_t kMatchLimit = 4'000'000;  // beyond this a pattern backtracks without end
 constexpr uint32_t kHeapLimitKb = 64 * 1024;
 
-/// The classes whose meaning differs between the dialects, in a form that both share.
-std::string_view shared_class(char letter, bool in_brackets) {
-  switch (letter) {
-    case 's': return "\\p{White_Space}";
-    case 'S': return "\\P{White_Space}";
-    case 'w': return in_brackets ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
-                                 : "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
-    case 'W': return in_brackets ? "" : "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
-    case 'h': return in_brackets ? "0-9A-Fa-f" : "[0-9A-Fa-f]";
-    case 'H': return in_brackets ? "" : "[^0-9A-Fa-f]";
-    default: return "";
-  }
-}
+// Oniguruma counts these superscripts and fractions as word characters.
+#define TALLOW_WORD R"(\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})"
+
+/// What differs between the dialects, in a form that means the same in both.
+struct Spelling {
+  std::string_view theirs;
+  std::string_view ours;            // outside of brackets
+  std::string_view ours_bracketed;  // inside of brackets; empty: not supported there
+};
+constexpr Spelling kSpellings[] = {
+    {R"(\s)", R"(\p{White_Space})", R"(\p{White_Space})"},
+    {R"(\S)", R"(\P{White_Space})", R"(\P{White_Space})"},
+    {R"(\w)", "[" TALLOW_WORD "]", TALLOW_WORD},
+    {R"(\W)", "[^" TALLOW_WORD "]", ""},
+    {R"(\h)", "[0-9A-Fa-f]", "0-9A-Fa-f"},
+    {R"(\H)", "[^0-9A-Fa-f]", ""},
+    {"[:alpha:]", "", R"(\p{Alphabetic})"},
+    {"[:alnum:]", "", R"(\p{Alphabetic}\p{Nd})"},
+    {"[:punct:]", "", R"(\p{P}\p{S})"},
+    {"[:space:]", "", R"(\p{White_Space})"},
+    {"[:word:]", "", TALLOW_WORD},
+};
+
+// PCRE2 reads a bare script name as "used in that script" too; Oniguruma as "of that script".
+constexpr std::string_view kScripts[] = {
+    "Han",        "Hiragana", "Katakana", "Hangul",   "Latin",    "Greek",     "Cyrillic",
+    "Arabic",     "Hebrew",   "Thai",     "Lao",      "Khmer",    "Myanmar",   "Tibetan",
+    "Devanagari", "Bengali",  "Tamil",    "Telugu",   "Kannada",  "Malayalam", "Gujarati",
+    "Gurmukhi",   "Sinhala",  "Bopomofo", "Armenian", "Georgian", "Ethiopic",  "Mongolian",
+};
 
 std::string shown(std::string_view pattern) {
-  return pattern.size() <= 80 ? std::string(pattern) : std::string(pattern.substr(0, 77)) + "...";
+  return pattern.size() <= 80 ? std::string(pattern) : str(pattern.substr(0, 77), "...");
+}
+
+/// Appends our spelling of what `rest` begins with, and returns how much of it that was (0: none).
+size_t respell(std::string_view rest, bool in_brackets, std::string& out) {
+  for (const Spelling& spelling : kSpellings) {
+    if (!rest.starts_with(spelling.theirs)) continue;
+    const std::string_view ours = in_brackets ? spelling.ours_bracketed : spelling.ours;
+    if (ours.empty()) return 0;
+    out += ours;
+    return spelling.theirs.size();
+  }
+  for (const std::string_view script : kScripts) {
+    const size_t name = rest.starts_with("\\p{^") ? 4 : 3;
+    if (!rest.starts_with("\\p{") && !rest.starts_with("\\P{")) break;
+    if (!rest.substr(name).starts_with(script) || rest.substr(name + script.size(), 1) != "}") {
+      continue;
+    }
+    out += str(rest.substr(0, name), "sc:", script, "}");
+    return name + script.size() + 1;
+  }
+  return 0;
 }
 
 /// Oniguruma's pattern as PCRE2 reads it.
 std::string translate(std::string_view pattern) {
   std::string out;
   bool in_brackets = false;
-  for (size_t i = 0; i < pattern.size(); ++i) {
-    const char c = pattern[i];
-    if (c == '\\' && i + 1 < pattern.size()) {
-      const std::string_view same = shared_class(pattern[i + 1], in_brackets);
-      if (same.empty()) {
-        out += pattern.substr(i, 2);
-      } else {
-        out += same;
-      }
-      ++i;
+  for (size_t i = 0; i < pattern.size();) {
+    const std::string_view rest = pattern.substr(i);
+    if (const size_t taken = respell(rest, in_brackets, out)) {
+      i += taken;
       continue;
     }
-    if (in_brackets && c == '&' && pattern.substr(i, 2) == "&&") {
-      fail("tokenizer: the pattern ", shown(pattern), " intersects classes (&&); not supported");
+    if (in_brackets && (rest.starts_with("&&") || (rest.starts_with('[') && rest[1] != ':'))) {
+      fail("tokenizer: the pattern ", shown(pattern), " has a class inside a class; not supported");
     }
-    if (c == '[' && !in_brackets) {
+    size_t taken = rest[0] == '\\' ? 2 : 1;
+    if (rest[0] == ']') in_brackets = false;
+    if (rest[0] == '[' && !in_brackets) {
       in_brackets = true;
-      out += c;
-      if (i + 1 < pattern.size() && pattern[i + 1] == '^') out += pattern[++i];
-      if (i + 1 < pattern.size() && pattern[i + 1] == ']') out += pattern[++i];
-      continue;
+      if (rest.substr(taken).starts_with('^')) ++taken;
+      if (rest.substr(taken).starts_with(']')) ++taken;  // the first one stands for itself
     }
-    if (c == ']') in_brackets = false;
-    out += c;
+    out += rest.substr(0, taken);
+    i += taken;
   }
   return out;
 }
+
+#undef TALLOW_WORD
 
 std::string message_of(int code) {
   PCRE2_UCHAR text[160];
@@ -137,8 +171,7 @@ int Regex::Matcher::match(size_t from, unsigned options) {
   const Code& code = *regex_.code_;
   int result = PCRE2_ERROR_JIT_STACKLIMIT;
   if (code.jit) {
-    result =
-        pcre2_jit_match(code.code, subject, text_.size(), from, options, data, code.limits);
+    result = pcre2_jit_match(code.code, subject, text_.size(), from, options, data, code.limits);
   }
   if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
     result = pcre2_match(code.code, subject, text_.size(), from,
@@ -152,8 +185,8 @@ bool Regex::Matcher::next() {
     const int result = match(from_, 0);
     if (result == PCRE2_ERROR_NOMATCH) return false;
     if (result < 0) {
-      fail("tokenizer: the pattern ", shown(regex_.pattern_), " failed on a text of ",
-           text_.size(), " bytes: ", message_of(result));
+      fail("tokenizer: the pattern ", shown(regex_.pattern_), " failed on a text of ", text_.size(),
+           " bytes: ", message_of(result));
     }
     const size_t* span = pcre2_get_ovector_pointer(static_cast<pcre2_match_data*>(data_));
     const bool repeated = span[0] == span[1] && matched_ && span[1] == end;

@@ -32,7 +32,9 @@ struct ScoredState final : ModelState {
 class ScoredBpe final : public TokenModel {
  public:
   ScoredBpe(Vocabulary vocabulary, std::vector<float> scores, int32_t unk)
-      : vocabulary_(std::move(vocabulary)), unk_(unk), words_(vocabulary_.begins_words_with(kMark)) {
+      : vocabulary_(std::move(vocabulary)),
+        unk_(unk),
+        words_(vocabulary_.begins_words_with(kMark)) {
     if (scores.size() != static_cast<size_t>(vocabulary_.size())) {
       fail("tokenizer: ", scores.size(), " scores for ", vocabulary_.size(), " tokens");
     }

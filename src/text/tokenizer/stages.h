@@ -23,8 +23,7 @@ template <class R, class... Args>
 class FunctionRef<R(Args...)> {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
-  FunctionRef(F&& f)
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>) FunctionRef(F&& f)
       : context_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
         call_([](void* context, Args... args) -> R {
           return (*static_cast<std::remove_reference_t<F>*>(context))(std::forward<Args>(args)...);
@@ -115,8 +114,8 @@ using NormalizerChain = std::vector<std::unique_ptr<Normalizer>>;
 using PostProcessorChain = std::vector<std::unique_ptr<PostProcessor>>;
 using DecoderChain = std::vector<std::unique_ptr<Decoder>>;
 
-/// The stage that a value of tokenizer.json describes; empty for null. Throws Error for a type it
-/// does not know.
+/// The stage that a value of tokenizer.json describes. Null is an empty stage; as a decoder it puts
+/// spaces between tokens. Throws Error for a type that is not known.
 NormalizerChain make_normalizer(const Json& json);
 PreTokenizerChain make_pre_tokenizer(const Json& json);
 PostProcessorChain make_post_processor(const Json& json);

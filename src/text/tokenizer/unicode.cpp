@@ -48,10 +48,10 @@ bool may_change(std::string_view text, NormalForm form) {
 
 void append_normalized(std::string& out, std::string_view text, int options) {
   utf8proc_uint8_t* result = nullptr;
-  const utf8proc_ssize_t n = utf8proc_map(
-      reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-      static_cast<utf8proc_ssize_t>(text.size()), &result,
-      static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
+  const utf8proc_ssize_t n =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                   static_cast<utf8proc_ssize_t>(text.size()), &result,
+                   static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
   const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owned(result, std::free);
   if (n < 0) fail("tokenizer: Unicode normalization failed: ", utf8proc_errmsg(n));
   out.append(reinterpret_cast<const char*>(result), static_cast<size_t>(n));
@@ -118,8 +118,8 @@ void normalize(std::string& text, NormalForm form) {
   if (skip_ascii(text, 0) == text.size()) return;
   const bool compose = form == NormalForm::nfc || form == NormalForm::nfkc;
   const bool compatibility = form == NormalForm::nfkc || form == NormalForm::nfkd;
-  const int options = (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
-                      (compatibility ? UTF8PROC_COMPAT : 0);
+  const int options =
+      (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) | (compatibility ? UTF8PROC_COMPAT : 0);
   std::string out;
   // ASCII composes only with what follows it, so text falls apart before every ASCII character.
   size_t done = 0;
@@ -208,6 +208,18 @@ void append_bytes(std::string& out, std::string_view token) {
     }
     out += static_cast<char>(byte);
   }
+}
+
+char32_t to_upper(char32_t c) {
+  return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c)));
+}
+
+char32_t to_lower(char32_t c) {
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
+
+const char* category(char32_t c) {
+  return utf8proc_category_string(static_cast<utf8proc_int32_t>(c));
 }
 
 }  // namespace tallow::text

@@ -26,6 +26,12 @@ bool is_space(char32_t c);
 /// Whether it is a letter, a mark, a decimal digit or a connector: the regular expression \w.
 bool is_word(char32_t c);
 
+/// The simple case mappings, one code point to one.
+char32_t to_upper(char32_t c);
+char32_t to_lower(char32_t c);
+/// The general category, two letters: "Lu", "Zs".
+const char* category(char32_t c);
+
 /// The byte-level alphabet of GPT-2: every byte as a printable code point below U+0144.
 char32_t byte_to_char(uint8_t byte);
 /// The byte that a code point stands for, or -1.

@@ -53,7 +53,8 @@ bool Vocabulary::begins_words_with(std::string_view mark) const {
     bool whole = true;
     const std::string_view token = (*this)[id];
     if (token.size() <= mark.size()) continue;
-    for_each_word(token, mark, [&](std::string_view word) { whole &= word.size() == token.size(); });
+    for_each_word(token, mark,
+                  [&](std::string_view word) { whole &= word.size() == token.size(); });
     if (!whole) return false;
   }
   return true;
