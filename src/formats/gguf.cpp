@@ -270,16 +270,20 @@ TensorInfo GgufParser::read_tensor(uint64_t index) {
   return t;
 }
 
-/// Turns offsets into the data section into offsets into the file, and checks that they are in it.
+/// Turns offsets into the data section into offsets into the file, and checks that they are in it,
+/// with the padding that ggml writes after each tensor: a file without it was cut.
 void GgufParser::place_tensors(std::vector<TensorInfo>& tensors) {
   const auto size = static_cast<int64_t>(file_.file().bytes().size());
-  const auto header = static_cast<int64_t>(reader_.offset());
-  const int64_t start = (header + file_.alignment_ - 1) / file_.alignment_ * file_.alignment_;
+  const auto pad = [this](int64_t n) {
+    return (n + file_.alignment_ - 1) / file_.alignment_ * file_.alignment_;
+  };
+  const int64_t start = pad(static_cast<int64_t>(reader_.offset()));
   for (TensorInfo& t : tensors) {
     t.offset += start;
-    if (t.offset > size || t.bytes > size - t.offset) {
+    if (t.offset > size || t.bytes > size - t.offset || pad(t.offset + t.bytes) > size) {
       reader_.fail_at(str("tensor ", quoted(t.name)), "its ", t.bytes, " bytes at ", t.offset,
-                      " end past the file's ", size, "; the file is truncated or damaged");
+                      ", padded to ", file_.alignment_, ", end past the file's ", size,
+                      "; the file is truncated or damaged");
     }
   }
 }

@@ -114,6 +114,7 @@ class DictReader {
       }
       header_.shape.push_back(read_size());
       if (!accept(',')) {
+        if (header_.shape.size() == 1) bad("the shape is not a tuple");
         expect(')');
         break;
       }
@@ -129,7 +130,8 @@ class DictReader {
         bad("a dimension overflows 64 bits");
       }
     }
-    if (at_ == begin) bad("a dimension is not an integer of 0 or more");
+    const bool leading_zero = at_ - begin > 1 && text_[begin] == '0';
+    if (at_ == begin || leading_zero) bad("a dimension is not an integer of 0 or more");
     return value;
   }
 

@@ -73,7 +73,7 @@ std::string sample() {
   tensor(b, "b", {32, 1}, kQ8_0, 32);
   b.pad(32);
   for (int i = 0; i < 6; ++i) b.put(static_cast<float>(i));
-  b.pad(32).raw(std::string(34, '\1'));
+  b.pad(32).raw(std::string(34, '\1')).pad(32);
   return b.text;
 }
 
@@ -186,12 +186,12 @@ TEST_CASE("gguf: faulty tensors are refused by name") {
   CHECK(contains(fault({uint64_t{1} << 63}, kF32, 0), "is not positive"));
   CHECK(contains(fault({(uint64_t{1} << 42) + 1, uint64_t{1} << 22}, kF32, 0), "overflows"));
   CHECK(contains(fault({uint64_t{1} << 62}, kF32, 0), "size in bytes overflows"));
-  CHECK(contains(fault({uint64_t{1} << 40}, kF32, 0), "end past the file"));
-  CHECK(contains(fault({17}, kF32, 0), "end past the file"));
+  CHECK(contains(fault({uint64_t{1} << 40}, kF32, 0), "past the file"));
+  CHECK(contains(fault({17}, kF32, 0), "past the file"));
   CHECK(contains(fault({16}, kQ8_0, 0), "not whole q8_0 blocks of 32"));
   CHECK(contains(fault({4}, kF32, 4), "not a multiple of 32"));
   CHECK(contains(fault({4}, kF32, uint64_t{1} << 63), "past the end"));
-  CHECK(contains(fault({4}, kF32, 96), "end past the file"));
+  CHECK(contains(fault({4}, kF32, 96), "past the file"));
   CHECK(contains(fault({1, 1, 1, 1, 1, 1, 1, 1, 1}, kF32, 0), "9 dimensions"));
   for (const uint32_t id : {4u, 5u, 31u, 36u, 38u, 43u, 1000u, UINT32_MAX}) {
     const std::string message = fault({32}, id, 0);
@@ -202,7 +202,7 @@ TEST_CASE("gguf: faulty tensors are refused by name") {
 
 TEST_CASE("gguf: a type that tallow lacks is listed, and refused when asked for") {
   Bytes b = header(1, 0);
-  tensor(b, "w", {256}, kIq1S, 0).pad(32).raw(std::string(50, '\0'));
+  tensor(b, "w", {256}, kIq1S, 0).pad(32).raw(std::string(50, '\0')).pad(32);
   const auto file = open(b.text);
   CHECK(file->tensors()[0].type == "iq1_s");
   CHECK(file->tensors()[0].bytes == 50);
