@@ -36,8 +36,6 @@ constexpr GgufKey kDecoderKeys[] = {
 
 constexpr GgufFlag kLlamaFlags[] = {
     {"output.weight", "tie_word_embeddings", false},
-    {"blk.0.attn_q.bias", "attention_bias", true},
-    {"blk.0.ffn_up.bias", "mlp_bias", true},
 };
 
 constexpr GgufArchitecture kArchitectures[] = {
