@@ -24,8 +24,8 @@ phase "release build" build release
 phase "C++ tests and checks" ctest --preset release
 phase "Python tests" env TALLOW=build/release/tallow TALLOW_PROBE=build/release/tests/tallow_probe \
   build/venv/bin/python -m pytest -q -n 2 tests/python
-phase "sanitizer build" build asan --target tallow_tests
-phase "sanitizer tests" ctest --preset asan -L unit
+phase "sanitizer build" build asan --target tallow_tests tallow_fuzz
+phase "sanitizer tests" ctest --preset asan -L 'unit|fuzz'
 
 step "all passed in $((SECONDS - begin)) s:"
 printf '    %s\n' "${passed[@]}" >&2
