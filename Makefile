@@ -19,6 +19,7 @@ build: ## Builds the command: build/release/tallow
 test: ## Installs what the tests need, builds and runs all of them
 	@scripts/setup.sh test
 	@scripts/fetch-model.sh
+	@scripts/fetch-tokenizers.sh
 	@scripts/test.sh
 
 bench: ## Measures tallow beside its peers and the limits of this machine
