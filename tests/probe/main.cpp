@@ -27,6 +27,8 @@ int tokenize(int argc, char** argv);
 int dequantize(int argc, char** argv);
 int quantize(int argc, char** argv);
 int packed(int argc, char** argv);
+// matmul.cpp
+int linear(int argc, char** argv);
 // ops.cpp
 int ops(int argc, char** argv);
 
@@ -41,6 +43,7 @@ static constexpr Probe kProbes[] = {
     {"checkpoint", checkpoint},
     {"weight", weight},
     {"open_each", open_each},
+    {"linear", linear},
     {"ops", ops},
     {"dequantize", dequantize},
     {"quantize", quantize},
