@@ -1,7 +1,6 @@
 // Line editing by libedit, which is used here alone.
 #include "line_editor.h"
 
-#include <cerrno>
 #include <clocale>
 #include <cstdio>
 #include <cstdlib>
@@ -22,6 +21,7 @@ namespace {
 struct Client {
   std::string prompt;
   bool interrupted = false;
+  std::string typed;  // when interrupted
 };
 
 char* prompt_of(EditLine* edit) {
@@ -36,14 +36,15 @@ int read_character(EditLine* edit, wchar_t* out) {
   el_get(edit, EL_CLIENTDATA, &client);
   std::mbstate_t shift{};
   for (;;) {
-    char byte;
-    const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
-    if (n == 0) return 0;
-    if (n < 0) {
-      if (errno == EINTR && !app::interrupted()) continue;  // a resized window
-      client->interrupted = app::interrupted();
+    if (!wait_readable(STDIN_FILENO)) {
+      const LineInfo* info = el_line(edit);
+      client->interrupted = true;
+      client->typed.assign(info->buffer, info->lastchar);
       return -1;
     }
+    char byte;
+    const ssize_t n = ::read(STDIN_FILENO, &byte, 1);
+    if (n <= 0) return static_cast<int>(n);
     const size_t used = std::mbrtowc(out, &byte, 1, &shift);
     if (used == static_cast<size_t>(-2)) continue;
     if (used == static_cast<size_t>(-1)) *out = static_cast<unsigned char>(byte);
@@ -103,12 +104,11 @@ LineEditor::~LineEditor() {
 LineEditor::Result LineEditor::read(std::string& line) {
   state_->client.interrupted = false;
   int count = 0;
+  el_resize(state_->edit);
   const char* text = el_gets(state_->edit, &count);
   if (state_->client.interrupted) {
     el_reset(state_->edit);
-    // What was typed decides: Ctrl-C on a line drops the line, on an empty one leaves.
-    const LineInfo* info = el_line(state_->edit);
-    line.assign(info->buffer, info->lastchar);
+    line = state_->client.typed;
     return Result::interrupted;
   }
   if (!text || count <= 0) return Result::end;

@@ -14,7 +14,8 @@ class LineEditor {
   ~LineEditor();
 
   enum class Result { line, interrupted, end };
-  /// Reads a line, without its newline, into `line`. The terminal is as it was when it returns.
+  /// Reads a line, without its newline, into `line`; interrupted, what was typed so far. The
+  /// terminal is as it was when it returns.
   Result read(std::string& line);
   void remember(const std::string& line);
 

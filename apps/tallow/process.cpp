@@ -34,6 +34,7 @@ __attribute__((constructor(101))) void note_start() {
   start_ns = nanoseconds(CLOCK_MONOTONIC) - nanoseconds(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+constexpr int kCaught[] = {SIGINT, SIGTERM, SIGHUP};
 volatile std::sig_atomic_t interrupts, last_signal;
 
 void on_signal(int signal) {
@@ -126,7 +127,7 @@ void catch_interrupts() {
   struct sigaction action {};
   action.sa_handler = on_signal;  // without SA_RESTART: a read of the terminal returns
   sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int signal : kCaught) {
     struct sigaction old {};
     sigaction(signal, nullptr, &old);
     if (old.sa_handler != SIG_IGN) sigaction(signal, &action, nullptr);
@@ -136,6 +137,21 @@ void catch_interrupts() {
 bool interrupted() { return interrupts != 0; }
 bool termination_requested() { return interrupts != 0 && last_signal != SIGINT; }
 void clear_interrupt() { interrupts = 0; }
+
+bool wait_readable(int fd) {
+  // Signals are let in by ppoll alone: one that comes just before it is not lost.
+  sigset_t caught, before;
+  sigemptyset(&caught);
+  for (const int signal : kCaught) sigaddset(&caught, signal);
+  pthread_sigmask(SIG_BLOCK, &caught, &before);
+  bool ready = false;
+  while (!ready && !interrupted()) {
+    pollfd wanted{fd, POLLIN, 0};
+    ready = ::ppoll(&wanted, 1, nullptr, &before) > 0;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return ready;
+}
 
 void die_of_interrupt() {
   const int signal = last_signal ? last_signal : SIGINT;

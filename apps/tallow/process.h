@@ -35,6 +35,8 @@ void catch_interrupts();
 bool interrupted();
 bool termination_requested();
 void clear_interrupt();
+/// Waits until `fd` has something to read; false when interrupted before that.
+bool wait_readable(int fd);
 /// Dies of the signal that interrupted, so that a shell's loop sees it.
 [[noreturn]] void die_of_interrupt();
 
