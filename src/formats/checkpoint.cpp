@@ -47,9 +47,9 @@ Checkpoint open_checkpoint(const std::string& path) {
   if (path.ends_with(".safetensors") && file_exists(path)) {
     fail(path, ": has weights but no configuration; give the folder that holds it");
   }
-  auto file = GgufFile::open(path);
+  const auto file = GgufFile::open(path);
   file->will_need();
-  return make_gguf_checkpoint(std::move(file));
+  return make_gguf_checkpoint(file);
 }
 
 }  // namespace tallow

@@ -75,7 +75,10 @@ FileBytes::~FileBytes() {
 }
 
 void FileBytes::will_need() const {
-  if (mapped_) ::madvise(data_, size_, MADV_WILLNEED);
+  // Reading ahead what does not fit would only push out what was read before.
+  const auto memory =
+      static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  if (mapped_ && size_ <= memory / 2) ::madvise(data_, size_, MADV_WILLNEED);
 }
 
 }  // namespace tallow

@@ -134,7 +134,7 @@ void check_whole(const GgufFile& file) {
 
 }  // namespace
 
-Checkpoint make_gguf_checkpoint(std::shared_ptr<const GgufFile> file) {
+Checkpoint make_gguf_checkpoint(const std::shared_ptr<const GgufFile>& file) {
   check_whole(*file);
   const auto name = file->string("general.architecture");
   if (!name) fail(file->path(), ": metadata \"general.architecture\" is missing");

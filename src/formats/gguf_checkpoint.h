@@ -9,6 +9,6 @@
 namespace tallow {
 
 /// Throws Error for a part of a split model, and for metadata of the wrong type.
-Checkpoint make_gguf_checkpoint(std::shared_ptr<const GgufFile> file);
+Checkpoint make_gguf_checkpoint(const std::shared_ptr<const GgufFile>& file);
 
 }  // namespace tallow

@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kSuggestions = 5;
 constexpr size_t kLongestCompared = 256;
+constexpr size_t kComparisonBudget = 200'000'000;  // characters times characters: some 0.2 s
 
 /// Levenshtein's distance between two short texts.
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -34,8 +35,12 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 std::string nearest(const std::vector<std::string>& names, std::string_view wanted) {
   std::vector<std::pair<size_t, const std::string*>> ranked;
   ranked.reserve(names.size());
+  size_t spent = 0;
   for (const std::string& name : names) {
-    if (name.size() <= kLongestCompared) ranked.emplace_back(edit_distance(wanted, name), &name);
+    if (name.size() > kLongestCompared) continue;
+    spent += wanted.size() * name.size();
+    if (spent > kComparisonBudget) break;
+    ranked.emplace_back(edit_distance(wanted, name), &name);
   }
   const size_t shown = std::min(kSuggestions, ranked.size());
   std::partial_sort(ranked.begin(), ranked.begin() + static_cast<std::ptrdiff_t>(shown),
