@@ -2,22 +2,17 @@
 #include "backend/cpu/quant/quant.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
+#include "backend/cpu/packed_memory.h"
 #include "backend/cpu/quant/kernels.h"
 #include "tallow/error.h"
 #include "tallow/parallel.h"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace tallow::cpu {
 namespace {
 
-constexpr int64_t kHugePage = int64_t{2} << 20;
 /// The activations that stay in the L2 cache while all weights pass by.
 constexpr int64_t kActivationBytes = int64_t{512} << 10;
 /// Fewer activations than this are rounded by the calling thread.
@@ -71,19 +66,6 @@ quant::PanelF32Fn panel_f32_kernel(DType dtype) {
   return quant::panel_f32_portable(dtype);
 }
 
-uint8_t* allocate(int64_t bytes) {
-  const int64_t alignment = bytes >= kHugePage ? kHugePage : 64;
-  const int64_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* p = std::aligned_alloc(static_cast<size_t>(alignment), static_cast<size_t>(rounded));
-  if (!p) {
-    fail("packed weights: ", bytes, " bytes of memory cannot be had; use a smaller model");
-  }
-#if defined(__linux__)
-  if (bytes >= kHugePage) madvise(p, static_cast<size_t>(rounded), MADV_HUGEPAGE);
-#endif
-  return static_cast<uint8_t*>(p);
-}
-
 struct Units {
   int64_t offset, count;
 };
@@ -105,10 +87,8 @@ PackedBlocks::PackedBlocks(DType dtype, int64_t n, int64_t k) : dtype_(dtype), n
   if (n < 0 || __builtin_mul_overflow(groups, group_bytes_, &bytes_)) {
     fail("packed weights: [", n, ", ", k, "] is not a size that memory can hold");
   }
-  data_ = allocate(std::max<int64_t>(bytes_, 64));
+  memory_ = packed_memory(bytes_);
 }
-
-PackedBlocks::~PackedBlocks() { std::free(data_); }
 
 bool has_packed_form(DType dtype) { return format_of(dtype) != nullptr; }
 

@@ -19,9 +19,6 @@ inline constexpr int64_t kPackedRows = 16;
 class PackedBlocks {
  public:
   PackedBlocks(DType dtype, int64_t n, int64_t k);
-  ~PackedBlocks();
-  PackedBlocks(const PackedBlocks&) = delete;
-  PackedBlocks& operator=(const PackedBlocks&) = delete;
 
   DType dtype() const { return dtype_; }
   int64_t n() const { return n_; }
@@ -29,12 +26,12 @@ class PackedBlocks {
   int64_t bytes() const { return bytes_; }
   /// The bytes of 16 interleaved rows; row group g starts at data() + g * group_bytes().
   int64_t group_bytes() const { return group_bytes_; }
-  uint8_t* data() const { return data_; }
+  uint8_t* data() const { return reinterpret_cast<uint8_t*>(memory_.get()); }
 
  private:
   DType dtype_;
   int64_t n_, k_, group_bytes_, bytes_;
-  uint8_t* data_ = nullptr;
+  std::shared_ptr<std::byte> memory_;
 };
 
 /// Whether pack_blocks takes this dtype.

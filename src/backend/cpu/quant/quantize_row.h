@@ -18,9 +18,9 @@ inline void quantize_block(const float* x, QuantizedBlock* out) {
   const float scale = __builtin_bit_cast(float, largest) / 127;
   const float inverse = scale > 1e-37f ? 1 / scale : 0;
   // Adding 1.5 * 2^23 rounds to nearest even and leaves the integer in the low bits.
-  int32_t q[32];
+  uint32_t q[32];
   for (int j = 0; j < 32; ++j) {
-    q[j] = __builtin_bit_cast(int32_t, x[j] * inverse + 12582912.0f) - 0x4b400000;
+    q[j] = __builtin_bit_cast(uint32_t, x[j] * inverse + 12582912.0f) - 0x4b400000;
   }
   int32_t sum[2] = {};
   int8_t bytes[32];

@@ -1,0 +1,115 @@
+// tallow_bench_quant [DTYPE...]: the quantized kernels on one thread beside what limits them: how
+// fast the same bytes can be read, and the peak of the 8-bit dot product.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "backend/cpu/quant/quant.h"
+#include "tallow/parallel.h"
+
+namespace {
+
+using namespace tallow;
+using Clock = std::chrono::steady_clock;
+
+constexpr int64_t kColumns = 2048, kRows = 32768;
+constexpr DType kTypes[] = {DType::q4_0,   DType::q4_1,   DType::q5_0, DType::q5_1, DType::q8_0,
+                            DType::q2_k,   DType::q3_k,   DType::q4_k, DType::q5_k, DType::q6_k,
+                            DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
+
+/// The least seconds of several calls.
+template <class F>
+double best(int repeats, F f) {
+  double least = 1e30;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = Clock::now();
+    f();
+    least = std::min(least, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return least;
+}
+
+struct Memory {
+  explicit Memory(int64_t bytes)
+      : p(std::aligned_alloc(64, static_cast<size_t>(bytes + 63) / 64 * 64)) {
+    std::memset(p, 0, static_cast<size_t>(bytes));
+  }
+  ~Memory() { std::free(p); }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  void* p;
+};
+
+volatile uint64_t sink;
+
+double read_seconds(const uint8_t* data, int64_t bytes) {
+  return best(5, [&] {
+    uint64_t sum[8] = {};
+    for (int64_t i = 0; i + 64 <= bytes; i += 64) {
+      uint64_t words[8];
+      std::memcpy(words, data + i, 64);
+      for (int j = 0; j < 8; ++j) sum[j] += words[j];
+    }
+    for (uint64_t s : sum) sink = sink + s;
+  });
+}
+
+double product_gops(const cpu::PackedBlocks& w, int64_t m, int64_t n, float* y) {
+  const Memory x(m * kColumns * 4), space(cpu::QuantizedRows::bytes(m, kColumns));
+  const auto rows = cpu::quantize_rows(static_cast<float*>(x.p), m, kColumns, kColumns, space.p);
+  const double s = best(m > 100 ? 2 : 4, [&] { cpu::block_matmul(w, rows, 0, m, 0, n, y, n); });
+  return 2e-9 * static_cast<double>(m * n * kColumns) / s;
+}
+
+void measure(DType dtype) {
+  const int64_t bytes = kRows * storage_bytes(dtype, kColumns);
+  const Memory source(bytes);
+  for (int64_t i = 0; i < bytes; ++i)
+    static_cast<uint8_t*>(source.p)[i] = static_cast<uint8_t>(i * 7 & 0x3b);
+  std::shared_ptr<cpu::PackedBlocks> w;
+  const double pack = best(2, [&] { w = cpu::pack_blocks(dtype, source.p, kRows, kColumns); });
+
+  const double read = read_seconds(w->data(), w->bytes());
+  std::vector<float> y(static_cast<size_t>(kRows * 8));
+  const Memory x(kColumns * 4), space(cpu::QuantizedRows::bytes(1, kColumns));
+  const auto row = cpu::quantize_rows(static_cast<float*>(x.p), 1, kColumns, kColumns, space.p);
+  const double one = best(5, [&] { cpu::block_matmul(*w, row, 0, 1, 0, kRows, y.data(), kRows); });
+
+  const Memory panel(kColumns * 32 * 4);
+  const double bf16 = best(3, [&] {
+    for (int64_t n = 0; n < 4096; n += 32) {
+      cpu::panel_bf16(*w, n, 0, kColumns, static_cast<uint16_t*>(panel.p));
+    }
+  });
+  const double giga = 1e-9 * static_cast<double>(w->bytes());
+  std::printf("%-7s %6.1f %5.3f %6.1f | %6.1f %6.1f %4.0f%% | %5.0f %5.0f %5.0f %5.0f | %6.2f\n",
+              info(dtype).name, 1e3 * giga,
+              static_cast<double>(w->bytes()) / static_cast<double>(bytes),
+              1e-9 * static_cast<double>(bytes) / pack, giga / read, giga / one, 100 * read / one,
+              product_gops(*w, 2, 4096, y.data()), product_gops(*w, 8, 4096, y.data()),
+              product_gops(*w, 64, 2048, y.data()), product_gops(*w, 512, 512, y.data()),
+              4096e-9 * kColumns / bf16);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  set_num_threads(1);
+  std::printf("%s, 1 thread, weights [%lld, %lld]\n", cpu::to_string(cpu::isa()),
+              static_cast<long long>(kRows), static_cast<long long>(kColumns));
+  std::printf("%-7s %6s %5s %6s | %6s %6s %5s | %5s %5s %5s %5s | %6s\n", "type", "MB", "size",
+              "pack", "read", "m=1", "share", "m=2", "m=8", "m=64", "m=512", "panel");
+  std::printf("%-7s %6s %5s %6s | %6s %6s %5s | %5s %5s %5s %5s | %6s\n", "", "", "ratio", "GB/s",
+              "GB/s", "GB/s", "", "GOP/s", "GOP/s", "GOP/s", "GOP/s", "Gw/s");
+  for (DType dtype : kTypes) {
+    const bool named = std::any_of(argv + 1, argv + argc, [&](const char* a) {
+      return std::string_view(a) == info(dtype).name;
+    });
+    if (argc == 1 || named) measure(dtype);
+  }
+  return 0;
+}
