@@ -36,8 +36,8 @@ lint: ## Checks the format, and the sources with clang-tidy
 	@scripts/setup.sh lint
 	@scripts/lint.sh
 
-clean: ## Removes what was built; keeps the Python packages and the model
-	@find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} + 2>/dev/null || true
+clean: ## Removes what was built; keeps what was downloaded
+	@find build -mindepth 1 -maxdepth 1 ! -name venv ! -name tokenizers -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: compile
 compile:
