@@ -92,7 +92,7 @@ int64_t range_length(int64_t positions, bool few) {
 
 void plan_rows(Plan& plan, AttentionItem item, const AttentionCall& call, int64_t few_rows,
                bool one_block) {
-  const int64_t group = call.heads / call.kv_heads, rows = item.row_end - item.row_begin;
+  const int64_t group = call.group, rows = item.row_end - item.row_begin;
   const int64_t first = item.first_position + item.row_begin / group;
   const int64_t end = item.first_position + (item.row_end - 1) / group + 1;
   const int64_t seen = call.window > 0 ? std::max<int64_t>(0, first - call.window + 1) : 0;
@@ -115,9 +115,8 @@ void plan_rows(Plan& plan, AttentionItem item, const AttentionCall& call, int64_
 
 void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call, int64_t few_rows) {
   plan.clear();
-  const int64_t group = call.heads / call.kv_heads;
   for (int64_t s = 0; s < in.sequences; ++s) {
-    const int64_t rows = in.queries_of(s) * group;
+    const int64_t rows = in.queries_of(s) * call.group;
     AttentionItem item{.sequence = s,
                        .kv_head = 0,
                        .first_token = in.start(s),
@@ -141,7 +140,7 @@ void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call, int
 
 /// Adds up the ranges of each row, weighted by how far their maxima are below the largest.
 void merge_ranges(const Merge& merge, const AttentionCall& call, const float* partials) {
-  const int64_t dim = call.dim, group = call.heads / call.kv_heads;
+  const int64_t dim = call.dim, group = call.group;
   const int64_t rows = merge.first.row_end - merge.first.row_begin;
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t row = merge.first.row_begin + r;
@@ -201,6 +200,7 @@ void paged_attention(Inputs in, Outputs out, const AttentionOptions& options) {
                            .max_pages = inputs.max_pages,
                            .heads = inputs.heads,
                            .kv_heads = inputs.kv_heads,
+                           .group = inputs.heads / inputs.kv_heads,
                            .dim = inputs.dim,
                            .page_size = inputs.page_size,
                            .scale = options.scale,

@@ -15,7 +15,7 @@ struct AttentionCall {
   const void* v_cache;
   bool bf16;  // the caches; else f32
   const int32_t* page_table;
-  int64_t max_pages, heads, kv_heads, dim, page_size;
+  int64_t max_pages, heads, kv_heads, group, dim, page_size;  // group: heads / kv_heads
   float scale, soft_cap;
   int64_t window;
 };

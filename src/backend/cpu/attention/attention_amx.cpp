@@ -66,11 +66,40 @@ struct TileEngine : PairEngine {
   template <int V>
   static void scores(const Chunk<uint16_t>* chunks, int64_t count, int64_t width,
                      const float* queries, float* out) {
+    if (width == 64) return scores_of_64<V>(chunks, count, queries, out);
     for (int64_t n = 0; n < count; ++n, out += kAttentionChunk * kGroup) {
       clear<V>();
       for (int64_t d = 0; d < width; d += 32)
         multiply<V>(chunks[n].k + d, chunks[n].k_stride, queries + d / 2 * kGroup);
       store_sums<V>(out);
+    }
+  }
+
+  /// With 64 features all queries of a group stay in tiles 4-7.
+  template <int V>
+  static void scores_of_64(const Chunk<uint16_t>* chunks, int64_t count, const float* queries,
+                           float* out) {
+    _tile_loadd(4, queries, kPitch);
+    _tile_loadd(6, queries + 16 * kGroup, kPitch);
+    if constexpr (V == 2) {
+      _tile_loadd(5, queries + kLanes, kPitch);
+      _tile_loadd(7, queries + 16 * kGroup + kLanes, kPitch);
+    }
+    for (int64_t n = 0; n < count; ++n) {
+      const int64_t bytes = chunks[n].k_stride * 2;
+      for (int64_t i = 0; i < kAttentionChunk; i += 16, out += 16 * kGroup) {
+        const uint16_t* k = chunks[n].k + i * chunks[n].k_stride;
+        _tile_loadd(2, k, bytes);
+        _tile_loadd(3, k + 32, bytes);
+        _tile_zero(0);
+        if constexpr (V == 2) _tile_zero(1);
+        _tile_dpbf16ps(0, 2, 4);
+        if constexpr (V == 2) _tile_dpbf16ps(1, 2, 5);
+        _tile_dpbf16ps(0, 3, 6);
+        if constexpr (V == 2) _tile_dpbf16ps(1, 3, 7);
+        _tile_stored(0, out, kPitch);
+        if constexpr (V == 2) _tile_stored(1, out + kLanes, kPitch);
+      }
     }
   }
 

@@ -49,7 +49,6 @@ struct ChunkReader {
   E* keys;      // copies of the chunks of a block
   E* values;
 
-  /// `keys_too`: keys past the end are copied as zeros; else they may be read as they are.
   ChunkReader(const AttentionCall& c, const AttentionItem& i, int64_t padded, Arena& arena)
       : call(c),
         item(i),
@@ -108,21 +107,35 @@ struct ChunkReader {
   }
 };
 
-/// The query of a row, and where its result goes.
-TALLOW_INLINE const float* query_of(const AttentionCall& call, const AttentionItem& item,
-                                    int64_t row) {
-  const int64_t group = call.heads / call.kv_heads, head = item.kv_head * group + row % group;
-  return call.queries + (item.first_token + row / group) * call.query_stride + head * call.dim;
-}
-TALLOW_INLINE float* result_of(const AttentionCall& call, const AttentionItem& item, int64_t row) {
-  if (item.partial) return item.partial + (row - item.row_begin) * (call.dim + 2);
-  const int64_t group = call.heads / call.kv_heads, head = item.kv_head * group + row % group;
-  return call.out + ((item.first_token + row / group) * call.heads + head) * call.dim;
-}
-TALLOW_INLINE int64_t position_of(const AttentionCall& call, const AttentionItem& item,
-                                  int64_t row) {
-  return item.first_position + row / (call.heads / call.kv_heads);
-}
+/// A row of an item: its query and head, stepped through without a division each.
+struct RowCursor {
+  const AttentionCall& call;
+  const AttentionItem& item;
+  int64_t row, token,
+      head;  // the token counts from the sequence's first, the head from the group's
+
+  RowCursor(const AttentionCall& c, const AttentionItem& i, int64_t from)
+      : call(c),
+        item(i),
+        row(from),
+        token((i.row_begin + from) / c.group),
+        head((i.row_begin + from) % c.group) {}
+
+  void next() {
+    ++row;
+    if (++head == call.group) head = 0, ++token;
+  }
+  int64_t position() const { return item.first_position + token; }
+  const float* query() const {
+    return call.queries + (item.first_token + token) * call.query_stride +
+           (item.kv_head * call.group + head) * call.dim;
+  }
+  float* result() const {
+    if (item.partial) return item.partial + row * (call.dim + 2);
+    return call.out +
+           ((item.first_token + token) * call.heads + item.kv_head * call.group + head) * call.dim;
+  }
+};
 
 /// What queries are multiplied by, so that scores come out in units of log2 (before a soft cap).
 TALLOW_INLINE float query_scale(const AttentionCall& call) {

@@ -69,8 +69,11 @@ class FewAttention {
   template <int R>
   void some(int64_t row) {
     const float scale = query_scale(call);
-    for (int r = 0; r < R; ++r) {
-      const float* q = query_of(call, item, item.row_begin + row + r);
+    RowCursor cursor(call, item, row);
+    for (int r = 0; r < R; ++r, cursor.next()) {
+      const float* q = cursor.query();
+      positions[r] = cursor.position();
+      results[r] = cursor.result();
       float* padded = sums;
       for (int64_t d = 0; d < width; ++d) padded[d] = d < call.dim ? q[d] * scale : 0;
       Dot::store_operand(padded, queries + r * width, width);
@@ -78,15 +81,14 @@ class FewAttention {
       totals[r] = 0;
     }
     __builtin_memset(sums, 0, static_cast<size_t>(R * width) * 4);
-    const int64_t last = position_of(call, item, item.row_begin + row + R - 1);
-    const int64_t end = smaller(item.kv_end, last + 1);
+    const int64_t end = smaller(item.kv_end, positions[R - 1] + 1);
     for (int64_t at = item.kv_begin; at < end; at += kAttentionBlock)
-      block<R>(row, at, smaller(kAttentionBlock, end - at));
-    for (int r = 0; r < R; ++r) finish(row + r, r);
+      block<R>(at, smaller(kAttentionBlock, end - at));
+    for (int r = 0; r < R; ++r) finish(r);
   }
 
   template <int R>
-  void block(int64_t row, int64_t at, int64_t seen) {
+  void block(int64_t at, int64_t seen) {
     const int64_t count = (seen + kAttentionChunk - 1) / kAttentionChunk;
     Chunk<Element> chunks[kChunks];
     for (int64_t i = 0; i < count; ++i) {
@@ -100,7 +102,7 @@ class FewAttention {
       }
     }
     float shrink[R];
-    for (int r = 0; r < R; ++r) shrink[r] = soften(row, r, at, seen, count * kAttentionChunk);
+    for (int r = 0; r < R; ++r) shrink[r] = soften(r, at, seen, count * kAttentionChunk);
     Rows values[kChunks];
     for (int64_t i = 0; i < count; ++i) values[i] = {chunks[i].v, chunks[i].v_stride};
     for (int64_t d = 0; d < width; d += 4) {
@@ -141,14 +143,14 @@ class FewAttention {
     for (int r = 0; r < R; ++r) dots[r] = sum_four(sum[0][r], sum[1][r], sum[2][r], sum[3][r]);
   }
 
-  /// Scores of row `row + r` to weights; returns what earlier sums are to be multiplied by.
-  float soften(int64_t row, int r, int64_t at, int64_t seen, int64_t padded) {
+  /// Scores of row r to weights; returns what earlier sums are to be multiplied by.
+  float soften(int r, int64_t at, int64_t seen, int64_t padded) {
     float* s = scores + r * kAttentionBlock;
     if (call.soft_cap > 0) {
       for (int64_t i = 0; i < padded; i += kLanes)
         store(s + i, tanh(load(s + i)) * (call.soft_cap * kLog2e));
     }
-    const int64_t position = position_of(call, item, item.row_begin + row + r) - at;
+    const int64_t position = positions[r] - at;
     const int64_t end = larger(0, smaller(seen, position + 1));
     const int64_t begin = call.window > 0 ? smaller(end, larger(0, position - call.window + 1)) : 0;
     for (int64_t i = 0; i < begin; ++i) s[i] = -__builtin_inff();
@@ -171,8 +173,8 @@ class FewAttention {
     return shrinks[0];
   }
 
-  void finish(int64_t row, int r) {
-    float* to = result_of(call, item, item.row_begin + row);
+  void finish(int r) {
+    float* to = results[r];
     const float* from = sums + r * width;
     const float factor = item.partial ? 1.f : 1.f / totals[r];
     for (int64_t d = 0; d < call.dim; ++d) to[d] = from[d] * factor;
@@ -191,6 +193,8 @@ class FewAttention {
   alignas(64) float scores[kFewRows * kAttentionBlock];
   alignas(64) Operand weights[kFewRows * kAttentionBlock];
   float tops[kFewRows], totals[kFewRows];
+  int64_t positions[kFewRows];
+  float* results[kFewRows];
 };
 
 }  // namespace

@@ -25,14 +25,25 @@ struct PairEngine {
                    int64_t lane) {
     for (int64_t d = 0; d < width; d += 32) {
       Floats tile[kLanes];
-      for (int64_t i = 0; i < kLanes; ++i) {
-        const Floats low = from[i] ? part(from[i] + d, dim - d) : Floats{};
-        const Floats high = from[i] ? part(from[i] + d + kLanes, dim - d - kLanes) : Floats{};
-        tile[i] = (Floats)_mm512_cvtne2ps_pbh(high * scale, low * scale);
+      if (d + 32 <= dim) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < kLanes; ++i) {
+          tile[i] = join(load(from[i] + d), load(from[i] + d + kLanes), scale);
+        }
+      } else {
+        for (int64_t i = 0; i < kLanes; ++i) {
+          tile[i] =
+              join(part(from[i] + d, dim - d), part(from[i] + d + kLanes, dim - d - kLanes), scale);
+        }
       }
       transpose(tile);
+#pragma GCC unroll 16
       for (int64_t i = 0; i < kLanes; ++i) store(group + (d / 2 + i) * kGroup + lane, tile[i]);
     }
+  }
+
+  static TALLOW_INLINE Floats join(Floats low, Floats high, float scale) {
+    return (Floats)_mm512_cvtne2ps_pbh(high * scale, low * scale);
   }
 
   static TALLOW_INLINE Floats part(const float* from, int64_t n) {
@@ -40,12 +51,11 @@ struct PairEngine {
     return n > 0 ? load_first(from, n) : Floats{};
   }
 
-  /// To 3e-6, well under the rounding of the weights to bf16; 2^0 is exactly 1.
+  /// To 9e-5, well under the rounding of the weights to bf16; 2^0 is exactly 1.
   static TALLOW_INLINE Floats power(Floats x) {
     const Floats f = _mm512_maskz_reduce_ps(0xffff, x, 1);  // x - floor(x)
-    Floats p = f * 1.342669e-2f + 5.224246e-2f;
-    p = p * f + 2.4128021e-1f;
-    p = p * f + 6.9304484e-1f;
+    Floats p = f * 7.706711e-2f + 2.2764490e-1f;
+    p = p * f + 6.9511681e-1f;
     p = p * f + 1.f;
     return _mm512_maskz_scalef_ps(0xffff, p, x);
   }

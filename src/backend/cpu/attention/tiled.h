@@ -50,17 +50,17 @@ class TiledAttention {
   }
 
  private:
-  int64_t position(int64_t r) const {
-    return position_of(call, item, item.row_begin + smaller(r, rows - 1));
-  }
-
+  /// Lanes past the rows repeat the last one; nothing of theirs is written.
   void pack_queries() {
     const float scale = query_scale(call);
+    RowCursor cursor(call, item, 0);
     for (int64_t g = 0; g < rows; g += kLanes) {
       const float* from[kLanes];
-      const int64_t live = smaller(kLanes, rows - g);
-      for (int64_t i = 0; i < kLanes; ++i)
-        from[i] = i < live ? query_of(call, item, item.row_begin + g + i) : nullptr;
+      for (int64_t i = 0; i < kLanes; ++i) {
+        from[i] = cursor.query();
+        positions[g + i] = cursor.position();
+        if (g + i + 1 < rows) cursor.next();
+      }
       Engine::pack(from, call.dim, width, scale, queries + g / kGroup * kGroup * width, g % kGroup);
     }
   }
@@ -69,7 +69,7 @@ class TiledAttention {
     Chunk<Element> chunks[kChunks];
     int64_t read = 0;
     for (int64_t g = 0; g < rows; g += kGroup) {
-      const int64_t first = position(g), last = position(g + kGroup - 1);
+      const int64_t first = positions[g], last = positions[smaller(g + kGroup, rows) - 1];
       const int64_t end = smaller(smaller(at + kAttentionBlock, item.kv_end), last + 1);
       if (end <= at) continue;
       if (call.window > 0 && at + kAttentionBlock <= first - call.window + 1) continue;
@@ -92,7 +92,7 @@ class TiledAttention {
     if (call.soft_cap > 0) cap<V>(seen);
     const bool causal = at + seen - 1 > first || at + seen > item.kv_end;
     if (causal || (call.window > 0 && at < last - call.window + 1)) mask<V>(g, at, seen);
-    for (int v = 0; v < V; ++v) soften(g, v, seen, out);
+    soften<V>(g, seen, out);
     Engine::template values<V>(chunks, count, width, weights, out);
   }
 
@@ -111,7 +111,7 @@ class TiledAttention {
     for (int v = 0; v < V; ++v) {
       int32_t first[kLanes], last[kLanes];  // what each lane sees, counted from `at`
       for (int64_t i = 0; i < kLanes; ++i) {
-        const int64_t p = position(g + v * kLanes + i);
+        const int64_t p = positions[g + v * kLanes + i];
         last[i] = static_cast<int32_t>(smaller(smaller(p, item.kv_end - 1) - at, seen));
         first[i] = call.window > 0 ? static_cast<int32_t>(larger(p - call.window + 1 - at, 0)) : 0;
       }
@@ -125,35 +125,58 @@ class TiledAttention {
     }
   }
 
-  /// Scores to weights for one vector of lanes; earlier sums shrink to the new maximum.
-  void soften(int64_t g, int v, int64_t seen, float* out) {
-    float* s = scores + v * kLanes;
-    float *top_of = tops + g + v * kLanes, *total_of = totals + g + v * kLanes;
-    const Floats before = load(top_of);
-    Floats top[4] = {before, before, before, before};
-    for (int64_t i = 0; i < seen; i += 4) {
-#pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) top[k] = max(load(s + (i + k) * kGroup), top[k]);
-    }
-    const Floats now = max(max(top[0], top[1]), max(top[2], top[3]));
-    Floats total[2] = {};
+  /// Scores to weights. The maximum that they are taken against follows the true one only when that
+  /// has grown by more than kSlack: until then weights are at most 2^kSlack, which costs no
+  /// precision, and earlier sums need no rescaling.
+  template <int V>
+  void soften(int64_t g, int64_t seen, float* out) {
+    Floats before[V], now[V];
+    raise_tops<V>(g, seen, before, now);
+    Floats total[V][2] = {};
     for (int64_t i = 0; i < seen; i += 4) {
 #pragma GCC unroll 2
       for (int k = 0; k < 2; ++k) {
-        const Floats a = Engine::power(load(s + (i + 2 * k) * kGroup) - now);
-        const Floats b = Engine::power(load(s + (i + 2 * k + 1) * kGroup) - now);
-        total[k] += a + b;
-        Engine::put_weights(weights, i + 2 * k, v, a, b);
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) {
+          const float* s = scores + (i + 2 * k) * kGroup + v * kLanes;
+          const Floats a = Engine::power(load(s) - now[v]);
+          const Floats b = Engine::power(load(s + kGroup) - now[v]);
+          total[v][k] += a + b;
+          Engine::put_weights(weights, i + 2 * k, v, a, b);
+        }
       }
     }
-    const Floats shrink = Engine::power(before - now);
-    store(total_of, load(total_of) * shrink + (total[0] + total[1]));
-    store(top_of, now);
-    if (min_lanes(shrink) == 1.f) return;
-    for (int64_t d = 0; d < width; ++d) {
-      float* o = out + d * kGroup + v * kLanes;
-      store(o, load(o) * shrink);
+    for (int v = 0; v < V; ++v) {
+      float* total_of = totals + g + v * kLanes;
+      const Floats shrink = Engine::power(before[v] - now[v]);
+      store(total_of, load(total_of) * shrink + (total[v][0] + total[v][1]));
+      if (min_lanes(shrink) != 1.f) rescale(out + v * kLanes, shrink);
     }
+  }
+
+  template <int V>
+  TALLOW_INLINE void raise_tops(int64_t g, int64_t seen, Floats (&before)[V], Floats (&now)[V]) {
+    constexpr float kSlack = 8;
+    Floats top[V][2];
+    for (int v = 0; v < V; ++v) top[v][0] = top[v][1] = splat(kNoScore);
+    for (int64_t i = 0; i < seen; i += 2) {
+#pragma GCC unroll 2
+      for (int k = 0; k < 2; ++k) {
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v)
+          top[v][k] = max(load(scores + (i + k) * kGroup + v * kLanes), top[v][k]);
+      }
+    }
+    for (int v = 0; v < V; ++v) {
+      const Floats found = max(top[v][0], top[v][1]);
+      before[v] = load(tops + g + v * kLanes);
+      now[v] = found > before[v] + kSlack ? found : before[v];
+      store(tops + g + v * kLanes, now[v]);
+    }
+  }
+
+  void rescale(float* out, Floats factor) {
+    for (int64_t d = 0; d < width; ++d, out += kGroup) store(out, load(out) * factor);
   }
 
   /// Writes the results of a vector of rows.
@@ -162,26 +185,29 @@ class TiledAttention {
     const float* from = sums + g / kGroup * kGroup * width + g % kGroup;
     const Floats total = load(totals + g);
     const Floats factor = item.partial ? splat(1.f) : 1.f / total;
+    float* to[kLanes];
+    RowCursor cursor(call, item, g);
+    for (int64_t i = 0; i < live; ++i, cursor.next()) to[i] = cursor.result();
     for (int64_t d = 0; d < call.dim; d += kLanes) {
-      const int64_t n = smaller(kLanes, call.dim - d);
-      Floats tile[kLanes];
-      for (int64_t i = 0; i < kLanes; ++i)
-        tile[i] = i < n ? load(from + (d + i) * kGroup) * factor : Floats{};
+      Floats tile[kLanes];  // past the dim it holds what is not written
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kLanes; ++i) tile[i] = load(from + (d + i) * kGroup) * factor;
       transpose(tile);
-      for (int64_t i = 0; i < live; ++i) {
-        float* to = result_of(call, item, item.row_begin + g + i) + d;
-        if (n == kLanes) {
-          store(to, tile[i]);
-        } else {
-          store_first(to, tile[i], n);
-        }
+      if (live == kLanes && d + kLanes <= call.dim) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < kLanes; ++i) store(to[i] + d, tile[i]);
+      } else {
+        const int64_t n = smaller(kLanes, call.dim - d);
+        float lanes[kLanes][kLanes];
+        for (int64_t i = 0; i < kLanes; ++i) store(lanes[i], tile[i]);
+        for (int64_t i = 0; i < live; ++i)
+          __builtin_memcpy(to[i] + d, lanes[i], static_cast<size_t>(n) * 4);
       }
     }
     if (!item.partial) return;
     for (int64_t i = 0; i < live; ++i) {
-      float* to = result_of(call, item, item.row_begin + g + i) + call.dim;
-      to[0] = tops[g + i];
-      to[1] = totals[g + i];
+      to[i][call.dim] = tops[g + i];
+      to[i][call.dim + 1] = totals[g + i];
     }
   }
 
@@ -196,6 +222,7 @@ class TiledAttention {
   Weight* weights;
   float* tops;
   float* totals;
+  int64_t positions[kAttentionRows];
 };
 
 }  // namespace
