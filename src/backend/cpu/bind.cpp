@@ -2,12 +2,14 @@
 // objects that only register themselves.
 #include "backend/cpu/fused.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/limits.h"
 #include "backend/cpu/linear.h"
 #include "ops/registry.h"
 
 namespace tallow::cpu {
 
 void bind() {
+  bind_limits();
   bind_linear();
   bind_fused();
 }
