@@ -16,6 +16,8 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
+/// What 48-bit pointers reach.
+constexpr int64_t kAddressable = int64_t{1} << 47;
 constexpr int64_t kChunk = int64_t{32} << 20;
 /// Larger requests get a chunk of their own: at most a huge page of it is wasted.
 constexpr int64_t kShared = kChunk / 2;
@@ -44,7 +46,7 @@ Shared& shared() {
 }  // namespace
 
 std::shared_ptr<std::byte> packed_memory(int64_t bytes) {
-  if (bytes < 0 || bytes > INT64_MAX / 2) {
+  if (bytes < 0 || bytes > kAddressable) {
     fail("packed weights: ", bytes, " bytes cannot be addressed; use a smaller model");
   }
   const int64_t rounded = (std::max<int64_t>(bytes, 1) + 63) / 64 * 64;
