@@ -35,7 +35,9 @@ function(tallow_isa_libraries folder)
       tallow_private_settings(tallow_isa_${isa})
       target_include_directories(tallow_isa_${isa} PRIVATE ${PROJECT_SOURCE_DIR}/include)
       target_compile_options(tallow_isa_${isa} PRIVATE
-        ${isa_flags_${isa}} $<$<CONFIG:Release>:-O3> -ffp-contract=fast -fno-math-errno)
+        ${isa_flags_${isa}} $<$<CONFIG:Release>:-O3> -ffp-contract=fast -fno-math-errno
+        # g++ 12 warns of what its own _mm512_undefined_epi32 leaves open.
+        $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
       target_compile_definitions(tallow_isa_${isa} PRIVATE
         TALLOW_ISA_NAMESPACE=isa_${isa} TALLOW_ISA_LEVEL=${level})
       list(APPEND targets tallow_isa_${isa})

@@ -36,7 +36,7 @@ PUBLIC = {
     "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
     "ops": "ops",
-    "cpu": "cpu",
+    "cpu": "limits",
     "nn": "kv_cache nn",
     "models": "language_model models",
 }
