@@ -31,9 +31,12 @@ int packed(int argc, char** argv);
 int linear(int argc, char** argv);
 // ops.cpp
 int ops(int argc, char** argv);
+// fused.cpp
+int fused(int argc, char** argv);
 
 static constexpr Probe kProbes[] = {
     {"list", list},
+    {"fused", fused},
     {"sample", sample},
     {"template", render},
     {"tokenize", tokenize},
