@@ -456,9 +456,10 @@ def test_unknown_id_is_an_error(probe, tmp_path):
 
 @pytest.mark.parametrize("unit", ["a", "ab", " ", "é", "\n", "1", "🙂", "<|im_start", "▁"])
 def test_a_megabyte_in_one_word_takes_no_quadratic_time(unit, probe, smollm2, tmp_path):
-    sentencepiece().save(str(tmp_path / "tokenizer.json"))
+    sentencepiece().save(str(tmp_path / "sentencepiece.json"))
+    llama3().save(str(tmp_path / "llama3.json"))
     text = (unit * (10**6 // len(unit.encode()))).encode()
-    for path in (smollm2, tmp_path / "tokenizer.json"):
+    for path in (smollm2, tmp_path / "sentencepiece.json", tmp_path / "llama3.json"):
         ids = Ours(probe, path).encode([text])[0]  # a quadratic one would run into the time limit
         decoded = Ours(probe, path).decode([ids], skip=True)[0]
         assert decoded.strip(" ▁") == text.decode().strip(" ▁")

@@ -4,6 +4,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -14,7 +15,10 @@ namespace tallow::text {
 namespace {
 
 constexpr size_t kMaxPattern = 1 << 16;
-constexpr uint32_t kMatchLimit = 4'000'000;  // beyond this a pattern backtracks without end
+// A match may take this many steps; a pattern that needs more backtracks without end.
+constexpr size_t kSteps = 200'000;
+constexpr size_t kStepsPerByte = 16;
+constexpr size_t kShortText = 16384;
 constexpr uint32_t kHeapLimitKb = 64 * 1024;
 
 // Oniguruma counts these superscripts and fractions as word characters.
@@ -111,11 +115,19 @@ std::string message_of(int code) {
 
 struct Regex::Code {
   pcre2_code* code = nullptr;
-  pcre2_match_context* limits = nullptr;
+  pcre2_match_context* limits = nullptr;  // those for short texts
   bool jit = false;
   ~Code() {
     pcre2_code_free(code);
     pcre2_match_context_free(limits);
+  }
+  static pcre2_match_context* limits_for(size_t text) {
+    pcre2_match_context* limits = pcre2_match_context_create(nullptr);
+    if (!limits) fail("tokenizer: out of memory");
+    const size_t steps = kSteps + kStepsPerByte * text;
+    pcre2_set_match_limit(limits, static_cast<uint32_t>(std::min<size_t>(steps, UINT32_MAX)));
+    pcre2_set_heap_limit(limits, kHeapLimitKb);
+    return limits;
   }
 };
 
@@ -137,9 +149,7 @@ Regex::Regex(std::string_view pattern) : code_(std::make_unique<Code>()), patter
     fail("tokenizer: the pattern ", shown(pattern), " is malformed: ", message_of(error));
   }
   code_->jit = pcre2_jit_compile(code_->code, PCRE2_JIT_COMPLETE) == 0;
-  code_->limits = pcre2_match_context_create(nullptr);
-  pcre2_set_match_limit(code_->limits, kMatchLimit);
-  pcre2_set_heap_limit(code_->limits, kHeapLimitKb);
+  code_->limits = Code::limits_for(kShortText);
 }
 
 Regex Regex::literal(std::string_view text) {
@@ -158,24 +168,37 @@ Regex Regex::literal(std::string_view text) {
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 
+struct Regex::Matcher::Run {
+  pcre2_match_data* data;
+  pcre2_match_context* limits;  // null: the pattern's own
+  ~Run() {
+    pcre2_match_data_free(data);
+    pcre2_match_context_free(limits);
+  }
+};
+
 Regex::Matcher::Matcher(const Regex& regex, std::string_view text)
-    : regex_(regex), text_(text), data_(pcre2_match_data_create(1, nullptr)) {
-  if (!data_) fail("tokenizer: out of memory");
+    : regex_(regex),
+      text_(text),
+      run_(std::make_unique<Run>(pcre2_match_data_create(1, nullptr), nullptr)) {
+  if (!run_->data) fail("tokenizer: out of memory");
+  if (text.size() > kShortText) run_->limits = Code::limits_for(text.size());
 }
 
-Regex::Matcher::~Matcher() { pcre2_match_data_free(static_cast<pcre2_match_data*>(data_)); }
+Regex::Matcher::~Matcher() = default;
 
 int Regex::Matcher::match(size_t from, unsigned options) {
   const auto subject = reinterpret_cast<PCRE2_SPTR>(text_.data());
-  auto* data = static_cast<pcre2_match_data*>(data_);
+  pcre2_match_data* data = run_->data;
   const Code& code = *regex_.code_;
+  pcre2_match_context* limits = run_->limits ? run_->limits : code.limits;
   int result = PCRE2_ERROR_JIT_STACKLIMIT;
   if (code.jit) {
-    result = pcre2_jit_match(code.code, subject, text_.size(), from, options, data, code.limits);
+    result = pcre2_jit_match(code.code, subject, text_.size(), from, options, data, limits);
   }
   if (result == PCRE2_ERROR_JIT_STACKLIMIT) {
     result = pcre2_match(code.code, subject, text_.size(), from,
-                         options | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, code.limits);
+                         options | PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, data, limits);
   }
   return result;
 }
@@ -188,7 +211,7 @@ bool Regex::Matcher::next() {
       fail("tokenizer: the pattern ", shown(regex_.pattern_), " failed on a text of ", text_.size(),
            " bytes: ", message_of(result));
     }
-    const size_t* span = pcre2_get_ovector_pointer(static_cast<pcre2_match_data*>(data_));
+    const size_t* span = pcre2_get_ovector_pointer(run_->data);
     const bool repeated = span[0] == span[1] && matched_ && span[1] == end;
     const size_t was = from_;
     begin = span[0];

@@ -33,9 +33,10 @@ class Regex {
 
    private:
     int match(size_t from, unsigned options);
+    struct Run;
     const Regex& regex_;
     std::string_view text_;
-    void* data_;
+    std::unique_ptr<Run> run_;
     size_t from_ = 0;
     bool matched_ = false;
   };
