@@ -16,7 +16,7 @@ struct FloatEngine {
   static void pack(const float* const* from, int64_t dim, int64_t width, float scale, float* group,
                    int64_t lane) {
     for (int64_t d = 0; d < width; d += kLanes) {
-      const int64_t n = dim - d;
+      const int64_t n = smaller(kLanes, dim - d);
       Floats tile[kLanes];
       for (int64_t i = 0; i < kLanes; ++i) {
         tile[i] = !from[i]      ? Floats{}
