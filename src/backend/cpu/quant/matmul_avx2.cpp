@@ -201,7 +201,7 @@ TALLOW_INLINE __m256 column(const Group& g, const QuantizedBlock* x, __m256 y) {
       y = _mm256_fmadd_ps(g.min[1], _mm256_set1_ps(x->half[1]), y);
     }
   } else {
-    const __m256i sum = dot<f, 0, 8>(start<f>(x->zero), g, x);
+    const __m256i sum = dot<f, 0, 8>(start<f>(x->zero - kMagicBits), g, x);
     y = _mm256_fmadd_ps(g.scale[0], _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale), y);
     if constexpr (f.has_min()) y = _mm256_fmadd_ps(g.min[0], _mm256_set1_ps(x->total), y);
   }

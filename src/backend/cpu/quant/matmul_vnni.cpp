@@ -28,17 +28,19 @@ TALLOW_INLINE __m512i dot(__m512i sum, const Group& g, const QuantizedBlock* x) 
 
 /// Where there is a minimum the codes have no zero point.
 template <const Format& f>
-TALLOW_INLINE __m512i start(const int32_t& zero) {
-  return f.has_min() ? _mm512_setzero_si512() : _mm512_set1_epi32(zero);
+TALLOW_INLINE __m512i start(const int32_t& zero, int32_t otherwise) {
+  return _mm512_set1_epi32(f.has_min() ? otherwise : zero);
 }
 
+/// y + sum * scale of one column of 32 k. The sum of 32 starts at the magic number and is taken for
+/// a float without conversion, which saves one vector operation of eleven.
 template <const Format& f>
 TALLOW_INLINE __m512 column(const Group& g, const QuantizedBlock* x, __m512 y) {
   const GroupScales& s = g.scales;
   const __m512 scale = _mm512_set1_ps(x->scale);
   if constexpr (f.per_16()) {
-    const __m512i low = dot<0, 4>(start<f>(x->zero2[0]), g, x);
-    const __m512i high = dot<4, 8>(start<f>(x->zero2[1]), g, x);
+    const __m512i low = dot<0, 4>(start<f>(x->zero2[0], 0), g, x);
+    const __m512i high = dot<4, 8>(start<f>(x->zero2[1], 0), g, x);
     const __m512 sum = _mm512_mul_ps(s.scale[0], _mm512_cvtepi32_ps(low));
     y = _mm512_fmadd_ps(_mm512_fmadd_ps(s.scale[1], _mm512_cvtepi32_ps(high), sum), scale, y);
     if constexpr (f.has_min()) {
@@ -46,8 +48,8 @@ TALLOW_INLINE __m512 column(const Group& g, const QuantizedBlock* x, __m512 y) {
       y = _mm512_fmadd_ps(s.min[1], _mm512_set1_ps(x->half[1]), y);
     }
   } else {
-    const __m512i sum = dot<0, 8>(start<f>(x->zero), g, x);
-    y = _mm512_fmadd_ps(s.scale[0], _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale), y);
+    const __m512 sum = _mm512_castsi512_ps(dot<0, 8>(start<f>(x->zero, kMagicBits), g, x));
+    y = _mm512_fmadd_ps(s.scale[0], _mm512_fmsub_ps(sum, scale, _mm512_set1_ps(x->magic)), y);
     if constexpr (f.has_min()) y = _mm512_fmadd_ps(s.min[0], _mm512_set1_ps(x->total), y);
   }
   return y;

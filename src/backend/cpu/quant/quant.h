@@ -41,14 +41,19 @@ bool has_packed_form(DType dtype);
 /// memory cannot be had.
 std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k);
 
+/// 1.5 * 2^23 in f32, and its bits. An integer below 2^22 added to the bits is added to the value.
+inline constexpr float kMagic = 12582912.0f;
+inline constexpr int32_t kMagicBits = 0x4b400000;
+
 /// 32 activations of one row in 8 bits, with what every weight type needs beside them.
 struct alignas(64) QuantizedBlock {
   int32_t q[8];      ///< 32 signed bytes, 4 to a word
-  float scale;       ///< activation = scale * byte
+  float scale;       ///< activation = scale * byte; has 22 bits, so that magic is exact
+  float magic;       ///< kMagic * scale
   float total;       ///< the sum of the 32 activations as rounded
   float half[2];     ///< the same for each 16
-  int32_t zero;      ///< -128 * the sum of the 32 bytes: undoes the +128 of unsigned weights
-  int32_t zero2[2];  ///< the same for each 16
+  int32_t zero;      ///< kMagicBits - 128 * the sum of the 32 bytes: undoes unsigned weights' +128
+  int32_t zero2[2];  ///< -128 * the sum of the bytes of each 16
 };
 
 /// Activations [m, k] in 8 bits, in memory of the caller's. Rows stand in tiles of 8 (the last may

@@ -12,15 +12,18 @@ inline void quantize_block(const float* x, QuantizedBlock* out) {
   // Compared as integers, NaN is larger than every number, so it reaches the scale.
   uint32_t largest = 0;
   for (int j = 0; j < 32; ++j) {
-    const uint32_t bits = __builtin_bit_cast(uint32_t, x[j]) & 0x7fffffff;
-    largest = bits > largest ? bits : largest;
+    const uint32_t magnitude = __builtin_bit_cast(uint32_t, x[j]) & 0x7fffffff;
+    largest = magnitude > largest ? magnitude : largest;
   }
-  const float scale = __builtin_bit_cast(float, largest) / 127;
+  // Rounded up to 22 bits. NaN and infinity stay what they are.
+  uint32_t bits = __builtin_bit_cast(uint32_t, __builtin_bit_cast(float, largest) / 127);
+  bits = largest < 0x7f800000 ? (bits + 3) & ~3u : bits;
+  const float scale = __builtin_bit_cast(float, bits);
   const float inverse = scale > 1e-37f ? 1 / scale : 0;
-  // Adding 1.5 * 2^23 rounds to nearest even and leaves the integer in the low bits.
+  // Adding the magic number rounds to nearest even and leaves the integer in the low bits.
   uint32_t q[32];
   for (int j = 0; j < 32; ++j) {
-    q[j] = __builtin_bit_cast(uint32_t, x[j] * inverse + 12582912.0f) - 0x4b400000;
+    q[j] = __builtin_bit_cast(uint32_t, x[j] * inverse + kMagic);
   }
   int32_t sum[2] = {};
   int8_t bytes[32];
@@ -32,8 +35,9 @@ inline void quantize_block(const float* x, QuantizedBlock* out) {
   }
   __builtin_memcpy(out->q, bytes, 32);
   out->scale = scale;
+  out->magic = kMagic * scale;
   out->total = scale * static_cast<float>(sum[0] + sum[1]);
-  out->zero = -128 * (sum[0] + sum[1]);
+  out->zero = kMagicBits - 128 * (sum[0] + sum[1]);
   for (int half = 0; half < 2; ++half) {
     out->half[half] = scale * static_cast<float>(sum[half]);
     out->zero2[half] = -128 * sum[half];
