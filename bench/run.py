@@ -67,16 +67,11 @@ def table(model, threads, rows):
                 lower_is_better = key in ("first_token_ms", "peak_rss_mb")
                 ratios.append(f"{value / own if lower_is_better else own / value:.2f}x {peer}")
         print(f"  {label:<16}{cells}   {', '.join(ratios)}")
-    limits = rows.get("tallow", {}).get("limits")
-    if limits:
-        own = rows["tallow"]
-        print(f"  limits here: read {limits['read_gb_per_s']:.1f} GB/s over the weights' size, "
-              f"int8 {limits['int8_gop_per_s']:.0f} GOP/s, bf16 {limits['bf16_gflop_per_s']:.0f}, "
-              f"f32 {limits['f32_gflop_per_s']:.0f} GFLOP/s")
-        share = 100 * own["decode_gb_per_s"] / limits["read_gb_per_s"]
-        peak = max(limits["int8_gop_per_s"], limits["bf16_gflop_per_s"])
-        print(f"  tallow decodes at {share:.0f}% of the read bandwidth, prefills at "
-              f"{100 * own['prefill_gflop_per_s'] / peak:.0f}% of the highest peak")
+    own = rows.get("tallow", {})
+    if "decode_share" in own:
+        print(f"  limits here: reading the weights' size {own['read_gb_per_s']:.1f} GB/s, arithmetic "
+              f"{own['peak_gflop_per_s']:.0f} G/s; tallow decodes at {own['decode_share']:.0%} of "
+              f"the one, prefills at {own['prefill_share']:.0%} of the other")
     for peer, row in rows.items():
         if "error" in row:
             print(f"  {peer}: {row['error']}")

@@ -1,13 +1,13 @@
 // `tallow bench`: prefill and decode at each context and thread count, beside what the machine can
 // read from memory, measured in the same run.
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 
 #include "model.h"
 #include "process.h"
 #include "progress.h"
 #include "tallow/error.h"
+#include "tallow/limits.h"
 #include "tallow/parallel.h"
 
 namespace tallow::app {
@@ -15,32 +15,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// What `threads` threads read in a second from a buffer of `bytes`: the best of several passes.
-double read_bytes_per_s(int64_t bytes, int threads) {
-  const int64_t words = std::max<int64_t>(bytes / 8, 1 << 16);
-  std::vector<uint64_t> buffer(static_cast<size_t>(words), 1);
-  std::atomic<uint64_t> sink{0};
-  double best = 1e30;
-  for (int pass = 0; pass < 5; ++pass) {
-    const auto start = Clock::now();
-    parallel_team(threads, [&](int thread, int count) {
-      const int64_t begin = words * thread / count, end = words * (thread + 1) / count;
-      uint64_t sums[4] = {};
-      for (int64_t i = begin; i + 4 <= end; i += 4) {
-        for (int64_t k = 0; k < 4; ++k) sums[k] += buffer[static_cast<size_t>(i + k)];
-      }
-      sink += sums[0] + sums[1] + sums[2] + sums[3];
-    });
-    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
-  }
-  return static_cast<double>(words) * 8 / best;
-}
-
 struct Row {
   const char* test;
   int64_t tokens, context;
   int threads;
-  double tokens_per_s, bytes_per_s, limit_bytes_per_s;
+  double tokens_per_s, bytes_per_s, flops_per_s;
+  double limit_bytes_per_s = 0, limit_flops_per_s = 0;
+
+  /// How near the machine's limit this is: the arithmetic's for prefill, reading's for decode.
+  double share() const {
+    return std::max(bytes_per_s / limit_bytes_per_s, flops_per_s / limit_flops_per_s);
+  }
 };
 
 /// A cache that is filled to a length, timed from there, and cut back.
@@ -74,6 +59,7 @@ class Bench {
     return 2.0 * static_cast<double>(s.layers * s.kv_heads * s.head_dim) * info(s.dtype).bytes *
            length;
   }
+  double flops(int64_t tokens, int64_t rows) const { return network_.flops(tokens, rows); }
   int64_t chunk() const { return chunk_; }
 
  private:
@@ -122,7 +108,9 @@ Row measure_prefill(Bench& bench, const BenchOptions& options, int64_t context,
     const int64_t end = std::min(done + bench.chunk(), options.prefill);
     bytes += weight_bytes + bench.cache_bytes(static_cast<double>(context + end));
   }
-  return {"prefill", options.prefill, context, num_threads(), tokens / seconds, bytes / seconds, 0};
+  const double flops = bench.flops(options.prefill, 1);
+  return {"prefill",        options.prefill, context, num_threads(), tokens / seconds,
+          bytes / seconds, flops / seconds};
 }
 
 Row measure_decode(Bench& bench, const BenchOptions& options, int64_t context,
@@ -131,7 +119,9 @@ Row measure_decode(Bench& bench, const BenchOptions& options, int64_t context,
   const double tokens = static_cast<double>(options.decode);
   const double length = static_cast<double>(context) + (tokens + 1) / 2;
   const double bytes = tokens * (weight_bytes + bench.cache_bytes(length));
-  return {"decode", options.decode, context, num_threads(), tokens / seconds, bytes / seconds, 0};
+  const double flops = bench.flops(options.decode, options.decode);
+  return {"decode",         options.decode, context, num_threads(), tokens / seconds,
+          bytes / seconds, flops / seconds};
 }
 
 std::string as_json(const std::vector<Row>& rows) {
@@ -145,27 +135,31 @@ std::string as_json(const std::vector<Row>& rows) {
     item.set("tokens_per_s", row.tokens_per_s);
     item.set("gb_per_s", row.bytes_per_s * 1e-9);
     item.set("limit_gb_per_s", row.limit_bytes_per_s * 1e-9);
+    item.set("gflop_per_s", row.flops_per_s * 1e-9);
+    item.set("limit_gflop_per_s", row.limit_flops_per_s * 1e-9);
     list.push_back(std::move(item));
   }
   return Json(std::move(list)).dump(2) + "\n";
 }
 
 void print_head(const LanguageModel& model) {
-  char line[256];
+  char line[320];
   std::snprintf(line, sizeof line,
-                "%.1f MB of weights are read for a token; the limit is reading as many bytes\n"
-                "%-8s %7s %8s %8s %12s %9s %9s %9s\n",
+                "%.1f MB of weights are read for a token. Limits are measured here: reading as many "
+                "bytes,\nand the highest peak of bf16 or 8-bit products.\n"
+                "%-8s %7s %8s %8s %10s %8s %8s %9s %9s %9s\n",
                 static_cast<double>(model.network().weight_bytes()) * 1e-6, "test", "tokens",
-                "context", "threads", "tokens/s", "GB/s", "limit", "of limit");
+                "context", "threads", "tokens/s", "GB/s", "limit", "GFLOP/s", "limit", "of limit");
   write_stdout(line);
 }
 
 void print_row(const Row& row) {
   char line[256];
-  std::snprintf(line, sizeof line, "%-8s %7lld %8lld %8d %12.1f %9.2f %9.2f %8.0f%%\n", row.test,
+  std::snprintf(line, sizeof line,
+                "%-8s %7lld %8lld %8d %10.1f %8.2f %8.2f %9.1f %9.1f %8.0f%%\n", row.test,
                 static_cast<long long>(row.tokens), static_cast<long long>(row.context),
                 row.threads, row.tokens_per_s, row.bytes_per_s * 1e-9, row.limit_bytes_per_s * 1e-9,
-                100 * row.bytes_per_s / row.limit_bytes_per_s);
+                row.flops_per_s * 1e-9, row.limit_flops_per_s * 1e-9, 100 * row.share());
   write_stdout(line);
 }
 
@@ -191,11 +185,13 @@ int bench(const BenchOptions& options) {
   std::vector<Row> rows;
   for (const int threads : counts) {
     set_num_threads(threads);
-    const double limit = read_bytes_per_s(weights, threads);
+    const double limit = read_bandwidth(weights, threads);
+    const double peak = std::max(peak_bf16(threads), peak_int8(threads));
     for (const int64_t context : options.contexts) {
       const auto add = [&](Row row) {
         row.threads = threads;
         row.limit_bytes_per_s = limit;
+        row.limit_flops_per_s = peak;
         if (!options.json) print_row(row);
         rows.push_back(row);
       };

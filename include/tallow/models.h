@@ -23,6 +23,9 @@ class CausalLM {
   virtual int64_t max_positions() const = 0;
   /// Bytes of weights that one decoded token reads.
   virtual int64_t weight_bytes() const = 0;
+  /// Floating-point operations of the products with weights, in a pass of `tokens` of which `rows`
+  /// get logits.
+  virtual double flops(int64_t tokens, int64_t rows) const = 0;
 };
 
 /// Makes the model that a checkpoint's architecture names. Throws Error for an unknown one, naming

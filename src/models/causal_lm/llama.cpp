@@ -149,7 +149,10 @@ class LlamaForCausalLM : public CausalLM {
       lm_head_ = nn::Linear(checkpoint.weights / "lm_head", c_.hidden, c_.vocab);
     }
     weight_bytes_ = lm_head_.weight.nbytes() + norm_.weight.nbytes();
-    for (const auto& [name, tensor] : nn::parameters(layers_)) weight_bytes_ += tensor.nbytes();
+    for (const auto& [name, tensor] : nn::parameters(layers_)) {
+      weight_bytes_ += tensor.nbytes();
+      if (tensor.dim() == 2) layer_parameters_ += tensor.numel();
+    }
   }
 
   Tensor forward(const Batch& batch, KvCache& cache) const override {
@@ -182,6 +185,10 @@ class LlamaForCausalLM : public CausalLM {
   int64_t max_positions() const override { return c_.positions; }
 
   int64_t weight_bytes() const override { return weight_bytes_; }
+  double flops(int64_t tokens, int64_t rows) const override {
+    return 2.0 * (static_cast<double>(layer_parameters_) * static_cast<double>(tokens) +
+                  static_cast<double>(lm_head_.weight.numel()) * static_cast<double>(rows));
+  }
 
  private:
   static Tensor wanted_rows(const Tensor& x, const Batch& batch) {
@@ -195,7 +202,7 @@ class LlamaForCausalLM : public CausalLM {
   nn::RmsNorm norm_;
   nn::Linear lm_head_;
   nn::RotaryEmbedding rotary_;
-  int64_t weight_bytes_ = 0;
+  int64_t weight_bytes_ = 0, layer_parameters_ = 0;
 };
 
 }  // namespace
