@@ -8,6 +8,7 @@
 
 #include "backend/cpu/gemm/gemm.h"
 #include "backend/cpu/limits.h"
+#include "backend/cpu/packed_memory.h"
 #include "core/profiler.h"
 #include "tallow/error.h"
 #include "tallow/parallel.h"

@@ -52,8 +52,6 @@ void product_bf16(const Activations<float>& x, std::span<const Weight> weights, 
                   int64_t ldy, bool gated = false);
 bool has_bf16_product();
 
-/// Memory for packed forms: 2 MiB-aligned on huge pages when large, else 64-byte aligned.
-std::shared_ptr<void> packed_memory(int64_t bytes);
 /// Rows [n, k] in the form `groups` (f32) or `pairs` (bf16), packed in parallel.
 std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k);
 std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k);

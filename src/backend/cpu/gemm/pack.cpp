@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backend/cpu/gemm/driver.h"
+#include "backend/cpu/packed_memory.h"
 #include "tallow/error.h"
 
 namespace tallow::cpu {
@@ -63,15 +64,6 @@ std::byte* scratch(Scratch slot, int64_t bytes) {
     slots.data[i] = static_cast<std::byte*>(memory), slots.bytes[i] = size;
   }
   return slots.data[i];
-}
-
-std::shared_ptr<void> packed_memory(int64_t bytes) {
-  const int64_t align = bytes >= (1 << 21) ? 1 << 21 : 64;
-  const int64_t size = round_up(std::max<int64_t>(bytes, 1), align);
-  void* memory = std::aligned_alloc(static_cast<size_t>(align), static_cast<size_t>(size));
-  if (!memory) fail("packed weight: no memory for ", bytes, " bytes; free some");
-  if (align > 64) madvise(memory, static_cast<size_t>(size), MADV_HUGEPAGE);
-  return {memory, [](void* p) { std::free(p); }};
 }
 
 std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k) {
