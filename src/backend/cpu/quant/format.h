@@ -61,16 +61,8 @@ struct Format {
   }
   constexpr int code_bytes() const { return 64 * bits(); }
   constexpr int scale_bytes() const {
-    switch (scales) {
-      case Scales::f16: return 32;
-      case Scales::f16_min: return 64;
-      case Scales::e8m0: return 16;
-      case Scales::k32: return 16;
-      case Scales::k16: return 32;
-      case Scales::k32_min: return 32;
-      case Scales::k16_min: return 32;
-    }
-    return 0;
+    if (scales == Scales::f16_min) return 64;
+    return scales == Scales::e8m0 || scales == Scales::k32 ? 16 : 32;
   }
   constexpr int group_bytes() const { return code_bytes() + scale_bytes(); }
   constexpr bool has_min() const { return values == Values::plain; }

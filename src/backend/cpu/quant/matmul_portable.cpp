@@ -9,6 +9,9 @@
 namespace tallow::cpu::quant {
 namespace {
 
+// What does not depend on the type is shared by all of them, or the code grows thirteenfold.
+#define TALLOW_NOINLINE __attribute__((noinline))
+
 /// 16 rows x 32 k as signed integers, k outermost, and the scales of each half.
 struct Group {
   int16_t code[32][16];
@@ -70,7 +73,7 @@ inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) 
 }
 
 template <const Format& f>
-__attribute__((noinline)) void unpack(const uint8_t* head, const uint8_t* codes, Group& out) {
+TALLOW_NOINLINE void unpack(const uint8_t* head, const uint8_t* codes, Group& out) {
   for (int q = 0; q < 8; ++q) {
     for (int i = 0; i < 4; ++i) {
       for (int r = 0; r < 16; ++r) {
@@ -93,7 +96,7 @@ void each_group(const uint8_t* weights, int64_t units, Visit visit) {
   }
 }
 
-__attribute__((noinline)) void add_column(const Group& w, const QuantizedBlock& x, float* y) {
+TALLOW_NOINLINE void add_column(const Group& w, const QuantizedBlock& x, float* y) {
   int8_t q[32];
   std::memcpy(q, x.q, 32);
   for (int half = 0; half < 2; ++half) {
@@ -127,24 +130,30 @@ inline float weight(const Group& w, int j, int r) {
   return w.scale[j / 16][r] * static_cast<float>(w.code[j][r]) + w.min[j / 16][r];
 }
 
+TALLOW_NOINLINE void group_to_bf16(const Group& w, uint16_t* panel) {
+  for (int j = 0; j < 32; ++j) {
+    for (int r = 0; r < 16; ++r) {
+      panel[(j / 2 * 16 + r) * 2 + j % 2] = f32_to_bf16(weight(w, j, r));
+    }
+  }
+}
+
+TALLOW_NOINLINE void group_to_f32(const Group& w, float* panel) {
+  for (int j = 0; j < 32; ++j) {
+    for (int r = 0; r < 16; ++r) panel[j * 32 + r] = weight(w, j, r);
+  }
+}
+
 template <const Format& f>
 void to_bf16(const uint8_t* weights, int64_t units, uint16_t* panel) {
-  each_group<f>(weights, units, [panel](int64_t b, const Group& w) {
-    for (int j = 0; j < 32; ++j) {
-      for (int r = 0; r < 16; ++r) {
-        panel[((b * 32 + j) / 2 * 16 + r) * 2 + j % 2] = f32_to_bf16(weight(w, j, r));
-      }
-    }
-  });
+  each_group<f>(weights, units,
+                [panel](int64_t b, const Group& w) { group_to_bf16(w, panel + b * 32 * 16); });
 }
 
 template <const Format& f>
 void to_f32(const uint8_t* weights, int64_t units, float* panel) {
-  each_group<f>(weights, units, [panel](int64_t b, const Group& w) {
-    for (int j = 0; j < 32; ++j) {
-      for (int r = 0; r < 16; ++r) panel[(b * 32 + j) * 32 + r] = weight(w, j, r);
-    }
-  });
+  each_group<f>(weights, units,
+                [panel](int64_t b, const Group& w) { group_to_f32(w, panel + b * 32 * 32); });
 }
 
 }  // namespace

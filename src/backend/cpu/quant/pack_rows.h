@@ -122,7 +122,7 @@ inline void spread_bits(Rows rows, int64_t offset, uint8_t* out) {
 
 /// Blocks of 32 with nibbles: 16-bit scales (or a byte) first, then high bits if any, then nibbles.
 template <const Format& f, int block_bytes>
-void pack_32(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_32(Rows rows, int64_t units, uint8_t* out) {
   constexpr int scale = f.scales == Scales::e8m0 ? 1 : f.scales == Scales::f16_min ? 4 : 2;
   constexpr int high = f.codes == Codes::nibbles_high ? 4 : 0;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
@@ -141,16 +141,26 @@ void pack_32(Rows rows, int64_t units, uint8_t* out) {
   }
 }
 
-void pack_q4_0(Rows rows, int64_t units, uint8_t* out) { pack_32<k_q4_0, 18>(rows, units, out); }
-void pack_q4_1(Rows rows, int64_t units, uint8_t* out) { pack_32<k_q4_1, 20>(rows, units, out); }
-void pack_q5_0(Rows rows, int64_t units, uint8_t* out) { pack_32<k_q5_0, 22>(rows, units, out); }
-void pack_q5_1(Rows rows, int64_t units, uint8_t* out) { pack_32<k_q5_1, 24>(rows, units, out); }
-void pack_iq4_nl(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_q4_0(Rows rows, int64_t units, uint8_t* out) {
+  pack_32<k_q4_0, 18>(rows, units, out);
+}
+inline void pack_q4_1(Rows rows, int64_t units, uint8_t* out) {
+  pack_32<k_q4_1, 20>(rows, units, out);
+}
+inline void pack_q5_0(Rows rows, int64_t units, uint8_t* out) {
+  pack_32<k_q5_0, 22>(rows, units, out);
+}
+inline void pack_q5_1(Rows rows, int64_t units, uint8_t* out) {
+  pack_32<k_q5_1, 24>(rows, units, out);
+}
+inline void pack_iq4_nl(Rows rows, int64_t units, uint8_t* out) {
   pack_32<k_iq4_nl, 18>(rows, units, out);
 }
-void pack_mxfp4(Rows rows, int64_t units, uint8_t* out) { pack_32<k_mxfp4, 17>(rows, units, out); }
+inline void pack_mxfp4(Rows rows, int64_t units, uint8_t* out) {
+  pack_32<k_mxfp4, 17>(rows, units, out);
+}
 
-void pack_q8_0(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_q8_0(Rows rows, int64_t units, uint8_t* out) {
   for (int64_t u = 0; u < units; ++u, out += k_q8_0.unit_bytes()) {
     Words words[8];
     load<8>(rows, u * 34 + 2, words);
@@ -169,7 +179,7 @@ inline uint8_t* group(uint8_t* unit, int g) {
   return unit + f.head_bytes() + g * f.group_bytes();
 }
 
-void pack_q2_k(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_q2_k(Rows rows, int64_t units, uint8_t* out) {
   constexpr const Format& f = k_q2_k;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 84;
@@ -187,7 +197,7 @@ void pack_q2_k(Rows rows, int64_t units, uint8_t* out) {
   }
 }
 
-void pack_q3_k(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_q3_k(Rows rows, int64_t units, uint8_t* out) {
   constexpr const Format& f = k_q3_k;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 110;
@@ -225,7 +235,7 @@ inline void scales_k4(Rows rows, int64_t offset, Words* out) {
 }
 
 template <const Format& f, int block_bytes>
-void pack_k4(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_k4(Rows rows, int64_t units, uint8_t* out) {
   constexpr int high = f.codes == Codes::nibbles_high ? 32 : 0;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * block_bytes;
@@ -249,10 +259,14 @@ void pack_k4(Rows rows, int64_t units, uint8_t* out) {
   }
 }
 
-void pack_q4_k(Rows rows, int64_t units, uint8_t* out) { pack_k4<k_q4_k, 144>(rows, units, out); }
-void pack_q5_k(Rows rows, int64_t units, uint8_t* out) { pack_k4<k_q5_k, 176>(rows, units, out); }
+inline void pack_q4_k(Rows rows, int64_t units, uint8_t* out) {
+  pack_k4<k_q4_k, 144>(rows, units, out);
+}
+inline void pack_q5_k(Rows rows, int64_t units, uint8_t* out) {
+  pack_k4<k_q5_k, 176>(rows, units, out);
+}
 
-void pack_q6_k(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_q6_k(Rows rows, int64_t units, uint8_t* out) {
   constexpr const Format& f = k_q6_k;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 210;
@@ -275,7 +289,7 @@ void pack_q6_k(Rows rows, int64_t units, uint8_t* out) {
   }
 }
 
-void pack_iq4_xs(Rows rows, int64_t units, uint8_t* out) {
+inline void pack_iq4_xs(Rows rows, int64_t units, uint8_t* out) {
   constexpr const Format& f = k_iq4_xs;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 136;
