@@ -92,6 +92,7 @@ Tensors composite(Inputs in, const RopeCallOptions& options) {
   Tensor turned = options.interleaved ? cat({first.unsqueeze(3), second.unsqueeze(3)}, 3)
                                       : cat({first, second}, 2);
   turned = turned.reshape({x.size(0), x.size(1), 2 * half});
+  turned = turned.to(x.dtype());
   if (2 * half == x.size(2)) return {turned};
   return {cat({turned, x.narrow(2, 2 * half, x.size(2) - 2 * half)}, 2)};
 }

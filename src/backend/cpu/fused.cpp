@@ -5,7 +5,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "ops/attention.h"
-#include "tallow/error.h"
+#include "ops/rows.h"
 #include "tallow/parallel.h"
 
 namespace tallow::cpu {
@@ -23,8 +23,6 @@ const FusedKernels& choose() {
 #endif
   return isa_portable::fused_kernels;
 }
-
-bool plain(const Tensor& x) { return x.dtype() == DType::f32 && x.is_contiguous(); }
 
 /// Calls fn(begin, end) over rows of `width` elements, on several threads where there are many.
 template <class F>
@@ -49,22 +47,20 @@ void normalize(const Tensor& x, const float* delta, const Tensor& weight, float*
 
 void rms_norm(Inputs in, Outputs out, const RmsNormOptions& options) {
   if (in[0].dtype() != DType::f32) return rms_norm_op.fn.cpu(in, out, options);
-  const Tensor weight = plain(in[1]) ? in[1] : in[1].to(DType::f32).contiguous();
-  const Tensor x = plain(in[0]) ? in[0] : in[0].contiguous();
+  const Tensor x = in[0].contiguous(), weight = as_f32(in[1]);
   normalize(x, nullptr, weight, nullptr, out[0], options.eps);
 }
 
 void add_rms_norm(Inputs in, Outputs out, const RmsNormOptions& options) {
   if (in[0].dtype() != DType::f32) return add_rms_norm_op.fn.cpu(in, out, options);
-  const Tensor weight = plain(in[2]) ? in[2] : in[2].to(DType::f32).contiguous();
-  const Tensor x = plain(in[0]) ? in[0] : in[0].contiguous();
-  const Tensor delta = plain(in[1]) ? in[1] : in[1].contiguous();
+  const Tensor x = in[0].contiguous(), delta = in[1].contiguous(), weight = as_f32(in[2]);
   normalize(x, delta.data<float>(), weight, out[0].data<float>(), out[1], options.eps);
 }
 
 void swiglu(Inputs in, Outputs out, const NoOptions& options) {
-  if (!plain(in[0]) || !plain(in[1])) return swiglu_op.fn.cpu(in, out, options);
-  const float *gate = in[0].data<float>(), *up = in[1].data<float>();
+  if (in[0].dtype() != DType::f32) return swiglu_op.fn.cpu(in, out, options);
+  const Tensor gates = in[0].contiguous(), ups = in[1].contiguous();
+  const float *gate = gates.data<float>(), *up = ups.data<float>();
   float* y = out[0].data<float>();
   over_rows(in[0].numel(), 1, [&](int64_t begin, int64_t end) {
     kernels->swiglu(gate + begin, up + begin, y + begin, end - begin);
@@ -72,9 +68,9 @@ void swiglu(Inputs in, Outputs out, const NoOptions& options) {
 }
 
 void softmax(Inputs in, Outputs out, const SoftmaxOptions& options) {
-  const Tensor& x = in[0];
-  if (!plain(x) || options.dim + 1 != x.dim() || x.numel() == 0)
+  if (in[0].dtype() != DType::f32 || options.dim + 1 != in[0].dim() || in[0].numel() == 0)
     return softmax_op.fn.cpu(in, out, options);
+  const Tensor x = in[0].contiguous();
   const int64_t n = x.shape().back();
   const float* from = x.data<float>();
   float* to = out[0].data<float>();
@@ -138,7 +134,7 @@ void embedding(Inputs in, Outputs out, const NoOptions& options) {
 Tensor token_rows(const Tensor& x) {
   const bool rows = x.strides()[2] == 1 && x.strides()[1] == x.size(2);
   if (x.dtype() == DType::f32 && (x.is_contiguous() || rows)) return x;
-  return x.to(DType::f32).contiguous();
+  return as_f32(x);
 }
 int64_t token_stride(const Tensor& x) {
   return x.is_contiguous() ? x.size(1) * x.size(2) : x.strides()[0];
