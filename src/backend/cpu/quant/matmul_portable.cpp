@@ -12,15 +12,16 @@ namespace {
 // What does not depend on the type is shared by all of them, or the code grows thirteenfold.
 #define TALLOW_NOINLINE __attribute__((noinline))
 
-/// 16 rows x 32 k as signed integers, k outermost, and the scales of each half.
+/// 16 rows x 32 k as integers in f32, in the order of the packed form: weight [row r, k = 4 q + i]
+/// is code[q][4 r + i]. Sums of 32 products of bytes are exact in f32.
 struct Group {
-  int16_t code[32][16];
-  float scale[2][16];
-  float min[2][16];  // is added
+  float code[8][64];
+  float scale[2][16];  // of each 16 k
+  float min[2][16];    // is added
 };
 
-template <const Format& f>
-inline int code_at(const uint8_t* codes, int q, int byte) {
+template <const Format& f, int q>
+inline int code_at(const uint8_t* codes, int byte) {
   int code = 0;
   if constexpr (f.codes == Codes::bytes) return codes[64 * q + byte] - 128;
   if constexpr (f.codes <= Codes::nibbles_pair) {
@@ -72,15 +73,15 @@ inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) 
     out.scale[half][r] = scale[half], out.min[half][r] = min[half];
 }
 
+template <const Format& f, int q = 0>
+inline void unpack_quads(const uint8_t* codes, Group& out) {
+  for (int b = 0; b < 64; ++b) out.code[q][b] = static_cast<float>(code_at<f, q>(codes, b));
+  if constexpr (q < 7) unpack_quads<f, q + 1>(codes, out);
+}
+
 template <const Format& f>
 TALLOW_NOINLINE void unpack(const uint8_t* head, const uint8_t* codes, Group& out) {
-  for (int q = 0; q < 8; ++q) {
-    for (int i = 0; i < 4; ++i) {
-      for (int r = 0; r < 16; ++r) {
-        out.code[4 * q + i][r] = static_cast<int16_t>(code_at<f>(codes, q, 4 * r + i));
-      }
-    }
-  }
+  unpack_quads<f>(codes, out);
   for (int r = 0; r < 16; ++r) scales_at<f>(head, codes + f.code_bytes(), r, out);
 }
 
@@ -97,16 +98,21 @@ void each_group(const uint8_t* weights, int64_t units, Visit visit) {
 }
 
 TALLOW_NOINLINE void add_column(const Group& w, const QuantizedBlock& x, float* y) {
-  int8_t q[32];
-  std::memcpy(q, x.q, 32);
+  int8_t bytes[32];
+  std::memcpy(bytes, x.q, 32);
+  float q[32];
+  for (int j = 0; j < 32; ++j) q[j] = static_cast<float>(bytes[j]);
   for (int half = 0; half < 2; ++half) {
-    int32_t dot[16] = {};
-    for (int j = 16 * half; j < 16 * half + 16; ++j) {
-      for (int r = 0; r < 16; ++r) dot[r] += w.code[j][r] * q[j];
-    }
+    const float* v = q + 16 * half;
+    const float(*c)[64] = w.code + 4 * half;
     for (int r = 0; r < 16; ++r) {
-      y[r] +=
-          w.scale[half][r] * (x.scale * static_cast<float>(dot[r])) + w.min[half][r] * x.half[half];
+      float sum[4];
+      for (int i = 0; i < 4; ++i) {
+        sum[i] = c[0][4 * r + i] * v[i] + c[1][4 * r + i] * v[4 + i] + c[2][4 * r + i] * v[8 + i] +
+                 c[3][4 * r + i] * v[12 + i];
+      }
+      const float dot = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+      y[r] += w.scale[half][r] * (x.scale * dot) + w.min[half][r] * x.half[half];
     }
   }
 }
@@ -127,7 +133,7 @@ constexpr MatmulKernels kernels{
     {matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>}};
 
 inline float weight(const Group& w, int j, int r) {
-  return w.scale[j / 16][r] * static_cast<float>(w.code[j][r]) + w.min[j / 16][r];
+  return w.scale[j / 16][r] * w.code[j / 4][4 * r + j % 4] + w.min[j / 16][r];
 }
 
 TALLOW_NOINLINE void group_to_bf16(const Group& w, uint16_t* panel) {
