@@ -375,6 +375,20 @@ def test_folder_names_the_special_tokens(probe, tmp_path):
     assert info["bos_token"] == "<|begin_of_text|>" and info["ends"] == [901]
 
 
+@pytest.mark.parametrize("flags", [{}, {"add_bos_token": True}, {"add_eos_token": True},
+                                   {"add_bos_token": False, "add_eos_token": True}])
+def test_folder_adds_special_tokens_as_transformers_does(flags, probe, tmp_path):
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    PreTrainedTokenizerFast(tokenizer_object=llama3(), bos_token="<|begin_of_text|>",
+                            eos_token="<|eot_id|>").save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, **flags}))
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    texts = corpus()[:40]
+    assert Ours(probe, tmp_path).encode(as_bytes(texts)) == [theirs(t)["input_ids"] for t in texts]
+
+
 def test_no_streamed_part_ends_inside_a_character(probe, tmp_path):
     theirs = gpt2()
     theirs.save(str(tmp_path / "tokenizer.json"))

@@ -31,7 +31,7 @@ std::unique_ptr<TokenModel> make_bpe(Vocabulary vocabulary, Merges merges, BpeOp
 
 /// `scores` by id (higher first); unknown characters become byte tokens <0x00>, else `unk` (-1:
 /// they vanish).
-std::unique_ptr<TokenModel> make_scored_bpe(Vocabulary vocabulary, std::vector<float> scores,
+std::unique_ptr<TokenModel> make_scored_bpe(Vocabulary vocabulary, std::span<const float> scores,
                                             int32_t unk);
 
 }  // namespace tallow::text

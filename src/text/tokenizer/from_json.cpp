@@ -244,6 +244,7 @@ Tokenizer Tokenizer::from_folder(const std::string& path) {
   const std::string file = path + "/tokenizer.json";
   const std::string json = detail::read_text_file(file);
   auto pipeline = named(file, [&] { return build(json); });
+  // What these say of add_bos_token is not read: the post-processor decides, as in transformers.
   for (const char* name : {"/tokenizer_config.json", "/special_tokens_map.json"}) {
     if (exists(path + name)) set_special_tokens(*pipeline, Json::read(path + name));
   }

@@ -169,8 +169,8 @@ Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 
 struct Regex::Matcher::Run {
-  pcre2_match_data* data;
-  pcre2_match_context* limits;  // null: the pattern's own
+  pcre2_match_data* data = pcre2_match_data_create(1, nullptr);
+  pcre2_match_context* limits = nullptr;  // null: the pattern's own
   ~Run() {
     pcre2_match_data_free(data);
     pcre2_match_context_free(limits);
@@ -178,9 +178,7 @@ struct Regex::Matcher::Run {
 };
 
 Regex::Matcher::Matcher(const Regex& regex, std::string_view text)
-    : regex_(regex),
-      text_(text),
-      run_(std::make_unique<Run>(pcre2_match_data_create(1, nullptr), nullptr)) {
+    : regex_(regex), text_(text), run_(std::make_unique<Run>()) {
   if (!run_->data) fail("tokenizer: out of memory");
   if (text.size() > kShortText) run_->limits = Code::limits_for(text.size());
 }

@@ -31,7 +31,7 @@ struct ScoredState final : ModelState {
 
 class ScoredBpe final : public TokenModel {
  public:
-  ScoredBpe(Vocabulary vocabulary, std::vector<float> scores, int32_t unk)
+  ScoredBpe(Vocabulary vocabulary, std::span<const float> scores, int32_t unk)
       : vocabulary_(std::move(vocabulary)),
         unk_(unk),
         words_(vocabulary_.begins_words_with(kMark)) {
@@ -115,9 +115,9 @@ class ScoredBpe final : public TokenModel {
 
 }  // namespace
 
-std::unique_ptr<TokenModel> make_scored_bpe(Vocabulary vocabulary, std::vector<float> scores,
+std::unique_ptr<TokenModel> make_scored_bpe(Vocabulary vocabulary, std::span<const float> scores,
                                             int32_t unk) {
-  return std::make_unique<ScoredBpe>(std::move(vocabulary), std::move(scores), unk);
+  return std::make_unique<ScoredBpe>(std::move(vocabulary), scores, unk);
 }
 
 }  // namespace tallow::text

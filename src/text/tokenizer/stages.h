@@ -3,12 +3,10 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -23,16 +21,15 @@ template <class R, class... Args>
 class FunctionRef<R(Args...)> {
  public:
   template <class F>
-  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>) FunctionRef(F&& f)
-      : context_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_([](void* context, Args... args) -> R {
-          return (*static_cast<std::remove_reference_t<F>*>(context))(std::forward<Args>(args)...);
+  FunctionRef(const F& f)
+      : context_(std::addressof(f)), call_([](const void* context, Args... args) -> R {
+          return (*static_cast<const F*>(context))(std::forward<Args>(args)...);
         }) {}
   R operator()(Args... args) const { return call_(context_, std::forward<Args>(args)...); }
 
  private:
-  void* context_;
-  R (*call_)(void*, Args...);
+  const void* context_;
+  R (*call_)(const void*, Args...);
 };
 
 /// Rewrites a stretch of text between added tokens. The text is valid UTF-8 before and after.
