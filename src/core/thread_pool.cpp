@@ -84,45 +84,76 @@ class Pool {
     std::unique_lock lock(busy_, std::try_to_lock);
     if (!lock) return false;
     grow(threads - 1);
-    pending_.store(threads - 1, std::memory_order_relaxed);
-    for (int i = 0; i < threads - 1; ++i) {
-      Worker& worker = *workers_[i];
-      worker.job = &job;
-      worker.generation.fetch_add(1, std::memory_order_release);
-      if (worker.asleep.load(std::memory_order_seq_cst)) worker.generation.notify_one();
-    }
+    job_ = &job;
+    finished_.store(0, std::memory_order_relaxed);
+    const uint32_t generation = ++generation_;
+    gate_.store(uint64_t{generation} << 32 | kOpen, std::memory_order_release);
+    for (int i = 0; i < threads - 1; ++i) wake(*workers_[i], generation);
     {
       Inside guard;
       job.run(0);
     }
-    for (int p; (p = pending_.load(std::memory_order_acquire)) != 0;) wait_while(pending_, p);
+    // A team needs every worker. Of a range only those that came are waited for: one whose core is
+    // busy with something else must not hold up work that the others have done.
+    if (job.team) wait_until_finished(threads - 1);
+    gate_.fetch_and(~kOpen, std::memory_order_acq_rel);
+    for (uint64_t g; ((g = gate_.load(std::memory_order_acquire)) & kCount) != 0;) {
+      wait_while(gate_, g);
+    }
     return true;
   }
 
  private:
+  // The gate of the current job: its generation, whether it is open, and how many workers are in.
+  static constexpr uint64_t kOpen = uint64_t{1} << 31, kCount = kOpen - 1;
+
   struct alignas(64) Worker {
     std::atomic<uint32_t> generation{0};
     std::atomic<bool> asleep{false};
-    Job* job = nullptr;
   };
 
   void grow(int count) {
     while (static_cast<int>(workers_.size()) < count) {
       auto* worker = new Worker;  // lives as long as its thread, that is, as the process
       int id = static_cast<int>(workers_.size()) + 1;
-      std::thread([this, worker, id] { loop(*worker, id); }).detach();
+      worker->generation.store(generation_, std::memory_order_relaxed);
+      std::thread([this, worker, id, seen = generation_] { loop(*worker, id, seen); }).detach();
       workers_.push_back(worker);
     }
   }
 
-  void loop(Worker& worker, int id) {
-    inside = true;
-    for (uint32_t seen = 0;;) {
-      wait_for_job(worker, seen);
-      ++seen;
-      worker.job->run(id);
-      if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
+  static void wake(Worker& worker, uint32_t generation) {
+    worker.generation.store(generation, std::memory_order_seq_cst);
+    if (worker.asleep.load(std::memory_order_seq_cst)) worker.generation.notify_one();
+  }
+
+  void wait_until_finished(int workers) {
+    for (int f; (f = finished_.load(std::memory_order_acquire)) != workers;) {
+      wait_while(finished_, f);
     }
+  }
+
+  void loop(Worker& worker, int id, uint32_t seen) {
+    inside = true;
+    for (;;) {
+      wait_for_job(worker, seen);
+      seen = worker.generation.load(std::memory_order_acquire);
+      if (!enter(seen)) continue;
+      job_->run(id);
+      finished_.fetch_add(1, std::memory_order_acq_rel);
+      finished_.notify_one();
+      gate_.fetch_sub(1, std::memory_order_acq_rel);
+      gate_.notify_one();
+    }
+  }
+
+  // False when the job has ended: its memory may be gone.
+  bool enter(uint32_t generation) {
+    uint64_t gate = gate_.load(std::memory_order_acquire);
+    do {
+      if (gate >> 32 != generation || !(gate & kOpen)) return false;
+    } while (!gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel));
+    return true;
   }
 
   static void wait_for_job(Worker& worker, uint32_t seen) {
@@ -141,7 +172,10 @@ class Pool {
 
   std::mutex busy_;
   std::vector<Worker*> workers_;
-  alignas(64) std::atomic<int> pending_{0};  // here, not in the job: the last worker touches it late
+  Job* job_ = nullptr;
+  uint32_t generation_ = 0;
+  alignas(64) std::atomic<uint64_t> gate_{0};
+  alignas(64) std::atomic<int> finished_{0};
 };
 
 Pool* pool_instance = nullptr;
