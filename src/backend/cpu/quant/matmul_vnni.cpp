@@ -75,6 +75,10 @@ TALLOW_INLINE void clear(__m512* y) {
   if constexpr (c + 1 < columns) clear<f, columns, c + 1>(y);
 }
 
+/// How far ahead of the arithmetic weights are asked for where reading them is what takes the time:
+/// the processor's own prefetcher stops at the ends of pages.
+constexpr int kPrefetch = 2048;
+
 template <const Format& f, int columns>
 void matmul(const MatmulTile& t) {
   __m512 y[columns];
@@ -85,6 +89,11 @@ void matmul(const MatmulTile& t) {
     const Head h = head<f>(p);
     p += f.head_bytes();
     for (int i = 0; i < f.unit_groups(); ++i, p += f.group_bytes(), x += t.x_step) {
+      if constexpr (columns <= 4) {
+        for (int line = 0; line < f.group_bytes(); line += 64) {
+          _mm_prefetch(reinterpret_cast<const char*>(p) + kPrefetch + line, _MM_HINT_T0);
+        }
+      }
       Group g;
       unpack<f>(p, g);
       g.scales = group_scales<f>(h, p + f.code_bytes());
