@@ -24,7 +24,7 @@ constexpr int64_t kInline = 1 << 18;   // below this much work, other threads co
 
 struct Kernels {
   AttentionKernels f32, bf16;
-  int64_t few_rows;  // up to which `few` is the faster one for bf16
+  int64_t few_rows;  // up to which `few` is the faster one for bf16; AMX leaves it none
 } kernels;
 
 Kernels choose() {
@@ -33,7 +33,7 @@ Kernels choose() {
   if (level >= Isa::avx512_bf16) {
     AttentionKernels bf16 = isa_bf16::attention_kernels;
     if (level >= Isa::amx) bf16.tiled = isa_amx::tiled_attention;
-    return {isa_avx512::attention_kernels, bf16, level >= Isa::amx ? 4 : 8};
+    return {isa_avx512::attention_kernels, bf16, level >= Isa::amx ? 0 : 8};
   }
   if (level >= Isa::avx512)
     return {isa_avx512::attention_kernels, isa_avx512::attention_kernels, 8};
@@ -85,13 +85,12 @@ struct Plan {
 };
 
 /// How many positions an item takes when its rows are split.
-int64_t range_length(int64_t positions, bool few) {
-  if (!few) return 1024;
+int64_t range_length(int64_t positions, int64_t rows) {
+  if (rows > 32) return 1024;
   return positions <= 2048 ? 256 : 512;
 }
 
-void plan_rows(Plan& plan, AttentionItem item, const AttentionCall& call, int64_t few_rows,
-               bool one_block) {
+void plan_rows(Plan& plan, AttentionItem item, const AttentionCall& call, bool one_block) {
   const int64_t group = call.group, rows = item.row_end - item.row_begin;
   const int64_t first = item.first_position + item.row_begin / group;
   const int64_t end = item.first_position + (item.row_end - 1) / group + 1;
@@ -100,7 +99,7 @@ void plan_rows(Plan& plan, AttentionItem item, const AttentionCall& call, int64_
   plan.cost += (rows + 4) * (end - begin) * call.dim;
   item.kv_begin = begin;
   item.kv_end = end;
-  const int64_t step = range_length(end - begin, rows <= few_rows);
+  const int64_t step = range_length(end - begin, rows);
   if (!one_block || end - begin <= step) return plan.items.push_back({item, -1});
 
   const int64_t ranges = (end - begin + step - 1) / step;
@@ -113,7 +112,7 @@ void plan_rows(Plan& plan, AttentionItem item, const AttentionCall& call, int64_
   }
 }
 
-void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call, int64_t few_rows) {
+void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call) {
   plan.clear();
   for (int64_t s = 0; s < in.sequences; ++s) {
     const int64_t rows = in.queries_of(s) * call.group;
@@ -133,7 +132,7 @@ void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call, int
       item.row_begin = row;
       item.row_end = std::min(rows, row + kAttentionRows);
       for (item.kv_head = 0; item.kv_head < in.kv_heads; ++item.kv_head)
-        plan_rows(plan, item, call, few_rows, rows <= kAttentionRows);
+        plan_rows(plan, item, call, rows <= kAttentionRows);
     }
   }
 }
@@ -209,7 +208,7 @@ void paged_attention(Inputs in, Outputs out, const AttentionOptions& options) {
   if (out[0].numel() == 0) return;
   const int64_t few_rows = call.bf16 ? kernels.few_rows : 8;
   thread_local Plan plan;
-  make_plan(plan, inputs, call, few_rows);
+  make_plan(plan, inputs, call);
   run_plan(plan, call, call.bf16 ? kernels.bf16 : kernels.f32, few_rows);
 }
 

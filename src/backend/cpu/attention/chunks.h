@@ -2,6 +2,8 @@
 // where its layout suits the kernel, else through a padded copy.
 #pragma once
 
+#include <type_traits>
+
 #include "backend/cpu/attention/attention.h"
 #include "backend/cpu/isa/simd.h"
 
@@ -73,15 +75,17 @@ struct ChunkReader {
       const int64_t base = page(position), slot = position % call.page_size;
       chunk.k = static_cast<const E*>(call.k_cache) + base + slot * call.dim;
       chunk.k_stride = call.dim;
-      if (position + kAttentionChunk <= item.length) {
-        chunk.v = static_cast<const E*>(call.v_cache) + base + slot;
-        chunk.v_stride = call.page_size;
+      const E* from = static_cast<const E*>(call.v_cache) + base + slot;
+      if (position + kAttentionChunk > item.length) {
+        copy_live(from, item.length - position, v);
         return chunk;
       }
+      chunk.v = from;
+      chunk.v_stride = call.page_size;
+      return chunk;
     }
-    // Slots past the length may hold anything, NaN included, which a weight of 0 would not silence.
     __builtin_memset(v, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
-    if (!direct) __builtin_memset(k, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
+    __builtin_memset(k, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
     const int64_t count = smaller(kAttentionChunk, item.length - position);
     for (int64_t i = 0; i < count;) {
       const int64_t run = smaller(count - i, call.page_size - (position + i) % call.page_size);
@@ -89,6 +93,20 @@ struct ChunkReader {
       i += run;
     }
     return chunk;
+  }
+
+  /// Copies the values of a chunk's first `count` slots, zeros for the rest: these may hold
+  /// anything, NaN included, which a weight of 0 would not silence.
+  void copy_live(const E* from, int64_t count, E* v) const {
+    using Bits = std::conditional_t<sizeof(E) == 2, uint16_t, uint32_t>;
+    Bits live[kAttentionChunk];
+    for (int64_t i = 0; i < kAttentionChunk; ++i) live[i] = static_cast<Bits>(i < count ? -1 : 0);
+    for (int64_t d = 0; d < width; ++d, from += call.page_size, v += kAttentionChunk) {
+      Bits row[kAttentionChunk];
+      __builtin_memcpy(row, from, sizeof row);
+      for (int64_t i = 0; i < kAttentionChunk; ++i) row[i] &= live[i];
+      __builtin_memcpy(v, row, sizeof row);
+    }
   }
 
   /// Copies `run` positions that lie in one page.
@@ -100,7 +118,6 @@ struct ChunkReader {
       for (int64_t i = 0; i < run; ++i)
         convert(v_from + d * call.page_size + i, v + d * kAttentionChunk + i);
     }
-    if (direct) return;
     for (int64_t i = 0; i < run; ++i) {
       for (int64_t d = 0; d < dim; ++d) convert(k_from + i * dim + d, k + i * width + d);
     }

@@ -10,7 +10,7 @@ namespace {
 struct PairEngine {
   using Element = uint16_t;
   using Weight = uint32_t;
-  static constexpr int64_t kPad = 32;
+  static constexpr int64_t kPad = 32, kPerWeight = 2;
 
   /// Two vectors to bf16: lane i holds a[i] low and b[i] high.
   static TALLOW_INLINE __m512i pair(Floats a, Floats b) {
@@ -60,8 +60,8 @@ struct PairEngine {
     return _mm512_maskz_scalef_ps(0xffff, p, x);
   }
 
-  static TALLOW_INLINE void put_weights(uint32_t* weights, int64_t i, int v, Floats a, Floats b) {
-    _mm512_storeu_si512(weights + i / 2 * kGroup + v * kLanes, pair(a, b));
+  static TALLOW_INLINE void put_weights(uint32_t* weights, Floats a, Floats b) {
+    _mm512_storeu_si512(weights, pair(a, b));
   }
 };
 

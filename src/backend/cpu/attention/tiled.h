@@ -8,7 +8,7 @@
 //   pack(...)                transposes a vector of rows of queries
 //   scores<V>, values<V>     the products, for V vectors of lanes
 //   power(x)                 2^x for x <= 0
-//   put_weights(...)         stores P for two neighbouring positions
+//   put_weights(...)         stores P for two neighbouring positions, kPerWeight in a Weight
 #pragma once
 
 #include "backend/cpu/attention/chunks.h"
@@ -133,24 +133,30 @@ class TiledAttention {
     Floats before[V], now[V];
     raise_tops<V>(g, seen, before, now);
     Floats total[V][2] = {};
-    for (int64_t i = 0; i < seen; i += 4) {
+    const float* s = scores;
+    Weight* w = weights;
+    for (int64_t i = 0; i < seen; i += 4, s += 4 * kGroup, w += 4 * kGroup / Engine::kPerWeight) {
 #pragma GCC unroll 2
       for (int k = 0; k < 2; ++k) {
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) {
-          const float* s = scores + (i + 2 * k) * kGroup + v * kLanes;
-          const Floats a = Engine::power(load(s) - now[v]);
-          const Floats b = Engine::power(load(s + kGroup) - now[v]);
+          const float* at = s + 2 * k * kGroup + v * kLanes;
+          const Floats a = Engine::power(load(at) - now[v]);
+          const Floats b = Engine::power(load(at + kGroup) - now[v]);
           total[v][k] += a + b;
-          Engine::put_weights(weights, i + 2 * k, v, a, b);
+          Engine::put_weights(w + 2 * k * kGroup / Engine::kPerWeight + v * kLanes, a, b);
         }
       }
     }
     for (int v = 0; v < V; ++v) {
       float* total_of = totals + g + v * kLanes;
+      if (all_equal(before[v], now[v])) {
+        store(total_of, load(total_of) + (total[v][0] + total[v][1]));
+        continue;
+      }
       const Floats shrink = Engine::power(before[v] - now[v]);
       store(total_of, load(total_of) * shrink + (total[v][0] + total[v][1]));
-      if (min_lanes(shrink) != 1.f) rescale(out + v * kLanes, shrink);
+      rescale(out + v * kLanes, shrink);
     }
   }
 
@@ -159,12 +165,13 @@ class TiledAttention {
     constexpr float kSlack = 8;
     Floats top[V][2];
     for (int v = 0; v < V; ++v) top[v][0] = top[v][1] = splat(kNoScore);
-    for (int64_t i = 0; i < seen; i += 2) {
-#pragma GCC unroll 2
-      for (int k = 0; k < 2; ++k) {
+    const float* s = scores;
+    for (int64_t i = 0; i < seen; i += 4, s += 4 * kGroup) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v)
-          top[v][k] = max(load(scores + (i + k) * kGroup + v * kLanes), top[v][k]);
+          top[v][k % 2] = max(load(s + k * kGroup + v * kLanes), top[v][k % 2]);
       }
     }
     for (int v = 0; v < V; ++v) {

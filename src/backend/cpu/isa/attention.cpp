@@ -9,7 +9,7 @@ struct FloatEngine {
   using Element = float;
   using Weight = float;
   static constexpr int kHeight = kLanes == 16 ? 8 : 4;  // rows of A whose sums stay in registers
-  static constexpr int64_t kPad = kHeight;
+  static constexpr int64_t kPad = kHeight, kPerWeight = 1;
 
   static void start() {}
 
@@ -85,9 +85,9 @@ struct FloatEngine {
 
   static TALLOW_INLINE Floats power(Floats x) { return exp2_exact(x); }
 
-  static TALLOW_INLINE void put_weights(float* weights, int64_t i, int v, Floats a, Floats b) {
-    store(weights + i * kGroup + v * kLanes, a);
-    store(weights + (i + 1) * kGroup + v * kLanes, b);
+  static TALLOW_INLINE void put_weights(float* weights, Floats a, Floats b) {
+    store(weights, a);
+    store(weights + kGroup, b);
   }
 };
 

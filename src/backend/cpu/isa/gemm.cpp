@@ -48,6 +48,23 @@ template <class T, int R, int N>
   }
 }
 
+// Asks for the lines of c that a tile will write, while it computes.
+template <class T, int R, int G>
+[[gnu::always_inline]] inline void fetch(const T* c, int64_t ldc) {
+  constexpr int kLine = 64 / static_cast<int>(sizeof(T));
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int n = 0; n < G * kGroup; n += kLine) {
+#if TALLOW_ISA_LEVEL >= 1
+      asm volatile("prefetchw %0" : : "m"(c[r * ldc + n]));
+#else
+      __builtin_prefetch(c + r * ldc + n, 1);
+#endif
+    }
+  }
+}
+
 template <class T, int R, int N>
 [[gnu::always_inline]] inline void clear(Vec<T> (&sum)[R][N]) {
 #pragma GCC unroll 16
@@ -78,6 +95,7 @@ struct Dense {
     constexpr int kLanes = kBytes / static_cast<int>(sizeof(T)), N = kGroup / kLanes * G;
     Vec<T> sum[R][N];
     clear<T, R, N>(sum);
+    fetch<T, R, G>(c, ldc);
 #pragma GCC unroll 1
     for (int64_t i = 0; i < k; ++i, x += R, w += kGroup) {
       Vec<T> column[N];
@@ -99,6 +117,7 @@ struct Pairs {
     constexpr int kLanes = kBytes / 4, N = kGroup / kLanes * G;
     Vec<float> sum[R][N];
     clear<float, R, N>(sum);
+    fetch<float, R, G>(c, ldc);
 #pragma GCC unroll 1
     for (int64_t i = 0; i < k; ++i, x += 2 * R, w += kGroup) {
       Vec<float> even[N], odd[N];

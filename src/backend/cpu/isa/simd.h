@@ -105,7 +105,15 @@ TALLOW_INLINE float max_lanes(Floats v) {
   return top;
 }
 
-TALLOW_INLINE float min_lanes(Floats v) { return -max_lanes(-v); }
+TALLOW_INLINE bool all_equal(Floats a, Floats b) {
+#if TALLOW_ISA_LEVEL >= 2
+  return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ) == 0;
+#elif TALLOW_ISA_LEVEL == 1
+  return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NEQ_UQ)) == 0;
+#else
+  return __builtin_memcmp(&a, &b, sizeof a) == 0;
+#endif
+}
 
 /// bf16 to f32, and back to nearest even with NaN kept.
 TALLOW_INLINE Floats widen(Halves h) {
