@@ -27,18 +27,20 @@ std::string read_text(const std::string& path) {
   return text;
 }
 
-/// A message's reasoning under each of the names that templates read, as transformers passes it.
-Json with_reasoning(const Json& message) {
+/// A message as transformers passes it on: without keys whose value is null, and with its reasoning
+/// under each of the names that templates read.
+Json normalized(const Json& message) {
   const Json* reasoning = nullptr;
   for (const char* name : {"reasoning", "thinking", "reasoning_content"}) {
     const Json* found = message.find(name);
     if (found && !found->is_null()) reasoning = found;
   }
-  if (!reasoning) return message;
   Json copy = Json::object();
-  copy.set("thinking", *reasoning);
-  for (const auto& [key, value] : message.members()) copy.set(key, value);
-  copy.set("reasoning_content", *reasoning);
+  if (reasoning) copy.set("thinking", *reasoning);
+  for (const auto& [key, value] : message.members()) {
+    if (!value.is_null()) copy.set(key, value);
+  }
+  if (reasoning) copy.set("reasoning_content", *reasoning);
   return copy;
 }
 
@@ -76,10 +78,11 @@ std::string ChatTemplate::render_variables(const Json& variables,
 std::string ChatTemplate::render(const Json& messages, const ChatOptions& options) const {
   const std::string& what = template_->what();
   if (!messages.is_array()) fail(what, ": the messages must be a list of objects");
+  if (messages.items().empty()) fail(what, ": there are no messages; give at least one");
   Json list = Json::array();
   for (const Json& message : messages.items()) {
-    if (!message.is_object()) fail(what, ": a message must be an object, not ", message.dump());
-    list.items().push_back(with_reasoning(message));
+    if (!message.is_object()) fail(what, ": a message must be an object with a role and a content");
+    list.items().push_back(normalized(message));
   }
   Json variables = Json::object();
   variables.set("messages", std::move(list));

@@ -266,8 +266,11 @@ std::string Machine::format_percent(const std::string& format, const Value& valu
     out += convert(*this, value, spec);
     if (out.size() > kMaxString) too_large();
   }
+  // What could be a mapping may be left unused: Python asks no more of it than subscripts.
+  const bool mapping = values.is(Type::dict) || values.is(Type::list) || values.is(Type::range) ||
+                       values.is(Type::undefined);
   const bool all =
-      many ? used == values.list().items.size() : used > 0 || named || values.is(Type::dict);
+      many ? named || used == values.list().items.size() : used > 0 || named || mapping;
   if (!all) fail("not all arguments converted during string formatting");
   return out;
 }

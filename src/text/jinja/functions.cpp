@@ -155,8 +155,11 @@ bool comparison(Machine& m, const Value& v, Arguments& a) {
 bool divides(Machine& m, const Value& v, const Value& by, int64_t rest) {
   return m.equal(m.binary(Operator::mod, v, by), Value::integer(rest));
 }
-bool odd(Machine& m, const Value& v, Arguments&) { return divides(m, v, Value::integer(2), 1); }
-bool even(Machine& m, const Value& v, Arguments&) { return divides(m, v, Value::integer(2), 0); }
+template <int64_t kRest>
+bool parity(Machine& m, const Value& v, Arguments& a) {
+  m.bind("a test", a, {});
+  return divides(m, v, Value::integer(2), kRest);
+}
 bool divisible_by(Machine& m, const Value& v, Arguments& a) {
   return divides(m, v, *m.bind("divisibleby", a, {"num"}, 1)[0], 0);
 }
@@ -189,8 +192,8 @@ struct TestRow {
   TestFunction function;
 };
 constexpr TestRow kTests[] = {
-    {"odd", odd},
-    {"even", even},
+    {"odd", parity<1>},
+    {"even", parity<0>},
     {"divisibleby", divisible_by},
     {"defined", plain<is_defined>},
     {"undefined", plain<is_a<Type::undefined>>},

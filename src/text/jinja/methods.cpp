@@ -101,8 +101,7 @@ Value split_on_space(Machine& m, View s, int64_t limit, bool from_right) {
     s = strip(s, nullptr, !from_right, from_right);
     if (s.empty()) break;
     if (limit >= 0 && static_cast<int64_t>(out.size()) == limit) {
-      out.push_back(m.string(std::string(strip(s, nullptr, from_right, !from_right))));
-      if (!from_right) out.back() = m.string(std::string(s));
+      out.push_back(m.string(std::string(s)));
       break;
     }
     size_t cut = 0;

@@ -231,14 +231,15 @@ void ForNode::run(Machine& m, const Value& items, int64_t depth0) const {
   loop->source = items.is_list_like() ? items : m.list(m.iterate(items));
   m.charge(sizeof(Loop));
   const Value value(Type::loop, loop);
-  bool any = false;
+  bool any = false;  // turns that ran to their end: a jump does not count
   for (Value item; m.next(*loop, item);) {
-    any = true;
     const auto local = m.new_scope(loop->scope);
     const Machine::Inside inside(m, local);
     local->variables.emplace_back("loop", value);
     m.assign(target, item);
-    if (m.exec(body) == Flow::leave) break;
+    const Flow flow = m.exec(body);
+    if (flow == Flow::leave) break;
+    any = any || flow == Flow::next;
   }
   // Only a loop that something else holds can be part of a circle.
   if (loop.use_count() > 2) m.kept_loops_.push_back(loop);

@@ -453,7 +453,10 @@ Value Machine::item(const Value& object, const Value& index) {
     if (const Value* value = find(object, index)) return *value;
   }
   if (index.is(Type::string)) {
-    if (object.is(Type::loop) || object.is(Type::space)) return attribute(object, index.text());
+    const bool fields = object.is(Type::tuple) && !object.list().fields.empty();
+    if (object.is(Type::loop) || object.is(Type::space) || fields) {
+      return attribute(object, index.text());
+    }
     Value method = find_method(*this, object, index.text());
     if (!method.is(Type::undefined) || method.identity()) return method;
   }
@@ -464,13 +467,12 @@ Value Machine::slice(const Value& object, const Value& begin, const Value& end,
                      const Value& step_value) {
   if (object.is(Type::undefined)) fail(object.why());
   const bool text = object.is(Type::string);
+  if (object.is(Type::dict)) fail("unhashable type: 'slice'");
   if (!text && !object.is(Type::list) && !object.is(Type::tuple) && !object.is(Type::range)) {
-    return undefined(tallow::str("'", type_name(object), " object' cannot be sliced"));
+    fail("'", type_name(object), "' object is not subscriptable");
   }
   for (const Value* v : {&begin, &end, &step_value}) {
-    if (!v->is(Type::none) && !v->is_integral()) {
-      return undefined("slice indices must be integers or None");
-    }
+    if (!v->is(Type::none)) to_integer(*v, "a slice's index");
   }
   const int64_t n = length(object);
   const int64_t by = step_value.is(Type::none) ? 1 : step_value.as_integer();

@@ -281,8 +281,12 @@ StatementPtr Parser::block_statement() {
 }
 
 StatementPtr Parser::print_statement() {
+  auto parts = std::make_unique<Concat>();
+  do {
+    parts->parts.push_back(expression());
+  } while (skip_op(","));
   auto node = std::make_unique<Output>();
-  node->value = tuple("", false);
+  node->value = std::move(parts);
   return node;
 }
 
