@@ -460,6 +460,24 @@ def test_exploding_pattern_is_an_error_and_soon(probe, tmp_path):
     assert result.returncode == 1 and b"match limit" in result.stderr
 
 
+DOUBLE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+
+
+@pytest.mark.parametrize("stage", [
+    {"normalizer": {"type": "Sequence", "normalizers": [DOUBLE] * 60}},
+    {"normalizer": {"type": "Prepend", "prepend": "a" * 10**5}},
+    {"decoder": {"type": "Sequence", "decoders": [DOUBLE] * 60}},
+    {"decoder": {"type": "Replace", "pattern": {"String": "a"}, "content": "b" * 10**5}},
+], ids=["normalizers", "prefix", "decoders", "content"])
+def test_text_that_a_file_blows_up_is_an_error(stage, probe, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(bad(setting(**stage)))
+    result = probe("tokenize", path, "encode", stdin=struct.pack("<I", 50) + b"a" * 50,
+                   check=False, timeout=20)
+    message = result.stderr.decode()
+    assert result.returncode == 1 and message.count("\n") == 1, message
+
+
 def test_unknown_id_is_an_error(probe, tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text(bad(lambda s: None))
