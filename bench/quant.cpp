@@ -1,10 +1,10 @@
 // tallow_bench_quant [DTYPE...]: the quantized kernels on one thread beside what limits them: how
 // fast the same bytes can be read, and the peak of the 8-bit dot product.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <string_view>
 #include <vector>
 
@@ -14,21 +14,27 @@
 namespace {
 
 using namespace tallow;
-using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kColumns = 2048, kRows = 32768;
 constexpr DType kTypes[] = {DType::q4_0,   DType::q4_1,   DType::q5_0, DType::q5_1, DType::q8_0,
                             DType::q2_k,   DType::q3_k,   DType::q4_k, DType::q5_k, DType::q6_k,
                             DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
 
+/// Seconds that this thread has run: what else the machine does at the time is left out.
+double seconds() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
 /// The least seconds of several calls.
 template <class F>
 double best(int repeats, F f) {
   double least = 1e30;
   for (int i = 0; i < repeats; ++i) {
-    const auto start = Clock::now();
+    const double start = seconds();
     f();
-    least = std::min(least, std::chrono::duration<double>(Clock::now() - start).count());
+    least = std::min(least, seconds() - start);
   }
   return least;
 }
@@ -47,11 +53,12 @@ struct Memory {
 volatile uint64_t sink;
 
 double read_seconds(const uint8_t* data, int64_t bytes) {
-  return best(5, [&] {
+  return best(9, [&] {
     uint64_t sum[8] = {};
     for (int64_t i = 0; i + 64 <= bytes; i += 64) {
       uint64_t words[8];
       std::memcpy(words, data + i, 64);
+      __builtin_prefetch(data + i + 2048);
       for (int j = 0; j < 8; ++j) sum[j] += words[j];
     }
     for (uint64_t s : sum) sink = sink + s;
@@ -69,7 +76,7 @@ void measure(DType dtype) {
   const int64_t bytes = kRows * storage_bytes(dtype, kColumns);
   const Memory source(bytes);
   for (int64_t i = 0; i < bytes; ++i)
-    static_cast<uint8_t*>(source.p)[i] = static_cast<uint8_t>(i * 7 & 0x3b);
+    static_cast<uint8_t*>(source.p)[i] = static_cast<uint8_t>((i * 7 & 0x3b) | 0x40);
   std::shared_ptr<cpu::PackedBlocks> w;
   const double pack = best(2, [&] { w = cpu::pack_blocks(dtype, source.p, kRows, kColumns); });
 
@@ -77,7 +84,7 @@ void measure(DType dtype) {
   std::vector<float> y(static_cast<size_t>(kRows * 8));
   const Memory x(kColumns * 4), space(cpu::QuantizedRows::bytes(1, kColumns));
   const auto row = cpu::quantize_rows(static_cast<float*>(x.p), 1, kColumns, kColumns, space.p);
-  const double one = best(5, [&] { cpu::block_matmul(*w, row, 0, 1, 0, kRows, y.data(), kRows); });
+  const double one = best(9, [&] { cpu::block_matmul(*w, row, 0, 1, 0, kRows, y.data(), kRows); });
 
   const Memory panel(kColumns * 32 * 4);
   const double bf16 = best(3, [&] {

@@ -7,7 +7,7 @@
 namespace tallow::cpu::quant {
 namespace {
 
-/// What a byte of `quad` is multiplied by, and what is added then.
+/// What a weight's integer is multiplied by, and what is added then.
 struct Line {
   __m512 slope, offset;
 };
@@ -34,6 +34,34 @@ TALLOW_INLINE __m512 weight(__m512i quad, const Line& w) {
   return _mm512_fmadd_ps(_mm512_cvtepi32_ps(byte), w.slope, w.offset);
 }
 
+/// Codes below 128 need no conversion: in the upper bits of the fraction they are the float 128 +
+/// code. The offset is then rounded to 2^-17 of a scale where there is a minimum, which is far
+/// below bf16; not used where that shows (q2_k, with 3 scales as its largest value) or where the
+/// offset of a signed type would not be exact (K types).
+template <const Format& f>
+constexpr bool as_fraction() {
+  if (f.has_min()) return f.bits() >= 4;
+  return f.values == Values::centred && f.bits() < 8 && !f.is_k();
+}
+
+template <const Format& f>
+TALLOW_INLINE Line fraction_line(const Line& w) {
+  // `slope` is for codes at the top of the byte, and 128 + zero point is 128 there.
+  constexpr float up = static_cast<float>(1 << top_shift<f>());
+  const __m512 slope = _mm512_mul_ps(w.slope, _mm512_set1_ps(up));
+  return {slope, _mm512_fmadd_ps(slope, _mm512_set1_ps(-128.0f), w.offset)};
+}
+
+template <int i>
+TALLOW_INLINE __m512 fraction_weight(__m512i code, const Line& w) {
+  __m512i v = code;
+  if constexpr (i < 2) v = _mm512_slli_epi32(code, 16 - 8 * i);
+  if constexpr (i == 3) v = _mm512_srli_epi32(code, 8);
+  const __m512i field = _mm512_set1_epi32(0x00ff0000), one = _mm512_set1_epi32(0x43000000);
+  v = _mm512_ternarylogic_epi32(v, field, one, 0xea);  // (v & field) | one
+  return _mm512_fmadd_ps(_mm512_castsi512_ps(v), w.slope, w.offset);
+}
+
 /// Lane r is {even[r], odd[r]} in bf16, rounded to nearest even.
 TALLOW_INLINE __m512i pair_bf16(__m512 even, __m512 odd) {
 #if TALLOW_ISA_LEVEL >= 4
@@ -55,10 +83,19 @@ TALLOW_INLINE __m512i pair_bf16(__m512 even, __m512 odd) {
 template <const Format& f, int q = 0>
 TALLOW_INLINE void group_bf16(const uint8_t* p, const Line& low, const Line& high,
                               uint16_t* panel) {
-  const __m512i v = quad<f, q>(p);
   const Line& w = q < 4 ? low : high;
-  _mm512_storeu_si512(panel + 64 * q, pair_bf16(weight<0>(v, w), weight<1>(v, w)));
-  _mm512_storeu_si512(panel + 64 * q + 32, pair_bf16(weight<2>(v, w), weight<3>(v, w)));
+  __m512i first, second;
+  if constexpr (as_fraction<f>()) {
+    const __m512i v = code<f, q, 0>(p);
+    first = pair_bf16(fraction_weight<0>(v, w), fraction_weight<1>(v, w));
+    second = pair_bf16(fraction_weight<2>(v, w), fraction_weight<3>(v, w));
+  } else {
+    const __m512i v = quad<f, q>(p);
+    first = pair_bf16(weight<0>(v, w), weight<1>(v, w));
+    second = pair_bf16(weight<2>(v, w), weight<3>(v, w));
+  }
+  _mm512_storeu_si512(panel + 64 * q, first);
+  _mm512_storeu_si512(panel + 64 * q + 32, second);
   if constexpr (q < 7) group_bf16<f, q + 1>(p, low, high, panel);
 }
 
@@ -80,7 +117,9 @@ void to_bf16(const uint8_t* p, int64_t units, uint16_t* panel) {
     p += f.head_bytes();
     for (int i = 0; i < f.unit_groups(); ++i, p += f.group_bytes(), panel += 32 * 16) {
       const GroupScales s = group_scales<f>(h, p + f.code_bytes());
-      group_bf16<f>(p, line<f, 0>(s), line<f, 1>(s), panel);
+      Line low = line<f, 0>(s), high = line<f, 1>(s);
+      if constexpr (as_fraction<f>()) low = fraction_line<f>(low), high = fraction_line<f>(high);
+      group_bf16<f>(p, low, high, panel);
     }
   }
 }
