@@ -134,7 +134,7 @@ void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& n
     }
     std::string& text = normalized_texts_[i];
     text = token.content;
-    for (const auto& step : normalizer) step->apply(text);
+    text::normalize(normalizer, text);
     if (!text.empty()) normalized.push_back({text, static_cast<uint32_t>(i)});
   }
   raw_.build(std::move(raw));

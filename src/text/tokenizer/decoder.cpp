@@ -238,6 +238,7 @@ class Replace final : public WholeTokens {
     for (Regex::Matcher match(*options_.pattern, valid); match.next(); done = match.end) {
       out.append(valid, done, match.begin - done);
       out += options_.content;
+      if (out.size() > valid.size() * 4 + 256) fail("decoder: Replace makes a token too long");
     }
     out.append(valid, done);
     emit(out);
@@ -270,8 +271,15 @@ std::unique_ptr<Decoder> metaspace(const Json& json) {
       MetaspaceOptions{std::move(mark), prepended});
 }
 
+// A row of replacements that each lengthen the text could make a token as long as it likes.
+constexpr size_t kLongestContent = 64;
+constexpr size_t kMostDecoders = 6;
+
 std::unique_ptr<Decoder> replace(const Json& json) {
   const Pattern pattern = read_pattern(json.at("pattern"));
+  if (json.at("content").string().size() > kLongestContent) {
+    fail("decoder: Replace puts in more than ", kLongestContent, " bytes");
+  }
   auto regex = std::make_shared<const Regex>(pattern.regex ? Regex(pattern.text)
                                                            : Regex::literal(pattern.text));
   return std::make_unique<With<Replace, ReplaceOptions>>(
@@ -294,6 +302,7 @@ void append(const Json& json, DecoderChain& chain) {
     for (const Json& part : json.at("decoders").items()) append(part, chain);
     return;
   }
+  if (chain.size() == kMostDecoders) fail("decoder: more than ", kMostDecoders, " in a row");
   for (const Row& row : kDecoders) {
     if (row.type == type) return chain.push_back(row.make(json));
   }

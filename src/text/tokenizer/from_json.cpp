@@ -1,7 +1,10 @@
 // Builds a tokenizer from tokenizer.json and the files beside it.
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
+#include <unordered_map>
 #include <utility>
 
 #include "tallow/error.h"
@@ -93,6 +96,10 @@ void read_merges(JsonCursor& cursor, ModelPart& part) {
   }
 }
 
+constexpr std::string_view kModelOptions[] = {
+    "type",          "unk_token",    "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk",
+    "byte_fallback", "ignore_merges"};
+
 ModelPart read_model(JsonCursor& cursor) {
   ModelPart part;
   std::string_view key;
@@ -105,8 +112,11 @@ ModelPart read_model(JsonCursor& cursor) {
       read_vocabulary(cursor, part.tokens);
     } else if (name == "merges" && cursor.peek() == '[') {
       read_merges(cursor, part);
-    } else if (const std::string_view value = cursor.value(); value.size() < 4096) {
-      options.set(name, Json::parse(value, "model." + name));
+    } else if (std::find(std::begin(kModelOptions), std::end(kModelOptions), name) ==
+               std::end(kModelOptions)) {
+      cursor.value();
+    } else {
+      options.set(name, Json::parse(cursor.value(), "model." + name));
     }
   }
   part.type = text::string_or(options, "type", "BPE");
@@ -114,6 +124,12 @@ ModelPart read_model(JsonCursor& cursor) {
   part.options.continuing_subword_prefix =
       text::string_or(options, "continuing_subword_prefix", "");
   part.options.end_of_word_suffix = text::string_or(options, "end_of_word_suffix", "");
+  constexpr size_t kLongestAffix = 64;  // each character may carry one
+  if (part.options.continuing_subword_prefix.size() > kLongestAffix ||
+      part.options.end_of_word_suffix.size() > kLongestAffix) {
+    fail("model: continuing_subword_prefix and end_of_word_suffix have at most ", kLongestAffix,
+         " bytes");
+  }
   part.options.fuse_unk = text::boolean_or(options, "fuse_unk", false);
   part.options.byte_fallback = text::boolean_or(options, "byte_fallback", false);
   part.options.ignore_merges = text::boolean_or(options, "ignore_merges", false);

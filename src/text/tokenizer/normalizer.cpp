@@ -13,7 +13,7 @@ namespace {
 class Unicode final : public Normalizer {
  public:
   explicit Unicode(NormalForm form) : form_(form) {}
-  void apply(std::string& text) const override { normalize(text, form_); }
+  void apply(std::string& text, size_t) const override { normalize(text, form_); }
 
  private:
   NormalForm form_;
@@ -23,7 +23,7 @@ class Unicode final : public Normalizer {
 class Plain final : public Normalizer {
  public:
   explicit Plain(void (*rewrite)(std::string&)) : rewrite_(rewrite) {}
-  void apply(std::string& text) const override { rewrite_(text); }
+  void apply(std::string& text, size_t) const override { rewrite_(text); }
 
  private:
   void (*rewrite_)(std::string&);
@@ -32,7 +32,7 @@ class Plain final : public Normalizer {
 class Prepend final : public Normalizer {
  public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
-  void apply(std::string& text) const override {
+  void apply(std::string& text, size_t) const override {
     if (!text.empty()) text.insert(0, prefix_);
   }
 
@@ -40,7 +40,13 @@ class Prepend final : public Normalizer {
   std::string prefix_;
 };
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
+void check_growth(const std::string& text, size_t limit) {
+  if (text.size() > limit) {
+    fail("normalizer: a text grows past ", limit, " bytes, 64 times what it was");
+  }
+}
+
+void replace_all(std::string& text, std::string_view from, std::string_view to, size_t limit) {
   size_t at = text.find(from);
   if (at == text.npos) return;
   std::string out;
@@ -49,6 +55,7 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   for (; at != text.npos; at = text.find(from, done)) {
     out.append(text, done, at - done);
     out += to;
+    check_growth(out, limit);
     done = at + from.size();
   }
   out.append(text, done);
@@ -58,8 +65,8 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 class ReplaceText final : public Normalizer {
  public:
   ReplaceText(std::string from, std::string to) : from_(std::move(from)), to_(std::move(to)) {}
-  void apply(std::string& text) const override {
-    if (!from_.empty()) replace_all(text, from_, to_);
+  void apply(std::string& text, size_t limit) const override {
+    if (!from_.empty()) replace_all(text, from_, to_, limit);
   }
 
  private:
@@ -69,12 +76,13 @@ class ReplaceText final : public Normalizer {
 class ReplaceRegex final : public Normalizer {
  public:
   ReplaceRegex(const std::string& from, std::string to) : from_(from), to_(std::move(to)) {}
-  void apply(std::string& text) const override {
+  void apply(std::string& text, size_t limit) const override {
     std::string out;
     size_t done = 0;
     for (Regex::Matcher match(from_, text); match.next(); done = match.end) {
       out.append(text, done, match.begin - done);
       out += to_;
+      check_growth(out, limit);
     }
     out.append(text, done);
     text = std::move(out);
@@ -88,7 +96,7 @@ class ReplaceRegex final : public Normalizer {
 class Strip final : public Normalizer {
  public:
   Strip(bool left, bool right) : left_(left), right_(right) {}
-  void apply(std::string& text) const override {
+  void apply(std::string& text, size_t) const override {
     size_t begin = 0;
     for (size_t i = 0; left_ && i < text.size() && is_space(next_code_point(text, i));) begin = i;
     size_t end = begin;
@@ -164,6 +172,14 @@ void append(const Json& json, NormalizerChain& chain) {
 }
 
 }  // namespace
+
+void normalize(const NormalizerChain& chain, std::string& text) {
+  const size_t limit = text.size() * 64 + 4096;
+  for (const auto& step : chain) {
+    step->apply(text, limit);
+    check_growth(text, limit);
+  }
+}
 
 NormalizerChain make_normalizer(const Json& json) {
   NormalizerChain chain;

@@ -100,7 +100,7 @@ std::vector<int32_t> TokenizerPipeline::encode(std::string_view text,
       [&](std::string_view part, bool first) {
         if (normalizer.empty() && !added.any_normalized()) return pieces(part, first);
         rewritten = part;
-        for (const auto& step : normalizer) step->apply(rewritten);
+        text::normalize(normalizer, rewritten);
         added.split(
             rewritten, true,
             [&](std::string_view inner, bool inner_first) { pieces(inner, first && inner_first); },

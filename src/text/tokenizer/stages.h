@@ -36,7 +36,8 @@ class FunctionRef<R(Args...)> {
 class Normalizer {
  public:
   virtual ~Normalizer() = default;
-  virtual void apply(std::string& text) const = 0;
+  /// Throws Error rather than let the text grow past `limit` bytes by much.
+  virtual void apply(std::string& text, size_t limit) const = 0;
 };
 
 /// Receives pieces in order; `first` is true for the piece that begins where the input begins.
@@ -108,6 +109,8 @@ struct PreTokenizerChain {
   void run(std::string_view text, bool first, const PieceSink& sink) const;
 };
 using NormalizerChain = std::vector<std::unique_ptr<Normalizer>>;
+/// Applies the steps in order. Throws Error when the text grows out of all proportion.
+void normalize(const NormalizerChain& chain, std::string& text);
 using PostProcessorChain = std::vector<std::unique_ptr<PostProcessor>>;
 using DecoderChain = std::vector<std::unique_ptr<Decoder>>;
 

@@ -35,6 +35,7 @@ class WordCache {
 
   /// `word` is not empty, not known, and at most kLongest bytes.
   void add(std::string_view word, uint64_t hash, std::span<const int32_t> ids) {
+    if (ids.size() > kLongest) return;
     if (used_ * 2 >= kSlots || slots_.empty()) {
       slots_.assign(kSlots, {});
       words_.clear();
