@@ -171,6 +171,19 @@ TEST_CASE("paged_attention reads queries that are a slice of wider rows") {
   CHECK(sliced.to_vector() == fast(batch, c.options).to_vector());
 }
 
+TEST_CASE("paged_attention passes a NaN on to the queries that see it, and to no other sequence") {
+  std::mt19937 random(6);
+  for (DType dtype : {DType::f32, DType::bf16}) {
+    const Case c{{{60, 60}, {50, 50}}, 2, 1, 64, 32, {.scale = 0.125f}};
+    Batch batch = make_batch(c, dtype, random);
+    const int32_t page = batch.pages.data<int32_t>()[0];
+    const Tensor bad = Tensor::full({1, 1, 64}, std::numeric_limits<double>::quiet_NaN());
+    kv_cache_write(batch.k_cache, batch.v_cache, bad, bad, ints({page * 32 + 20}, {1}));
+    const std::vector<float> y = fast(batch, c.options).to_vector();
+    for (size_t t = 20; t < 110; ++t) CHECK(std::isnan(y[t * 128]) == (t < 60));
+  }
+}
+
 TEST_CASE("paged_attention names an index that is out of range") {
   std::mt19937 random(5);
   const Case c{{{40, 3}}, 2, 1, 16, 32, {.scale = 1.f}};

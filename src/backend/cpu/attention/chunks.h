@@ -128,8 +128,8 @@ struct ChunkReader {
 struct RowCursor {
   const AttentionCall& call;
   const AttentionItem& item;
-  int64_t row, token,
-      head;  // the token counts from the sequence's first, the head from the group's
+  int64_t row;
+  int64_t token, head;  // of the sequence, and of the group
 
   RowCursor(const AttentionCall& c, const AttentionItem& i, int64_t from)
       : call(c),

@@ -44,7 +44,7 @@ class TiledAttention {
     Engine::start();
     pack_queries();
     __builtin_memset(sums, 0, static_cast<size_t>(width * round_up(rows, kGroup)) * 4);
-    for (int64_t r = 0; r < kAttentionRows; ++r) tops[r] = kNoScore, totals[r] = 0;
+    for (int64_t r = 0; r < round_up(rows, kGroup); ++r) tops[r] = kNoScore, totals[r] = 0;
     for (int64_t at = item.kv_begin; at < item.kv_end; at += kAttentionBlock) block(at);
     for (int64_t g = 0; g < rows; g += kLanes) finish(g);
   }

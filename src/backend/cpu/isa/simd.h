@@ -166,9 +166,9 @@ TALLOW_INLINE Floats exp(Floats x) {
   return x == x ? p : x;
 }
 
-/// 2^x to 1 ulp for x up to 127; 0 from -126 down. x is not NaN.
+/// 2^x to 1 ulp for x up to 127; 0 from -126 down; NaN for NaN.
 TALLOW_INLINE Floats exp2_exact(Floats x) {
-  const Floats inside = max(x, splat(-126.f));
+  const Floats inside = max(splat(-126.f), x);
   const Floats shifted = inside + kRound;
   const Floats f = inside - (shifted - kRound);
   Floats p = f * 1.535336188e-4f + 1.339887440e-3f;
@@ -177,7 +177,7 @@ TALLOW_INLINE Floats exp2_exact(Floats x) {
   p = p * f + 2.402264791e-1f;
   p = p * f + 6.931472029e-1f;
   p = p * f + 1.f;
-  return x > -126.f ? scale_by_power(p, shifted) : Floats{};
+  return x <= -126.f ? Floats{} : scale_by_power(p, shifted);
 }
 
 /// tanh to a few ulp, by e^-2|x|.
