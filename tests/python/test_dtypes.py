@@ -138,8 +138,7 @@ def test_packed_product_and_panels(probe, dtype, level):
             x = np.random.default_rng(m).normal(0, 1, (m, k)).astype(np.float32)
             y, f32, bf16 = run_packed(probe, dtype, blocks, x, level)
 
-            # Sums in another order, nothing else, once x is rounded the same way. A code at a tie
-            # may round differently: 1e-3 of the rounding step's worth.
+            # With x rounded the same way, what is left is f32 sums, and rarely a byte at a tie.
             want = rounded_activations(x.astype(np.float64)) @ weights.astype(np.float64).T
             size = np.abs(x.astype(np.float64)) @ np.abs(weights.astype(np.float64)).T
             assert (np.abs(y - want) <= 2e-4 * size + 1e-6).all()
@@ -151,8 +150,7 @@ def test_packed_product_and_panels(probe, dtype, level):
 
             np.testing.assert_allclose(f32[:n], weights, rtol=3e-7, atol=2e-7 * np.abs(weights).max())
             assert (f32[n:] == 0).all()
-            # The f32 before the last rounding may differ by its own last bit where there is a
-            # minimum; elsewhere the rounding to bf16 is exact.
+            # Where there is a minimum, what is rounded to bf16 is off by up to 2^-17 of a scale.
             want16 = torch.from_numpy(weights).bfloat16().view(torch.uint16).numpy()
             if dtype in ("q4_1", "q5_1", "q2_k", "q4_k", "q5_k"):
                 value = (bf16[:n].astype(np.uint32) << 16).view(np.float32)
