@@ -80,7 +80,8 @@ class LanguageModel {
 };
 
 struct SessionOptions {
-  int64_t context = 0;               ///< tokens to remember; 0: the model's own, at most 32768
+  /// Tokens to remember; 0: the model's own number, at most 32768 and a quarter of the memory.
+  int64_t context = 0;
   int64_t chunk = 512;               ///< prompt tokens in one pass
   std::optional<DType> cache_dtype;  ///< f32 or bf16; the model's choice when absent
 };

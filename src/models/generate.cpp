@@ -1,6 +1,8 @@
 // A session: bringing the cache to a prompt, and sampling what follows it, token by token.
 #include <algorithm>
 
+#include <unistd.h>
+
 #include "tallow/error.h"
 #include "tallow/language_model.h"
 
@@ -9,7 +11,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kDefaultContext = 32768;
+constexpr int64_t kLeastByDefault = 512, kMostByDefault = 32768;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -21,9 +23,20 @@ KvCacheSpec cache_spec(const CausalLM& network, const SessionOptions& options) {
   return spec;
 }
 
+/// What the model was made for, as far as a quarter of the machine's memory holds it.
+int64_t default_context(const CausalLM& network, const SessionOptions& options) {
+  const KvCacheSpec spec = cache_spec(network, options);
+  const double token_bytes = 2.0 *
+                             static_cast<double>(spec.layers * spec.kv_heads * spec.head_dim) *
+                             info(spec.dtype).bytes;
+  const double memory =
+      static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
+  const auto room = static_cast<int64_t>(memory / 4 / std::max(token_bytes, 1.0));
+  return std::min({network.max_positions(), kMostByDefault, std::max(room, kLeastByDefault)});
+}
+
 int64_t context_of(const CausalLM& network, const SessionOptions& options) {
-  const int64_t context =
-      options.context > 0 ? options.context : std::min(network.max_positions(), kDefaultContext);
+  const int64_t context = options.context > 0 ? options.context : default_context(network, options);
   if (context > INT32_MAX) {
     fail("context: ", context, " tokens are more than the ", INT32_MAX, " that a cache can number");
   }
