@@ -38,7 +38,7 @@ class Machine {
   std::string run(const Body& body);
 
   // Limits.
-  static constexpr int64_t kMaxSteps = 20'000'000;
+  static constexpr int64_t kMaxSteps = 10'000'000;
   static constexpr size_t kMaxBytes = size_t{512} << 20;
   static constexpr size_t kMaxString = size_t{64} << 20;
   static constexpr int kMaxDepth = 800;       // of nested evaluation

@@ -233,6 +233,7 @@ void ForNode::run(Machine& m, const Value& items, int64_t depth0) const {
   const Value value(Type::loop, loop);
   bool any = false;  // turns that ran to their end: a jump does not count
   for (Value item; m.next(*loop, item);) {
+    m.step(8);  // a turn makes a scope
     const auto local = m.new_scope(loop->scope);
     const Machine::Inside inside(m, local);
     local->variables.emplace_back("loop", value);
