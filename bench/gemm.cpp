@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "backend/cpu/gemm/gemm.h"
-#include "tallow/parallel.h"
+#include "tallow/tensor.h"
 
 using namespace tallow::cpu;
 using tallow::DType;
@@ -17,20 +17,29 @@ static double seconds() {
 }
 
 static double best_seconds(int64_t m, int64_t n, int64_t k, bool narrow) {
-  std::vector<float> x(static_cast<size_t>(m * k), 0.5f), y(static_cast<size_t>(m * n));
+  const tallow::Tensor x_tensor = tallow::Tensor::full({m, k}, 0.5);
+  const tallow::Tensor y_tensor = tallow::Tensor::zeros({m, n});
+  const float* x = x_tensor.data<float>();
+  float* y = y_tensor.data<float>();
   std::vector<float> wide(narrow ? 0 : static_cast<size_t>(n * k), 0.25f);
   std::vector<uint16_t> half(narrow ? static_cast<size_t>(n * k) : 0, 0x3e80);
   const auto form = narrow ? pack_pairs(half.data(), n, k) : pack_groups(wide.data(), n, k);
   const Weight w{narrow ? Weight::Form::pairs : Weight::Form::groups,
-                 narrow ? DType::bf16 : DType::f32, form.get(), n, k, k, 1, nullptr};
+                 narrow ? DType::bf16 : DType::f32,
+                 form.get(),
+                 n,
+                 k,
+                 k,
+                 1,
+                 nullptr};
   double best = 1e9;
   const double end = seconds() + 0.25;
   for (int i = 0; i < 5 || seconds() < end; ++i) {
     const double begin = seconds();
     if (narrow && m > 8 && has_bf16_product()) {
-      product_bf16({x.data(), m, k, k, 1}, {&w, 1}, y.data(), n);
+      product_bf16({x, m, k, k, 1}, {&w, 1}, y, n);
     } else {
-      product<float>({x.data(), m, k, k, 1}, {&w, 1}, y.data(), n);
+      product<float>({x, m, k, k, 1}, {&w, 1}, y, n);
     }
     best = std::min(best, seconds() - begin);
   }

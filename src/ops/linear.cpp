@@ -1,5 +1,5 @@
-// linear, linear_concat and gated_linear: x times weights of any dtype, transposed. One op takes one
-// or more weights side by side, as PyTorch's linear would with the weights concatenated.
+// linear, linear_concat and gated_linear: x times weights of any dtype, transposed. One op takes
+// one or more weights side by side, as PyTorch's linear would with the weights concatenated.
 #include <algorithm>
 
 #include "ops/elements.h"
@@ -11,7 +11,8 @@ namespace tallow {
 namespace {
 
 void check_weight(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  if (!weight.defined()) fail(op, ": a weight is missing; give a tensor [n, ", x.shape().back(), "]");
+  if (!weight.defined())
+    fail(op, ": a weight is missing; give a tensor [n, ", x.shape().back(), "]");
   const DTypeKind kind = info(weight.dtype()).kind;
   if (kind != DTypeKind::real && kind != DTypeKind::block)
     fail(op, ": weight is ", weight, "; it needs a real or block dtype");

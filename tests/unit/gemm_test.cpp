@@ -32,8 +32,13 @@ struct Case {
   std::vector<double> expected;
   double tolerance;  // of f32 sums of k products of numbers below 1
   Case(int64_t m_, int64_t n_, int64_t k_)
-      : m(m_), n(n_), k(k_), x(numbers(m * k, 1, true)), w(numbers(n * k, 2, true)),
-        bias(numbers(n, 3)), expected(static_cast<size_t>(m * n)),
+      : m(m_),
+        n(n_),
+        k(k_),
+        x(numbers(m * k, 1, true)),
+        w(numbers(n * k, 2, true)),
+        bias(numbers(n, 3)),
+        expected(static_cast<size_t>(m * n)),
         tolerance(1e-6 * std::sqrt(static_cast<double>(k)) + 1e-6) {
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) {
@@ -62,8 +67,8 @@ double worst(const std::vector<T>& y, const std::vector<double>& expected) {
   return error;
 }
 
-constexpr int64_t kSizes[][3] = {{1, 1, 1},    {1, 63, 577}, {2, 17, 63},   {3, 33, 1},
-                                 {7, 64, 32},  {8, 95, 300}, {13, 31, 257}, {17, 577, 63},
+constexpr int64_t kSizes[][3] = {{1, 1, 1},     {1, 63, 577}, {2, 17, 63},   {3, 33, 1},
+                                 {7, 64, 32},   {8, 95, 300}, {13, 31, 257}, {17, 577, 63},
                                  {25, 48, 577}, {63, 17, 17}, {130, 40, 96}, {785, 9, 65}};
 
 template <class F>

@@ -21,8 +21,8 @@
 namespace tallow::cpu {
 namespace {
 
-constexpr const char* kNames[] = {"portable", "avx2", "avx512", "avx512_vnni", "avx512_bf16",
-                                  "amx"};
+constexpr const char* kNames[] = {"portable",    "avx2",        "avx512",
+                                  "avx512_vnni", "avx512_bf16", "amx"};
 constexpr int kLevels = static_cast<int>(std::size(kNames));
 
 #if defined(__x86_64__)

@@ -52,26 +52,26 @@ double rate(cpu::SpinFn spin, int threads) {
 #if defined(__x86_64__)
 cpu::SpinFn f32_spin() {
   const Isa isa = cpu::isa();
-  return isa >= Isa::avx512  ? cpu::spin_f32_avx512
+  return isa >= Isa::avx512 ? cpu::spin_f32_avx512
          : isa >= Isa::avx2 ? cpu::spin_f32_avx2
                             : cpu::spin_f32_portable;
 }
 cpu::SpinFn bf16_spin() {
   const Isa isa = cpu::isa();
-  return isa == Isa::amx            ? cpu::spin_bf16_amx
+  return isa == Isa::amx           ? cpu::spin_bf16_amx
          : isa >= Isa::avx512_bf16 ? cpu::spin_bf16_bf16
                                    : f32_spin();
 }
 cpu::SpinFn int8_spin() {
   const Isa isa = cpu::isa();
-  return isa == Isa::amx            ? cpu::spin_int8_amx
+  return isa == Isa::amx           ? cpu::spin_int8_amx
          : isa >= Isa::avx512_vnni ? cpu::spin_int8_vnni
          : isa >= Isa::avx2        ? cpu::spin_int8_avx2
                                    : cpu::spin_f32_portable;
 }
 auto reader() {
   const Isa isa = cpu::isa();
-  return isa >= Isa::avx512  ? cpu::read_avx512
+  return isa >= Isa::avx512 ? cpu::read_avx512
          : isa >= Isa::avx2 ? cpu::read_avx2
                             : cpu::read_portable;
 }

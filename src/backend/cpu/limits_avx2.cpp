@@ -43,8 +43,8 @@ uint64_t read_avx2(const void* data, int64_t bytes) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) sum[j] = _mm256_xor_si256(sum[j], _mm256_loadu_si256(p + i + j));
   }
-  const __m256i all = _mm256_xor_si256(_mm256_xor_si256(sum[0], sum[1]),
-                                       _mm256_xor_si256(sum[2], sum[3]));
+  const __m256i all =
+      _mm256_xor_si256(_mm256_xor_si256(sum[0], sum[1]), _mm256_xor_si256(sum[2], sum[3]));
   return static_cast<uint64_t>(_mm256_extract_epi64(all, 0) ^ _mm256_extract_epi64(all, 1) ^
                                _mm256_extract_epi64(all, 2) ^ _mm256_extract_epi64(all, 3));
 }

@@ -28,8 +28,8 @@ uint64_t read_avx512(const void* data, int64_t bytes) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j) sum[j] = _mm512_xor_si512(sum[j], _mm512_loadu_si512(p + i + j));
   }
-  const __m512i all = _mm512_xor_si512(_mm512_xor_si512(sum[0], sum[1]),
-                                       _mm512_xor_si512(sum[2], sum[3]));
+  const __m512i all =
+      _mm512_xor_si512(_mm512_xor_si512(sum[0], sum[1]), _mm512_xor_si512(sum[2], sum[3]));
   uint64_t words[8], result = 0;
   _mm512_storeu_si512(words, all);
   for (uint64_t word : words) result ^= word;

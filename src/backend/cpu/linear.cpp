@@ -38,11 +38,9 @@ std::shared_ptr<void> make_form(const Tensor& weight) {
 }
 
 const void* packed_form(const Tensor& weight) {
-  const int64_t key = static_cast<int64_t>(weight.dtype()) << 48 ^ weight.size(0) << 24 ^
-                      weight.size(1);
-  return weight.buffer()
-      ->packed(weight.offset(), key, [&] { return make_form(weight); })
-      .get();
+  const int64_t key =
+      static_cast<int64_t>(weight.dtype()) << 48 ^ weight.size(0) << 24 ^ weight.size(1);
+  return weight.buffer()->packed(weight.offset(), key, [&] { return make_form(weight); }).get();
 }
 
 Weight::Form form_of(const Tensor& weight) {
@@ -63,7 +61,8 @@ Weight describe(const Tensor& weight, const Tensor& bias) {
   w.dtype = weight.dtype();
   w.n = weight.size(0), w.k = weight.size(1);
   w.n_stride = weight.strides()[0], w.k_stride = weight.strides()[1];
-  w.data = w.form == Weight::Form::rows || w.n == 0 || w.k == 0 ? weight.raw() : packed_form(weight);
+  w.data =
+      w.form == Weight::Form::rows || w.n == 0 || w.k == 0 ? weight.raw() : packed_form(weight);
   w.bias = bias ? bias.raw() : nullptr;
   return w;
 }
@@ -115,8 +114,8 @@ void product_blocks(const Activations<float>& x, std::span<const Weight> weights
     }
   };
   const Units units(weights, x.m > 8 ? 64 : 2 * kGroup, gated);
-  const double work = static_cast<double>(x.m) * static_cast<double>(x.k) *
-                      static_cast<double>(units.count()) * 8;
+  const double work =
+      static_cast<double>(x.m) * static_cast<double>(x.k) * static_cast<double>(units.count()) * 8;
   const Cut cut = cut_product(x.m, units.count(), 256, std::max<int64_t>(x.k, 1), work);
   run_product<float>(Engine(rows), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
@@ -128,7 +127,8 @@ void multiply(const Activations<float>& x, std::span<const Weight> weights, floa
   const bool few = x.m <= kFewRows;
   if (all_of(weights, is_blocks)) {
     const bool amx = isa() == Isa::amx && x.m > 2 * kFewRows;
-    return amx ? product_bf16(x, weights, y, ldy, gated) : product_blocks(x, weights, y, ldy, gated);
+    return amx ? product_bf16(x, weights, y, ldy, gated)
+               : product_blocks(x, weights, y, ldy, gated);
   }
   if (!few && has_bf16_product() && all_of(weights, is_bf16)) {
     return product_bf16(x, weights, y, ldy, gated);

@@ -13,7 +13,8 @@ namespace {
 // Offsets, in elements, of the matrices of a tensor broadcast over `batch` (row-major index).
 class BatchOffsets {
  public:
-  BatchOffsets(const Tensor& t, const Shape& batch) : batch_(batch), strides_(Shape::filled(batch.size(), 0)) {
+  BatchOffsets(const Tensor& t, const Shape& batch)
+      : batch_(batch), strides_(Shape::filled(batch.size(), 0)) {
     const int own = std::max(0, t.dim() - 2);
     for (int i = 0; i < own; ++i) {
       if (t.shape()[i] != 1) strides_[batch.size() - own + i] = t.strides()[i];

@@ -6,10 +6,12 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kUnit = 2 * kGroup;
-constexpr int64_t kRowBlock = 512;           // rows of x of a task
-constexpr int64_t kBlockBytes = 5 << 18;     // and their bytes for one step of k: 5/8 of an L2
-constexpr int64_t kStepMultiple = 256;       // the longest block of a quantized type
-constexpr int64_t kPairStep = 512;           // k of a panel of dot products
+constexpr int64_t kMostPanels = 4;        // of 32 columns that a unit has
+constexpr int64_t kSubBlock = 128;        // rows that go through all panels of a unit in turn
+constexpr int64_t kRowBlock = 512;        // rows of x of a task
+constexpr int64_t kBlockBytes = 5 << 18;  // and their bytes for one step of k: 5/8 of an L2
+constexpr int64_t kStepMultiple = 256;    // the longest block of a quantized type
+constexpr int64_t kPairStep = 512;        // k of a panel of dot products
 
 struct PairPanel {
   const uint32_t* first;
@@ -36,7 +38,9 @@ void interleave_pairs(const GemmKernels& kernels, const Weight& w, int64_t n0, i
   std::memset(target + used * kGroup, 0, static_cast<size_t>((words - used) * kGroup * 4));
 }
 
-PairPanel pair_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, int64_t k1) {
+// `target` has room for two groups, should the panel have to be made.
+PairPanel pair_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, int64_t k1,
+                     uint32_t* target) {
   const Weight& w = *unit.weight;
   if (w.form == Weight::Form::pairs) {
     const int64_t words = round_up(w.k, 32) / 2;
@@ -44,7 +48,6 @@ PairPanel pair_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, i
     return {data, unit.columns > kGroup ? data + words * kGroup : data};
   }
   const int64_t words = round_up(k1 - k0, 32) / 2;
-  auto* target = reinterpret_cast<uint32_t*>(scratch(Scratch::panel, kUnit * words * 4));
   if (w.form == Weight::Form::blocks) {
     panel_bf16(*static_cast<const PackedBlocks*>(w.data), unit.n0, k0, k1,
                reinterpret_cast<uint16_t*>(target));
@@ -89,19 +92,46 @@ struct AmxEngine : Epilogue<float> {
 
   AmxEngine(const GemmKernels& k, const TiledX& tiled) : kernels(k), x(tiled) {}
   void begin() const { amx_configure(); }
-  void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* c,
-            int64_t ldc, bool accumulate) const {
-    const PairPanel w = pair_panel(kernels, unit, k0, k1);
-    const int64_t k = round_up(k1 - k0, 32);
-    const int64_t whole = unit.columns == kUnit ? (m1 - m0) / 16 : 0;
-    if (whole) amx_block(k, whole, x.tile(m0 / 16, k0), w.first, w.second, c, ldc, accumulate);
+  void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* c, int64_t ldc,
+            bool accumulate) const {
+    const int64_t k = round_up(k1 - k0, 32), panels = ceil_div(unit.columns, kUnit);
+    auto* memory = reinterpret_cast<uint32_t*>(scratch(Scratch::panel, panels * kUnit * k * 2));
+    Part parts[kMostPanels];
+    for (int64_t i = 0; i < panels; ++i) {
+      parts[i].unit = {unit.weight, unit.n0 + i * kUnit, std::min(kUnit, unit.columns - i * kUnit),
+                       0};
+      parts[i].panel = pair_panel(kernels, parts[i].unit, k0, k1, memory + i * kUnit * k / 2);
+    }
+    for (int64_t m = m0; m < m1; m += kSubBlock) {
+      for (int64_t i = 0; i < panels; ++i) {
+        rows(parts[i], m, std::min(m1, m + kSubBlock), k0, k, c + (m - m0) * ldc + i * kUnit, ldc,
+             accumulate);
+      }
+    }
+  }
+
+ private:
+  struct Part {
+    Unit unit;
+    PairPanel panel;
+  };
+
+  // Rows [m0, m1) times one panel; tiles that stand out of c go through a buffer.
+  void rows(const Part& part, int64_t m0, int64_t m1, int64_t k0, int64_t k, float* c, int64_t ldc,
+            bool accumulate) const {
+    const PairPanel& w = part.panel;
+    const int64_t columns = part.unit.columns, whole = columns == kUnit ? (m1 - m0) / 16 : 0;
+    if (whole) {
+      amx_block({k, whole, x.tile(m0 / 16, k0), {w.first, w.second}, c, ldc, accumulate});
+    }
     alignas(64) float edge[2 * 16 * kUnit];
     for (int64_t m = m0 + whole * 16; m < m1; m += 32) {
-      const int64_t rows = std::min<int64_t>(32, m1 - m);
-      amx_block(k, ceil_div(rows, 16), x.tile(m / 16, k0), w.first, w.second, edge, kUnit, false);
-      for (int64_t i = 0; i < rows; ++i) {
+      const int64_t count = std::min<int64_t>(32, m1 - m);
+      amx_block(
+          {k, ceil_div(count, 16), x.tile(m / 16, k0), {w.first, w.second}, edge, kUnit, false});
+      for (int64_t i = 0; i < count; ++i) {
         float* to = c + (m - m0 + i) * ldc;
-        for (int64_t j = 0; j < unit.columns; ++j) {
+        for (int64_t j = 0; j < columns; ++j) {
           to[j] = accumulate ? to[j] + edge[i * kUnit + j] : edge[i * kUnit + j];
         }
       }
@@ -114,9 +144,11 @@ struct DotEngine : Epilogue<float> {
   const PackedX<uint32_t>& x;
 
   DotEngine(const GemmKernels& k, const PackedX<uint32_t>& packed) : kernels(k), x(packed) {}
-  void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* c,
-            int64_t ldc, bool accumulate) const {
-    const PairPanel w = pair_panel(kernels, unit, k0, k1);
+  void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* c, int64_t ldc,
+            bool accumulate) const {
+    auto* memory =
+        reinterpret_cast<uint32_t*>(scratch(Scratch::panel, kUnit * round_up(k1 - k0, 32) * 2));
+    const PairPanel w = pair_panel(kernels, unit, k0, k1, memory);
     for (int64_t m = m0; m < m1; m += bf16_tiles.rows) {
       const int64_t p = m / bf16_tiles.rows;
       run_tile(bf16_tiles, x.rows(p), unit.columns, ceil_div(k1 - k0, 2), x.panel(p, k0 / 2),
@@ -129,9 +161,20 @@ double work_of(const Activations<float>& x, const Units& units) {
   return static_cast<double>(x.m) * static_cast<double>(x.k) * static_cast<double>(units.count());
 }
 
+// The widest unit that does not leave one thread with more columns than another needs to have.
+int64_t unit_width(std::span<const Weight> weights) {
+  const int64_t threads = num_threads(), columns = weights[0].n;
+  int64_t best = kUnit, least = columns;
+  for (int64_t width = kUnit; width <= kMostPanels * kUnit; width += kUnit) {
+    const int64_t share = std::min(columns, ceil_div(ceil_div(columns, width), threads) * width);
+    if (share <= least) best = width, least = share;
+  }
+  return best;
+}
+
 void product_amx(const GemmKernels& kernels, const Activations<float>& x,
                  std::span<const Weight> weights, float* y, int64_t ldy, bool gated) {
-  const Units units(weights, kUnit, gated);
+  const Units units(weights, unit_width(weights), gated);
   const int64_t k = std::max<int64_t>(x.k, 1);
   const int64_t pieces = ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
   const int64_t step = round_up(ceil_div(k, pieces), kStepMultiple);

@@ -14,7 +14,7 @@ inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 /// Up to 32 columns of one weight.
 struct Unit {
   const Weight* weight;
-  int64_t n0;      // the first column, in the weight
+  int64_t n0;  // the first column, in the weight
   int64_t columns;
   int64_t y_column;
 };

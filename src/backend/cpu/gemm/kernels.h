@@ -24,8 +24,8 @@ using TileFn = void (*)(int64_t k, const X* x, const W* w, int64_t group_stride,
 /// The tiles of one type for every number of rows and groups.
 template <class X, class W, class C>
 struct Tiles {
-  int rows;    // of a full tile
-  int groups;  // of a full tile
+  int rows;                                          // of a full tile
+  int groups;                                        // of a full tile
   TileFn<X, W, C> fn[kMaxTileRows][kMaxTileGroups];  // [rows - 1][groups - 1]
 };
 
@@ -67,10 +67,16 @@ void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n);
 /// Sets this thread's tile registers up for amx_block: before each use, since other libraries in
 /// the process set them up their own way.
 void amx_configure();
-/// Two groups of 16 weight rows (pairs, [k / 2][16]) times `row_tiles` tiles of 16 rows of x,
-/// each [k / 32][16][32] bf16: c [16 * row_tiles, 32]. k is a multiple of 32.
-void amx_block(int64_t k, int64_t row_tiles, const uint16_t* x, const uint32_t* w0,
-               const uint32_t* w1, float* c, int64_t ldc, bool accumulate);
+struct AmxBlock {
+  int64_t k;  ///< a multiple of 32
+  int64_t row_tiles;
+  const uint16_t* x;     ///< row_tiles tiles of 16 rows, each [k / 32][16][32] bf16
+  const uint32_t* w[2];  ///< two groups of 16 weight rows in pairs, [k / 2][16]
+  float* c;              ///< [16 * row_tiles, 32], rows ldc apart
+  int64_t ldc;
+  bool accumulate;
+};
+void amx_block(const AmxBlock& block);
 /// x [rows <= 16, k] f32 to one tile column of the form above; rows past `rows` and k up to the
 /// next multiple of 32 become zeros.
 void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target);

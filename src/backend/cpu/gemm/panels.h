@@ -1,5 +1,5 @@
-// The two sides of a tile: x interleaved into panels, and the columns that a panel of the weight may
-// lack.
+// The two sides of a tile: x interleaved into panels, and the columns that a panel of the weight
+// may lack.
 #pragma once
 
 #include <cstring>
@@ -11,8 +11,8 @@ namespace tallow::cpu {
 
 // [k][lanes] from rows by their strides.
 template <class T>
-void interleave(const GemmKernels& kernels, int rows, int64_t k, const T* source, int64_t row_stride,
-                int64_t k_stride, T* target, int64_t stride) {
+void interleave(const GemmKernels& kernels, int rows, int64_t k, const T* source,
+                int64_t row_stride, int64_t k_stride, T* target, int64_t stride) {
   if constexpr (sizeof(T) == 4) {
     if (k_stride == 1) {
       kernels.interleave_32(rows, k, reinterpret_cast<const uint32_t*>(source), row_stride,
@@ -61,7 +61,8 @@ class PackedX {
     T* target = data_ + (s * panels_ + p) * stride_;
     interleave<T>(kernels, rows(p), k1 - k0, x_.data + p * tile_ * x_.row_stride + k0 * x_.k_stride,
                   x_.row_stride, x_.k_stride, target, rows(p));
-    if (padding) std::memset(target + (k1 - k0) * rows(p), 0, sizeof(T) * static_cast<size_t>(rows(p)));
+    if (padding)
+      std::memset(target + (k1 - k0) * rows(p), 0, sizeof(T) * static_cast<size_t>(rows(p)));
   }
   Activations<T> x_;
   int64_t tile_, k_step_, panels_, stride_ = 0;

@@ -23,6 +23,14 @@ constexpr TileConfig kFullTiles = full_tiles();
 
 constexpr int kTile = 16 * 32;  // bf16 of a tile
 
+// Asks for the lines of two rows of c, which the tiles will write.
+[[gnu::always_inline]] inline void fetch_rows(const float* c, int64_t ldc) {
+  asm volatile("prefetchw %0" : : "m"(c[0]));
+  asm volatile("prefetchw %0" : : "m"(c[16]));
+  asm volatile("prefetchw %0" : : "m"(c[ldc]));
+  asm volatile("prefetchw %0" : : "m"(c[ldc + 16]));
+}
+
 template <bool kBoth>
 void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t* w0,
            const uint32_t* w1, float* c, int64_t ldc, bool accumulate) {
@@ -48,6 +56,7 @@ void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t
     _tile_dpbf16ps(1, 4, 7);
     if (kBoth) _tile_dpbf16ps(2, 5, 6);
     if (kBoth) _tile_dpbf16ps(3, 5, 7);
+    if (i < 16) fetch_rows(c + 2 * i * ldc, ldc);
     x0 += kTile, x1 += kTile, w0 += kTile / 2, w1 += kTile / 2;
   }
   _tile_stored(0, c, stride);
@@ -60,14 +69,15 @@ void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t
 
 void amx_configure() { _tile_loadconfig(&kFullTiles); }
 
-void amx_block(int64_t k, int64_t row_tiles, const uint16_t* x, const uint32_t* w0,
-               const uint32_t* w1, float* c, int64_t ldc, bool accumulate) {
-  const int64_t steps = k / 32, tile_row = steps * kTile;
+void amx_block(const AmxBlock& b) {
+  const int64_t steps = b.k / 32, tile_row = steps * kTile;
+  const uint16_t* x = b.x;
+  float* c = b.c;
   int64_t t = 0;
-  for (; t + 2 <= row_tiles; t += 2, x += 2 * tile_row, c += 32 * ldc) {
-    block<true>(steps, x, x + tile_row, w0, w1, c, ldc, accumulate);
+  for (; t + 2 <= b.row_tiles; t += 2, x += 2 * tile_row, c += 32 * b.ldc) {
+    block<true>(steps, x, x + tile_row, b.w[0], b.w[1], c, b.ldc, b.accumulate);
   }
-  if (t < row_tiles) block<false>(steps, x, x, w0, w1, c, ldc, accumulate);
+  if (t < b.row_tiles) block<false>(steps, x, x, b.w[0], b.w[1], c, b.ldc, b.accumulate);
 }
 
 void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target) {
@@ -79,8 +89,8 @@ void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target
       __m512i value = _mm512_setzero_si512();
       if (r < rows) {
         const float* p = x + r * ldx + j;
-        value = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(
-            _mm512_maskz_loadu_ps(high, p + 16), _mm512_maskz_loadu_ps(low, p)));
+        value = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, p + 16),
+                                                              _mm512_maskz_loadu_ps(low, p)));
       }
       _mm512_storeu_si512(target, value);
     }
