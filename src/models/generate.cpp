@@ -137,7 +137,7 @@ void Session::decode(Tensor logits, const GenerateOptions& options, std::span<co
   Sampler sampler(options.sampling, vocab);
   sampler.accept_prompt(prompt);
   Answer answer(tokenizer, options.stop);
-  const auto emit = [&](std::string text) {
+  const auto emit = [&](const std::string& text) {
     result.text += text;
     return !on_text || on_text(text);
   };
@@ -162,7 +162,7 @@ void Session::decode(Tensor logits, const GenerateOptions& options, std::span<co
     ++result.decoded_tokens;
   }
   result.decode_seconds = seconds_since(start);
-  if (std::string rest = answer.finish(); !rest.empty()) emit(std::move(rest));
+  if (std::string rest = answer.finish(); !rest.empty()) emit(rest);
 }
 
 }  // namespace tallow

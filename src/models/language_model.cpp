@@ -219,7 +219,7 @@ Tensor LanguageModel::logits(std::span<const std::vector<int32_t>> sequences, bo
   }
   const int64_t vocab = network_->vocab_size();
   const int64_t rows = last_only ? static_cast<int64_t>(sequences.size()) : tokens;
-  const Tensor result = Tensor::empty({rows, vocab});
+  Tensor result = Tensor::empty({rows, vocab});
   KvCache cache(spec, capacity);
   Passes passes(sequences, cache, last_only);
   float* out = result.data<float>();
