@@ -109,8 +109,8 @@ Row measure_prefill(Bench& bench, const BenchOptions& options, int64_t context,
     bytes += weight_bytes + bench.cache_bytes(static_cast<double>(context + end));
   }
   const double flops = bench.flops(options.prefill, 1);
-  return {"prefill",        options.prefill, context, num_threads(), tokens / seconds,
-          bytes / seconds, flops / seconds};
+  return {"prefill",        options.prefill, context,        num_threads(),
+          tokens / seconds, bytes / seconds, flops / seconds};
 }
 
 Row measure_decode(Bench& bench, const BenchOptions& options, int64_t context,
@@ -120,8 +120,8 @@ Row measure_decode(Bench& bench, const BenchOptions& options, int64_t context,
   const double length = static_cast<double>(context) + (tokens + 1) / 2;
   const double bytes = tokens * (weight_bytes + bench.cache_bytes(length));
   const double flops = bench.flops(options.decode, options.decode);
-  return {"decode",         options.decode, context, num_threads(), tokens / seconds,
-          bytes / seconds, flops / seconds};
+  return {"decode",         options.decode,  context,        num_threads(),
+          tokens / seconds, bytes / seconds, flops / seconds};
 }
 
 std::string as_json(const std::vector<Row>& rows) {
@@ -144,20 +144,20 @@ std::string as_json(const std::vector<Row>& rows) {
 
 void print_head(const LanguageModel& model) {
   char line[320];
-  std::snprintf(line, sizeof line,
-                "%.1f MB of weights are read for a token. Limits are measured here: reading as many "
-                "bytes,\nand the highest peak of bf16 or 8-bit products.\n"
-                "%-8s %7s %8s %8s %10s %8s %8s %9s %9s %9s\n",
-                static_cast<double>(model.network().weight_bytes()) * 1e-6, "test", "tokens",
-                "context", "threads", "tokens/s", "GB/s", "limit", "GFLOP/s", "limit", "of limit");
+  std::snprintf(
+      line, sizeof line,
+      "%.1f MB of weights are read for a token. Limits are measured here: reading as many "
+      "bytes,\nand the highest peak of bf16 or 8-bit products.\n"
+      "%-8s %7s %8s %8s %10s %8s %8s %9s %9s %9s\n",
+      static_cast<double>(model.network().weight_bytes()) * 1e-6, "test", "tokens", "context",
+      "threads", "tokens/s", "GB/s", "limit", "GFLOP/s", "limit", "of limit");
   write_stdout(line);
 }
 
 void print_row(const Row& row) {
   char line[256];
-  std::snprintf(line, sizeof line,
-                "%-8s %7lld %8lld %8d %10.1f %8.2f %8.2f %9.1f %9.1f %8.0f%%\n", row.test,
-                static_cast<long long>(row.tokens), static_cast<long long>(row.context),
+  std::snprintf(line, sizeof line, "%-8s %7lld %8lld %8d %10.1f %8.2f %8.2f %9.1f %9.1f %8.0f%%\n",
+                row.test, static_cast<long long>(row.tokens), static_cast<long long>(row.context),
                 row.threads, row.tokens_per_s, row.bytes_per_s * 1e-9, row.limit_bytes_per_s * 1e-9,
                 row.flops_per_s * 1e-9, row.limit_flops_per_s * 1e-9, 100 * row.share());
   write_stdout(line);
