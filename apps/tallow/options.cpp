@@ -15,6 +15,13 @@ namespace {
 
 constexpr int64_t kMaxTokens = int64_t{1} << 62;
 
+/// A range without a note in the help text, where it would push everything else aside.
+template <class T>
+CLI::Validator in(T low, T high) {
+  CLI::Validator range = CLI::Range(low, high);
+  return range.description("");
+}
+
 void add_model(CLI::App& app, ModelOptions& o) {
   app.add_option("MODEL", o.model,
                  "A folder as save_pretrained writes it, a .gguf file, or the name smollm2")
@@ -24,21 +31,25 @@ void add_model(CLI::App& app, ModelOptions& o) {
 void add_machine(CLI::App& app, ModelOptions& o) {
   app.add_option("--cache-type", o.cache_type,
                  "Keep keys and values as f32 or bf16 (default: f32 where the weights are f32)")
-      ->check(CLI::IsMember({"f32", "bf16"}));
+      ->check(CLI::IsMember({"f32", "bf16"}).description(""))
+      ->type_name("TYPE");
   app.add_option("--chunk", o.chunk, "Prompt tokens in one pass (default 512)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20));
+      ->check(in(int64_t{1}, int64_t{1} << 20))
+      ->type_name("N");
 }
 
 void add_threads(CLI::App& app, ModelOptions& o) {
   app.add_option("--threads", o.threads,
                  "Threads to compute with (default: TALLOW_THREADS, else the physical cores)")
-      ->check(CLI::Range(1, 1024));
+      ->check(in(1, 1024))
+      ->type_name("N");
 }
 
 void add_context(CLI::App& app, ModelOptions& o) {
   app.add_option("--context", o.context,
                  "Tokens to remember, prompt and answer (default: the model's, at most 32768)")
-      ->check(CLI::Range(int64_t{1}, kMaxTokens));
+      ->check(in(int64_t{1}, kMaxTokens))
+      ->type_name("N");
 }
 
 void add_sampling(CLI::App& app, RunOptions& o) {
@@ -47,29 +58,31 @@ void add_sampling(CLI::App& app, RunOptions& o) {
       "Sampling (defaults: the model's generation_config.json or "
       "general.sampling.*, else --temp 0.6 --top-p 0.9)";
   const auto add = [&](const char* name, auto& value, const char* help) {
-    return app.add_option(name, value, help)->group(group);
+    return app.add_option(name, value, help)->group(group)->type_name("N");
   };
   add("--temp", s.temperature, "Temperature; 0 takes the likeliest token every time")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(in(0.0, 1e6));
   add("--top-k", s.top_k, "Sample from the K likeliest tokens; 0 from all")
-      ->check(CLI::Range(0, INT32_MAX));
-  add("--top-p", s.top_p, "Sample from the likeliest tokens that sum to P")
-      ->check(CLI::Range(0.0, 1.0));
-  add("--min-p", s.min_p, "Drop tokens below P times the likeliest")->check(CLI::Range(0.0, 1.0));
+      ->check(in(0, INT32_MAX));
+  add("--top-p", s.top_p, "Sample from the likeliest tokens that sum to P")->check(in(0.0, 1.0));
+  add("--min-p", s.min_p, "Drop tokens below P times the likeliest")->check(in(0.0, 1.0));
   add("--typical-p", s.typical_p, "Sample from the most typical tokens that sum to P")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(in(0.0, 1.0));
   add("--repetition-penalty", s.repetition_penalty,
       "Divide the scores of tokens already seen, prompt included")
-      ->check(CLI::Range(1e-3, 1e3));
+      ->check(in(1e-3, 1e3));
   add("--presence-penalty", s.presence_penalty, "Subtract from tokens already answered")
-      ->check(CLI::Range(-100.0, 100.0));
+      ->check(in(-100.0, 100.0));
   add("--frequency-penalty", s.frequency_penalty,
       "Subtract from tokens already answered, for each time")
-      ->check(CLI::Range(-100.0, 100.0));
-  add("--logit-bias", s.logit_bias, "ID=VALUE: add VALUE to the score of token ID; repeatable")
+      ->check(in(-100.0, 100.0));
+  add("--logit-bias", s.logit_bias, "Add VALUE to the score of token ID; repeatable")
+      ->type_name("ID=VALUE")
       ->allow_extra_args(false);
   add("--seed", s.seed, "Seed of the random numbers (default: a random one; --stats prints it)");
-  add("--stop", o.stop, "End the answer before this text; repeatable")->allow_extra_args(false);
+  add("--stop", o.stop, "End the answer before this text; repeatable")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
 }
 
 CLI::App* add_run(CLI::App& parent, RunOptions& o) {
@@ -80,7 +93,8 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
                   "the prompt is read from standard input");
   app->add_option("-n,--max-tokens", o.max_tokens,
                   "Tokens to answer with at most (default: until the model ends)")
-      ->check(CLI::Range(int64_t{0}, kMaxTokens));
+      ->check(in(int64_t{0}, kMaxTokens))
+      ->type_name("N");
   app->add_option("--system", o.system, "The system message");
   app->add_flag("--raw", o.raw, "Continue the prompt as it is, without the chat template");
   app->add_flag("--stats", o.stats, "Print load, first-token, prefill and decode figures");
@@ -103,6 +117,7 @@ CLI::App* add_logits(CLI::App& parent, LogitsOptions& o) {
   add_model(*app, o.model);
   auto* tokens = app->add_option("--tokens", o.tokens,
                                  "Token ids, as 1,2,3; several --tokens run as one ragged batch")
+                     ->type_name("IDS")
                      ->allow_extra_args(false);
   auto* text = app->add_option("--text", o.text, "Text, tokenized with its special tokens");
   auto* chat = app->add_option("--chat", o.chat, "A JSON file of messages, through the template");
@@ -155,16 +170,20 @@ CLI::App* add_bench(CLI::App& parent, BenchOptions& o) {
   CLI::App* app = parent.add_subcommand("bench", "Measure prefill and decode beside the machine");
   add_model(*app, o.model);
   app->add_option("--prefill", o.prefill, "Prompt tokens (default 512; 0 leaves the test out)")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24));
+      ->check(in(int64_t{0}, int64_t{1} << 24))
+      ->type_name("N");
   app->add_option("--decode", o.decode, "Tokens to decode (default 128; 0 leaves the test out)")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24));
+      ->check(in(int64_t{0}, int64_t{1} << 24))
+      ->type_name("N");
   app->add_option("--context", o.contexts, "Tokens already in the cache, as 0,512 (the default)")
       ->delimiter(',')
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 24));
+      ->check(in(int64_t{0}, int64_t{1} << 24))
+      ->type_name("N");
   app->add_option("--threads", o.thread_counts,
                   "Thread counts, as 1,2 (default: 1 and the physical cores)")
       ->delimiter(',')
-      ->check(CLI::Range(1, 1024));
+      ->check(in(1, 1024))
+      ->type_name("N");
   app->add_flag("--json", o.json, "Print rows as JSON");
   add_machine(*app, o.model);
   app->footer(
@@ -246,7 +265,7 @@ Command parse_command(int argc, char** argv) {
     root.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     const auto chosen = root.get_subcommands();
-    write_stdout((chosen.empty() ? &root : chosen.front())->help());
+    write_stdout(chosen.empty() ? root.help() : chosen.front()->help("tallow"));
     return command;
   } catch (const CLI::CallForVersion& e) {
     write_stdout(std::string(e.what()) + "\n");
