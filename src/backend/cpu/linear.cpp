@@ -25,16 +25,13 @@ bool keeps_packed_form(const Tensor& weight) {
 
 std::shared_ptr<void> make_form(const Tensor& weight) {
   const int64_t n = weight.size(0), k = weight.size(1);
-  std::shared_ptr<void> form;
-  if (weight.dtype() == DType::f32) {
-    form = pack_groups(weight.data<float>(), n, k);
-  } else if (weight.dtype() == DType::bf16) {
-    form = pack_pairs(weight.data<uint16_t>(), n, k);
-  } else {
-    form = pack_blocks(weight.dtype(), weight.raw(), n, k);
-  }
-  weight.buffer()->release_pages(weight.offset(), weight.nbytes());
-  return form;
+  const auto read = [&](int64_t offset, int64_t bytes) {
+    weight.buffer()->release_pages(weight.offset() + offset,
+                                   std::min(bytes, weight.nbytes() - offset));
+  };
+  if (weight.dtype() == DType::f32) return pack_groups(weight.data<float>(), n, k, read);
+  if (weight.dtype() == DType::bf16) return pack_pairs(weight.data<uint16_t>(), n, k, read);
+  return pack_blocks(weight.dtype(), weight.raw(), n, k, read);
 }
 
 const void* packed_form(const Tensor& weight) {
@@ -120,13 +117,14 @@ void product_blocks(const Activations<float>& x, std::span<const Weight> weights
   run_product<float>(Engine(rows), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 
+constexpr int64_t kManyRows = 24;  // from here a dequantized panel is paid back
 constexpr int64_t kFewRows = 8;  // up to here reading the weight takes longer than the arithmetic
 
 void multiply(const Activations<float>& x, std::span<const Weight> weights, float* y, int64_t ldy,
               bool gated) {
   const bool few = x.m <= kFewRows;
   if (all_of(weights, is_blocks)) {
-    const bool amx = isa() == Isa::amx && x.m > 2 * kFewRows;
+    const bool amx = isa() == Isa::amx && x.m >= kManyRows;
     return amx ? product_bf16(x, weights, y, ldy, gated)
                : product_blocks(x, weights, y, ldy, gated);
   }

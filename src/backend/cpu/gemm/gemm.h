@@ -10,6 +10,7 @@
 #include <span>
 
 #include "backend/cpu/gemm/kernels.h"
+#include "backend/cpu/packed_memory.h"
 #include "backend/cpu/quant/quant.h"
 #include "tallow/dtype.h"
 
@@ -53,8 +54,10 @@ void product_bf16(const Activations<float>& x, std::span<const Weight> weights, 
 bool has_bf16_product();
 
 /// Rows [n, k] in the form `groups` (f32) or `pairs` (bf16), packed in parallel.
-std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k);
-std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k);
+std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k,
+                                  const SourceRead& read = {});
+std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k,
+                                 const SourceRead& read = {});
 
 /// This thread's scratch memory number `slot`, at least `bytes` long, aligned to 64. It stays until
 /// the next call with the same slot.

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "backend/cpu/gemm/driver.h"
-#include "backend/cpu/packed_memory.h"
 #include "tallow/error.h"
 
 namespace tallow::cpu {
@@ -22,13 +21,13 @@ thread_local Slots slots;
 
 // `rows` 32-bit words of a row of `k`, in groups of 16 rows of `words` (the rest is zero).
 std::shared_ptr<void> pack_words(const std::byte* source, int64_t row_bytes, int64_t n, int64_t k,
-                                 int64_t words) {
+                                 int64_t words, const SourceRead& read) {
   const int64_t groups = ceil_div(n, kGroup);
   std::shared_ptr<void> form = packed_memory(groups * words * kGroup * 4);
   auto* target = static_cast<uint32_t*>(form.get());
   const GemmKernels& kernels = gemm_kernels();
   const bool aligned = row_bytes % 4 == 0;
-  parallel_for(groups, 4, [&](int64_t begin, int64_t end, int) {
+  pack_slices(groups, kGroup * row_bytes, read, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
       const int rows = static_cast<int>(std::min<int64_t>(kGroup, n - g * kGroup));
       const std::byte* from = source + g * kGroup * row_bytes;
@@ -66,13 +65,14 @@ std::byte* scratch(Scratch slot, int64_t bytes) {
   return slots.data[i];
 }
 
-std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k) {
-  return pack_words(reinterpret_cast<const std::byte*>(rows), k * 4, n, k, k);
+std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k, const SourceRead& read) {
+  return pack_words(reinterpret_cast<const std::byte*>(rows), k * 4, n, k, k, read);
 }
 
-std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k) {
+std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k,
+                                 const SourceRead& read) {
   return pack_words(reinterpret_cast<const std::byte*>(rows), k * 2, n, ceil_div(k, 2),
-                    round_up(k, 32) / 2);
+                    round_up(k, 32) / 2, read);
 }
 
 const GemmKernels& gemm_kernels() {

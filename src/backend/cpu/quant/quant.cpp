@@ -5,7 +5,6 @@
 #include <cstring>
 #include <vector>
 
-#include "backend/cpu/packed_memory.h"
 #include "backend/cpu/quant/kernels.h"
 #include "tallow/error.h"
 #include "tallow/parallel.h"
@@ -92,15 +91,15 @@ PackedBlocks::PackedBlocks(DType dtype, int64_t n, int64_t k) : dtype_(dtype), n
 
 bool has_packed_form(DType dtype) { return format_of(dtype) != nullptr; }
 
-std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k) {
+std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k,
+                                          const SourceRead& read) {
   auto packed = std::make_shared<PackedBlocks>(dtype, n, k);
   const quant::PackFn pack = pack_kernel(dtype);
   const int64_t units = k / info(dtype).block, row_bytes = storage_bytes(dtype, k);
   const int64_t groups = (n + kPackedRows - 1) / kPackedRows;
   const std::vector<uint8_t> zeros(n % kPackedRows ? static_cast<size_t>(row_bytes) : 0);
   const auto* source = static_cast<const uint8_t*>(rows);
-  const int64_t grain = std::max<int64_t>(1, (256 << 10) / std::max<int64_t>(1, 16 * row_bytes));
-  parallel_for(groups, grain, [&](int64_t begin, int64_t end, int) {
+  pack_slices(groups, kPackedRows * row_bytes, read, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
       const uint8_t* pointers[kPackedRows];
       for (int64_t r = 0; r < kPackedRows; ++r) {

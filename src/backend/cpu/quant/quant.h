@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/packed_memory.h"
 #include "tallow/dtype.h"
 
 namespace tallow::cpu {
@@ -39,7 +40,8 @@ bool has_packed_form(DType dtype);
 
 /// Packs rows [n, k] (row-major blocks, as in a GGUF file), in parallel. Throws Error when the
 /// memory cannot be had.
-std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k);
+std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k,
+                                          const SourceRead& read = {});
 
 /// 1.5 * 2^23 in f32, and its bits. An integer below 2^22 added to the bits is added to the value.
 inline constexpr float kMagic = 12582912.0f;
