@@ -24,7 +24,7 @@ void interleave_pairs(const GemmKernels& kernels, const Weight& w, int64_t n0, i
   const int rows = static_cast<int>(std::min<int64_t>(kGroup, w.n - n0));
   const auto* source = static_cast<const uint16_t*>(w.data) + n0 * w.k + k0;
   const int64_t used = ceil_div(k1 - k0, 2);
-  if (w.k % 2 == 0) {
+  if (w.k % 2 == 0 && reinterpret_cast<uintptr_t>(source) % 4 == 0) {
     kernels.interleave_32(rows, used, reinterpret_cast<const uint32_t*>(source), w.k / 2, target,
                           kGroup);
   } else {
@@ -120,7 +120,10 @@ struct AmxEngine : Epilogue<float> {
   void rows(const Part& part, int64_t m0, int64_t m1, int64_t k0, int64_t k, float* c, int64_t ldc,
             bool accumulate) const {
     const PairPanel& w = part.panel;
-    const int64_t columns = part.unit.columns, whole = columns == kUnit ? (m1 - m0) / 16 : 0;
+    const int64_t columns = part.unit.columns;
+    // Tiles work in pairs: a row tile that stands out takes the one before it along.
+    int64_t whole = columns == kUnit ? (m1 - m0) / 16 : 0;
+    if ((m1 - m0) % 16) whole = whole / 2 * 2;
     if (whole) {
       amx_block({k, whole, x.tile(m0 / 16, k0), {w.first, w.second}, c, ldc, accumulate});
     }
@@ -131,9 +134,11 @@ struct AmxEngine : Epilogue<float> {
           {k, ceil_div(count, 16), x.tile(m / 16, k0), {w.first, w.second}, edge, kUnit, false});
       for (int64_t i = 0; i < count; ++i) {
         float* to = c + (m - m0 + i) * ldc;
-        for (int64_t j = 0; j < columns; ++j) {
-          to[j] = accumulate ? to[j] + edge[i * kUnit + j] : edge[i * kUnit + j];
+        if (!accumulate) {
+          std::memcpy(to, edge + i * kUnit, static_cast<size_t>(columns) * sizeof(float));
+          continue;
         }
+        for (int64_t j = 0; j < columns; ++j) to[j] += edge[i * kUnit + j];
       }
     }
   }

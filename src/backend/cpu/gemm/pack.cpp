@@ -26,14 +26,14 @@ std::shared_ptr<void> pack_words(const std::byte* source, int64_t row_bytes, int
   std::shared_ptr<void> form = packed_memory(groups * words * kGroup * 4);
   auto* target = static_cast<uint32_t*>(form.get());
   const GemmKernels& kernels = gemm_kernels();
-  const bool aligned = row_bytes % 4 == 0;
+  const bool aligned = (row_bytes | reinterpret_cast<intptr_t>(source)) % 4 == 0;
   pack_slices(groups, kGroup * row_bytes, read, [&](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
       const int rows = static_cast<int>(std::min<int64_t>(kGroup, n - g * kGroup));
       const std::byte* from = source + g * kGroup * row_bytes;
       const auto* first = reinterpret_cast<const uint32_t*>(from);
       int64_t ld = row_bytes / 4;
-      if (!aligned) {  // an odd number of bf16: copied, with a zero behind
+      if (!aligned) {  // bf16 of an odd row or address: copied, with a zero behind
         auto* copy = reinterpret_cast<uint32_t*>(scratch(Scratch::rows, kGroup * k * 4));
         for (int r = 0; r < rows; ++r) {
           copy[r * k + k - 1] = 0;

@@ -4,8 +4,9 @@
 namespace tallow::cpu {
 namespace {
 
-constexpr int64_t kStep = 512;  // k of a panel: fewer steps, and c is read and written less often
-constexpr int64_t kRowBlock = 384;  // rows of x by kStep: 3/8 of an L2 cache
+constexpr int64_t kMostStep = 640;   // k of a panel: few steps, so that c is seldom read again
+constexpr int64_t kBlockStep = 512;  // the same for quantized rows, whose blocks stay whole
+constexpr int64_t kRowBlock = 528;   // rows of x by that many k: half of an L2 cache
 
 template <class T>
 const Tiles<T, T, T>& tiles_of(const GemmKernels& kernels) {
@@ -114,6 +115,14 @@ bool all_of(std::span<const Weight> weights, Pred pred) {
   return std::all_of(weights.begin(), weights.end(), pred);
 }
 
+// Equal steps, or one where x is a single panel and the weight is read in place.
+int64_t k_step(int64_t k, std::span<const Weight> weights, bool one) {
+  if (one) return std::max<int64_t>(k, 1);
+  if (!all_of(weights, [](const Weight& w) { return info(w.dtype).block == 1; })) return kBlockStep;
+  const int64_t steps = std::max<int64_t>(1, ceil_div(k, kMostStep));
+  return std::max<int64_t>(kGroup, round_up(ceil_div(k, steps), kGroup));
+}
+
 }  // namespace
 
 template <class T>
@@ -137,8 +146,9 @@ void product(const Activations<T>& x, std::span<const Weight> weights, T* y, int
   }
   const bool resident =
       all_of(weights, [](const Weight& w) { return w.form == Weight::Form::groups; });
-  const int64_t step = resident && x.m <= tiles.rows ? std::max<int64_t>(x.k, 1) : kStep;
-  const int64_t row_block = kRowBlock / tiles.rows * tiles.rows;
+  const int64_t step = k_step(x.k, weights, resident && x.m <= tiles.rows);
+  const int64_t blocks = ceil_div(x.m, kRowBlock);
+  const int64_t row_block = round_up(ceil_div(x.m, blocks), tiles.rows);
   const Units units(weights, tiles.groups * kGroup, gated);
   const Cut cut = cut_product(x.m, units.count(), row_block, step,
                               static_cast<double>(x.m) * static_cast<double>(x.k) *
