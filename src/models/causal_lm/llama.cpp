@@ -63,12 +63,10 @@ struct Attention {
                     const Tensor& k_cache, const Tensor& v_cache) const {
     Tensor qkv = linear_concat(x, {q_proj.weight, k_proj.weight, v_proj.weight},
                                {q_proj.bias, k_proj.bias, v_proj.bias});
-    auto part = [&](int64_t first, int64_t count) {
-      return qkv.narrow(1, first * head_dim, count * head_dim).reshape({-1, count, head_dim});
-    };
-    Tensor q = rotary(part(0, heads), batch);
-    Tensor k = rotary(part(heads, kv_heads), batch);
-    kv_cache_write(k_cache, v_cache, k, part(heads + kv_heads, kv_heads), batch.slots);
+    Tensor all = qkv.reshape({-1, heads + 2 * kv_heads, head_dim});
+    Tensor qk = rotary(all.narrow(1, 0, heads + kv_heads), batch);
+    Tensor q = qk.narrow(1, 0, heads), k = qk.narrow(1, heads, kv_heads);
+    kv_cache_write(k_cache, v_cache, k, all.narrow(1, heads + kv_heads, kv_heads), batch.slots);
     Tensor y = paged_attention(q, k_cache, v_cache, batch.query_starts, batch.lengths,
                                batch.page_table,
                                {.scale = 1 / std::sqrt(static_cast<float>(head_dim))});
