@@ -28,7 +28,8 @@ Tensor tanh(const Tensor& x);
 Tensor sigmoid(const Tensor& x);
 Tensor relu(const Tensor& x);
 Tensor silu(const Tensor& x);
-Tensor gelu(const Tensor& x);  ///< exact (erf)
+Tensor softsign(const Tensor& x);  ///< x / (1 + |x|)
+Tensor gelu(const Tensor& x);      ///< exact (erf)
 
 inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
 inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
@@ -70,6 +71,9 @@ Tensor embedding(const Tensor& weight, const Tensor& ids);
 /// Rows (or slices along `dim`) of x picked by index [n].
 Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index);
 Tensor cat(const Tensors& tensors, int64_t dim = 0);
+/// x with the order of the elements along each of `dims` reversed. Throws Error for a dimension
+/// that is named twice.
+Tensor flip(const Tensor& x, std::span<const int64_t> dims);
 
 Tensor softmax(const Tensor& x, int64_t dim);
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimension. Zhang and Sennrich, 2019.

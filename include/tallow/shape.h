@@ -59,4 +59,8 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, const char* what);
 /// A dimension given as -n..n-1, as 0..n-1. Throws Error, beginning with `what`, out of range.
 int normalize_dim(int64_t dim, int dims, const char* what);
 
+/// Bit d for each dimension d that is named, of `count`. Throws Error, beginning with `what`, for
+/// one out of range or named twice.
+uint32_t dim_bits(std::span<const int64_t> dims, int count, const char* what);
+
 }  // namespace tallow

@@ -83,4 +83,14 @@ int normalize_dim(int64_t dim, int dims, const char* what) {
   return static_cast<int>(dim < 0 ? dim + rank : dim);
 }
 
+uint32_t dim_bits(std::span<const int64_t> dims, int count, const char* what) {
+  uint32_t bits = 0;
+  for (int64_t d : dims) {
+    const uint32_t bit = 1u << normalize_dim(d, count, what);
+    if (bits & bit) fail(what, ": dimension ", d, " is named twice");
+    bits |= bit;
+  }
+  return count == 0 ? 0 : bits;
+}
+
 }  // namespace tallow

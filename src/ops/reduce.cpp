@@ -17,15 +17,8 @@ struct ReduceOptions {
   bool keepdim;
 };
 
-uint32_t dim_bits(const Tensor& x, std::span<const int64_t> dims, const char* op) {
-  if (dims.empty()) return (1u << x.dim()) - 1;
-  uint32_t bits = 0;
-  for (int64_t d : dims) {
-    uint32_t bit = 1u << normalize_dim(d, x.dim(), op);
-    if (bits & bit) fail(op, ": dimension ", d, " is named twice");
-    bits |= bit;
-  }
-  return x.dim() ? bits : 0;
+uint32_t reduced_dims(const Tensor& x, std::span<const int64_t> dims, const char* op) {
+  return dims.empty() ? (1u << x.dim()) - 1 : dim_bits(dims, x.dim(), op);
 }
 
 Shape reduced_shape(const Shape& shape, const ReduceOptions& o, bool keepdim) {
@@ -110,10 +103,8 @@ Tensor spread(const Tensor& y, const Tensor& x, const ReduceOptions& o) {
 constinit Op<ReduceOptions> sum_op{
     "sum",
     {.infer = [](Inputs in, const ReduceOptions& o) { return infer_as("sum", in, o, true); },
-     .vjp =
-         [](const Saved<ReduceOptions>& saved, Inputs grads) {
-           return Tensors{spread(grads[0], saved.inputs[0], saved.options)};
-         },
+     .vjp = [](const Saved<ReduceOptions>& saved,
+               Inputs grads) { return Tensors{spread(grads[0], saved.inputs[0], saved.options)}; },
      .cpu = [](Inputs in, Outputs out,
                const ReduceOptions& o) { sum_scaled(in[0], out[0], o, 1); }}};
 
@@ -159,8 +150,9 @@ constinit Op<ReduceOptions> amax_op{
            with_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
              T lowest = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
                                                     : std::numeric_limits<T>::lowest();
-             fold<T, T>(in[0], out[0], o, lowest, 1,
-                        [](T a, T b) { return a != a ? a : b != b ? b : a > b ? a : b; });
+             fold<T, T>(in[0], out[0], o, lowest, 1, [](T a, T b) {
+               return a != a ? a : b != b ? b : a > b ? a : b;
+             });
            });
          },
      .save_outputs = true}};
@@ -168,13 +160,13 @@ constinit Op<ReduceOptions> amax_op{
 }  // namespace
 
 Tensor sum(const Tensor& x, std::span<const int64_t> dims, bool keepdim) {
-  return apply(sum_op, {x}, {dim_bits(x, dims, "sum"), keepdim});
+  return apply(sum_op, {x}, {reduced_dims(x, dims, "sum"), keepdim});
 }
 Tensor mean(const Tensor& x, std::span<const int64_t> dims, bool keepdim) {
-  return apply(mean_op, {x}, {dim_bits(x, dims, "mean"), keepdim});
+  return apply(mean_op, {x}, {reduced_dims(x, dims, "mean"), keepdim});
 }
 Tensor amax(const Tensor& x, std::span<const int64_t> dims, bool keepdim) {
-  return apply(amax_op, {x}, {dim_bits(x, dims, "amax"), keepdim});
+  return apply(amax_op, {x}, {reduced_dims(x, dims, "amax"), keepdim});
 }
 
 }  // namespace tallow

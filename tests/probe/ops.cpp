@@ -32,22 +32,44 @@ Function reduction(Tensor (*f)(const Tensor&, std::span<const int64_t>, bool)) {
   };
 }
 
+struct Unary {
+  const char* name;
+  Tensor (*f)(const Tensor&);
+};
+constexpr Unary kUnary[] = {
+    {"neg", tallow::neg},       {"abs", tallow::abs},
+    {"exp", tallow::exp},       {"log", tallow::log},
+    {"sqrt", tallow::sqrt},     {"rsqrt", tallow::rsqrt},
+    {"square", tallow::square}, {"reciprocal", tallow::reciprocal},
+    {"sin", tallow::sin},       {"cos", tallow::cos},
+    {"tanh", tallow::tanh},     {"sigmoid", tallow::sigmoid},
+    {"relu", tallow::relu},     {"silu", tallow::silu},
+    {"gelu", tallow::gelu},     {"softsign", tallow::softsign},
+};
+
+struct Binary {
+  const char* name;
+  Tensor (*f)(const Tensor&, const Tensor&);
+};
+constexpr Binary kBinary[] = {
+    {"add", tallow::add},         {"sub", tallow::sub},       {"mul", tallow::mul},
+    {"div", tallow::div},         {"pow", tallow::pow},       {"maximum", tallow::maximum},
+    {"minimum", tallow::minimum}, {"matmul", tallow::matmul},
+};
+
 std::map<std::string, Function> make_table() {
   std::map<std::string, Function> table;
-#define UNARY(name) \
-  table[#name] = [](const Tensors& in, const Numbers&) { return tallow::name(in[0]); };
-  UNARY(neg) UNARY(abs) UNARY(exp) UNARY(log) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal)
-  UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(relu) UNARY(silu) UNARY(gelu)
-#undef UNARY
-#define BINARY(name) \
-  table[#name] = [](const Tensors& in, const Numbers&) { return tallow::name(in[0], in[1]); };
-  BINARY(add) BINARY(sub) BINARY(mul) BINARY(div) BINARY(pow) BINARY(maximum) BINARY(minimum)
-  BINARY(matmul)
-#undef BINARY
+  for (const Unary& op : kUnary) {
+    table[op.name] = [op](const Tensors& in, const Numbers&) { return op.f(in[0]); };
+  }
+  for (const Binary& op : kBinary) {
+    table[op.name] = [op](const Tensors& in, const Numbers&) { return op.f(in[0], in[1]); };
+  }
   table["sum"] = reduction(tallow::sum);
   table["mean"] = reduction(tallow::mean);
   table["amax"] = reduction(tallow::amax);
   table["cat"] = [](const Tensors& in, const Numbers& p) { return tallow::cat(in, p[0]); };
+  table["flip"] = [](const Tensors& in, const Numbers& p) { return tallow::flip(in[0], p); };
   table["index_select"] = [](const Tensors& in, const Numbers& p) {
     return tallow::index_select(in[0], p[0], in[1]);
   };

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 UNARY = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "reciprocal", "square", "sin", "cos", "tanh",
-         "sigmoid", "relu", "silu", "gelu"]
+         "sigmoid", "relu", "silu", "gelu", "softsign"]
 POSITIVE = {"log", "sqrt", "rsqrt", "reciprocal", "pow"}
 BINARY = ["add", "sub", "mul", "div", "pow", "maximum", "minimum"]
 SHAPES = [(), (1,), (7,), (3, 5), (2, 1, 700), (0, 4)]
@@ -48,6 +48,9 @@ def cases():
                  ((3, 4), (4,)), ((0, 4), (4, 3)), ((17, 65), (65, 33))]:
         yield "matmul", [], [draw(rng, a), draw(rng, b)], torch.matmul
     yield "cat", [1], [draw(rng, (2, n, 3)) for n in (1, 4, 0)], lambda *x: torch.cat(x, 1)
+    for dims in [(0,), (1,), (-1,), (0, 2), (2, 0, 1), ()]:
+        yield ("flip", dims, [draw(rng, (3, 4, 700))], lambda x, dims=dims: torch.flip(x, dims))
+    yield "flip", [0, 1], [draw(rng, (4, 0))], lambda x: torch.flip(x, (0, 1))
     index = np.array([2, 0, 2, 1], np.int64)
     for dim in [0, 1, -1]:
         yield ("index_select", [dim], [draw(rng, (3, 3, 3)), index],

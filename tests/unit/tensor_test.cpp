@@ -46,15 +46,18 @@ TEST_CASE("view refuses what reshape copies") {
 }
 
 TEST_CASE("errors name the op, the shapes and the remedy") {
-  CHECK(message_of([] { add(range({2, 3}), range({4})); }) ==
-        "add: shapes [2, 3] and [4] do not broadcast: sizes 3 and 4 differ and neither is 1");
-  CHECK(message_of([] { range({2, 3}).reshape({4}); }) ==
-        "reshape: f32 [2, 3] has 6 elements, which do not fill [4]");
+  CHECK(message_of([] {
+          add(range({2, 3}), range({4}));
+        }) == "add: shapes [2, 3] and [4] do not broadcast: sizes 3 and 4 differ and neither is 1");
+  CHECK(message_of([] {
+          range({2, 3}).reshape({4});
+        }) == "reshape: f32 [2, 3] has 6 elements, which do not fill [4]");
   CHECK(message_of([] { Tensor().shape(); }) == "tensor: used before it was given a value");
   CHECK(message_of([] { range({3}).narrow(0, 2, 2); }) ==
         "narrow: 2..4 is outside dimension 0 of f32 [3]");
-  CHECK(message_of([] { Tensor::empty({int64_t{1} << 40, int64_t{1} << 40}); }) ==
-        "tensor: [1099511627776, 1099511627776] of f32 has more than 2^63 bytes");
+  CHECK(message_of([] {
+          Tensor::empty({int64_t{1} << 40, int64_t{1} << 40});
+        }) == "tensor: [1099511627776, 1099511627776] of f32 has more than 2^63 bytes");
 }
 
 TEST_CASE("a block tensor may be narrowed by whole blocks only") {
@@ -117,4 +120,20 @@ TEST_CASE("a graph of a hundred thousand ops is differentiated and freed") {
   for (int i = 0; i < 100000; ++i) y = y + x;
   y.backward();
   CHECK(x.grad().item() == 100001);
+}
+
+TEST_CASE("flip takes any strides and dtype, and names what it cannot do") {
+  const int64_t both[] = {0, 1}, twice[] = {1, -1}, past[] = {2};
+  Tensor x = range({2, 3}).transpose(0, 1).to(DType::i32);  // [[0, 3], [1, 4], [2, 5]]
+  CHECK(flip(x, both).to_vector() == std::vector<float>{5, 2, 4, 1, 3, 0});
+  CHECK(flip(x, {}).to_vector() == x.to_vector());
+  CHECK(message_of([&] { flip(x, twice); }) == "flip: dimension -1 is named twice");
+  CHECK(message_of([&] { flip(x, past); }) == "flip: dimension 2 is out of range for 2 dimensions");
+
+  Tensor blocks = range({2, 32}).to(DType::q8_0);
+  const int64_t rows[] = {0}, last[] = {-1};
+  CHECK(flip(blocks, rows).to(DType::f32).select(0, 1).to_vector() ==
+        blocks.to(DType::f32).select(0, 0).to_vector());
+  CHECK(message_of([&] { flip(blocks, last); }) ==
+        "flip: q8_0 [2, 32] holds blocks along the last dimension; call .to(f32) first");
 }
