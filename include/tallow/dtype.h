@@ -8,14 +8,16 @@
 
 namespace tallow {
 
+// clang-format off
 enum class DType : uint8_t {
   f64, f32, f16, bf16, f8_e4m3, f8_e5m2,
   i8, i16, i32, i64, u8, u16, u32, u64, boolean,
   q4_0, q4_1, q5_0, q5_1, q8_0,
   q2_k, q3_k, q4_k, q5_k, q6_k,
-  iq4_nl, iq4_xs, mxfp4,
+  iq4_nl, iq4_xs, mxfp4, tq2_0,
 };
-inline constexpr int kDTypeCount = static_cast<int>(DType::mxfp4) + 1;
+// clang-format on
+inline constexpr int kDTypeCount = static_cast<int>(DType::tq2_0) + 1;
 
 enum class DTypeKind : uint8_t { real, integer, boolean, block };
 
@@ -26,8 +28,8 @@ struct DTypeInfo {
   const char* safetensors;  ///< the name in a safetensors header, or null
   int gguf;                 ///< the ggml_type id, or -1
   DTypeKind kind;
-  int block;                ///< elements in a block (1 unless quantized)
-  int bytes;                ///< bytes of a block
+  int block;  ///< elements in a block (1 unless quantized)
+  int bytes;  ///< bytes of a block
   /// Converts n elements (a multiple of `block`) to or from f32; null where there is none.
   void (*to_f32)(const void* source, float* target, int64_t n);
   void (*from_f32)(const float* source, void* target, int64_t n);

@@ -190,4 +190,15 @@ void iq4_xs_to_f32(const void* source, float* target, int64_t n) {
   });
 }
 
+// codes[64], d: element 32 j + l of each half is bits 2j of byte l of its 32 bytes.
+void tq2_0_to_f32(const void* source, float* target, int64_t n) {
+  each_block<256, 66>(source, target, n, [](const uint8_t* b, float* y) {
+    const float d = f16_at(b + 64);
+    for (int i = 0; i < 256; ++i) {
+      const int q = (b[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32))) & 3;
+      y[i] = d * static_cast<float>(q - 1);
+    }
+  });
+}
+
 }  // namespace tallow::blocks

@@ -52,6 +52,7 @@ void q6_k_to_f32(const void* source, float* target, int64_t n);
 void iq4_nl_to_f32(const void* source, float* target, int64_t n);
 void iq4_xs_to_f32(const void* source, float* target, int64_t n);
 void mxfp4_to_f32(const void* source, float* target, int64_t n);
+void tq2_0_to_f32(const void* source, float* target, int64_t n);
 
 // The formats that `gguf` can write: the bytes are equal to its.
 void q4_0_from_f32(const float* source, void* target, int64_t n);

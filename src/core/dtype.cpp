@@ -116,6 +116,7 @@ constexpr DTypeInfo kTable[] = {
     {DType::iq4_nl,  "iq4_nl",  nullptr,    20, block,    32,  18, blocks::iq4_nl_to_f32, nullptr},
     {DType::iq4_xs,  "iq4_xs",  nullptr,    23, block,   256, 136, blocks::iq4_xs_to_f32, nullptr},
     {DType::mxfp4,   "mxfp4",   nullptr,    39, block,    32,  17, blocks::mxfp4_to_f32, blocks::mxfp4_from_f32},
+    {DType::tq2_0,   "tq2_0",   nullptr,    35, block,   256,  66, blocks::tq2_0_to_f32, nullptr},
 };
 // clang-format on
 

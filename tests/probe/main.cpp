@@ -24,6 +24,7 @@ int open_each(int argc, char** argv);
 // tokenize.cpp
 int tokenize(int argc, char** argv);
 // blocks.cpp
+int block_dtypes(int argc, char** argv);
 int dequantize(int argc, char** argv);
 int quantize(int argc, char** argv);
 int packed(int argc, char** argv);
@@ -48,6 +49,7 @@ static constexpr Probe kProbes[] = {
     {"open_each", open_each},
     {"linear", linear},
     {"ops", ops},
+    {"block_dtypes", block_dtypes},
     {"dequantize", dequantize},
     {"quantize", quantize},
     {"packed", packed},
