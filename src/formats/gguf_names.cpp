@@ -40,6 +40,7 @@ constexpr GgufFlag kLlamaFlags[] = {
 
 constexpr GgufArchitecture kArchitectures[] = {
     {"llama", "LlamaForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, true},
+    {"qwen2", "Qwen2ForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, false},
 };
 
 constexpr GgufKey kTokenKeys[] = {

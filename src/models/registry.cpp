@@ -15,6 +15,7 @@ struct Row {
 constexpr Row kCausalLMs[] = {
     {"LlamaForCausalLM", make_llama},
     {"LLaMAForCausalLM", make_llama},  // the first conversions' spelling
+    {"Qwen2ForCausalLM", make_qwen2},
 };
 
 }  // namespace

@@ -6,5 +6,6 @@
 namespace tallow {
 
 std::unique_ptr<CausalLM> make_llama(const Checkpoint& checkpoint);
+std::unique_ptr<CausalLM> make_qwen2(const Checkpoint& checkpoint);
 
 }  // namespace tallow

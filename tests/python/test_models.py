@@ -1,5 +1,5 @@
-"""`tallow logits` beside transformers, llama.cpp and gguf: any LLaMA configuration, safetensors and
-GGUF, ragged batches, chunks, the cache, instruction sets and threads."""
+"""`tallow logits` beside transformers, llama.cpp and gguf: any configuration, safetensors and GGUF,
+ragged batches, chunks, the cache, instruction sets and threads."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 ISA_LEVELS = ["portable", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"]
 
@@ -16,7 +16,8 @@ BASE = dict(vocab_size=199, hidden_size=64, intermediate_size=176, num_hidden_la
             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
             rms_norm_eps=1e-5, tie_word_embeddings=False, attention_bias=False, mlp_bias=False)
 
-# What each configuration changes in BASE. `rope` is rope_parameters without theta.
+# What each configuration changes in BASE; model_type is "llama" unless it says another. `rope` is
+# rope_parameters without theta.
 CONFIGS = {
     "grouped": {},
     "multi_head": dict(num_key_value_heads=4),
@@ -57,6 +58,13 @@ CONFIGS = {
     "llama3": dict(rope=dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0,
                              high_freq_factor=4.0, original_max_position_embeddings=64),
                    max_position_embeddings=512),
+    "qwen2": dict(model_type="qwen2"),
+    "qwen2_tied": dict(model_type="qwen2", tie_word_embeddings=True),
+    "qwen2_window": dict(model_type="qwen2", use_sliding_window=True, sliding_window=9,
+                         max_window_layers=1),
+    "qwen2_window_by_name": dict(
+        model_type="qwen2", use_sliding_window=True, sliding_window=5,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
 }
 
 
@@ -65,9 +73,10 @@ def make_model(seed=0, dtype=torch.float32, **changes):
     settings = {**BASE, **changes}
     rope = {"rope_type": "default", **settings.pop("rope", {})}
     rope["rope_theta"] = settings.pop("theta", 10000.0)
-    config = LlamaConfig(**settings, rope_parameters=rope, attn_implementation="eager")
+    config = AutoConfig.for_model(settings.pop("model_type", "llama"), **settings,
+                                  rope_parameters=rope, attn_implementation="eager")
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(config).eval()
+    model = AutoModelForCausalLM.from_config(config).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "norm" in name:
@@ -186,6 +195,18 @@ def test_rope_scaling_under_its_older_key(logits, tmp_path):
     assert error(logits(tmp_path / "model", tokens), reference(model, tokens)) < 2e-4
 
 
+def test_sliding_layers_of_older_folders(logits, tmp_path):
+    """Folders that transformers 4 wrote say which layers slide by max_window_layers alone."""
+    model = make_model(**CONFIGS["qwen2_window"])
+    model.save_pretrained(tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    config = json.loads(path.read_text())
+    del config["layer_types"]
+    path.write_text(json.dumps(config))
+    tokens = random_tokens(model, 45)
+    assert error(logits(tmp_path / "model", tokens), reference(model, tokens)) < 2e-4
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_ragged_batch_equals_single_runs(dtype, logits, tmp_path):
     model = make_model(dtype=dtype).to(dtype)
@@ -259,6 +280,9 @@ def unpermuted(weight, heads):
             .reshape(weight.shape))
 
 
+# What llama.cpp's converter permutes, and the setting that says how many heads there are.
+PERMUTED = {"llama": {"q_proj": "num_attention_heads", "k_proj": "num_key_value_heads"}}
+
 GGUF_NAMES = {"self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
               "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
               "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
@@ -279,7 +303,7 @@ def random_blocks(kind, shape, rng):
     block, size = gguf.GGML_QUANT_SIZES[kind]
     blocks = rng.integers(0, 256, (*shape[:-1], shape[-1] // block, size), dtype=np.uint8)
     halves = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,),
-              "IQ4_NL": (0,), "IQ4_XS": (0,)}
+              "IQ4_NL": (0,), "IQ4_XS": (0,), "TQ2_0": (64,)}
     if kind.name == "MXFP4":
         blocks[..., 0] = rng.integers(120, 124, blocks.shape[:-1])
     scale = rng.uniform(0.3, 1, (*blocks.shape[:-1], 1))
@@ -298,16 +322,17 @@ def random_blocks(kind, shape, rng):
 def write_gguf(path, model, kind, embedding_kind=None, divisors=None):
     """Writes the model and returns it with the weights that the file holds."""
     c = model.config
-    writer = gguf.GGUFWriter(str(path), "llama")
+    writer = gguf.GGUFWriter(str(path), c.model_type)
     writer.add_block_count(c.num_hidden_layers)
     writer.add_context_length(c.max_position_embeddings)
     writer.add_embedding_length(c.hidden_size)
     writer.add_feed_forward_length(c.intermediate_size)
     writer.add_head_count(c.num_attention_heads)
     writer.add_head_count_kv(c.num_key_value_heads)
-    writer.add_rope_dimension_count(c.head_dim)
-    writer.add_key_length(c.head_dim)
-    writer.add_value_length(c.head_dim)
+    head_dim = getattr(c, "head_dim", c.hidden_size // c.num_attention_heads)
+    writer.add_rope_dimension_count(head_dim)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
     writer.add_layer_norm_rms_eps(c.rms_norm_eps)
     writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
     writer.add_vocab_size(c.vocab_size)
@@ -317,8 +342,8 @@ def write_gguf(path, model, kind, embedding_kind=None, divisors=None):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             weight = parameter.numpy()
-            heads = {"q_proj": c.num_attention_heads, "k_proj": c.num_key_value_heads}.get(
-                name.split(".")[-2])
+            heads = PERMUTED.get(c.model_type, {}).get(name.split(".")[-2])
+            heads = heads and getattr(c, heads)
             if heads:
                 weight = permuted(weight, heads)
             wanted = embedding_kind if "embed" in name and embedding_kind else kind
@@ -344,7 +369,7 @@ GGUF_MODEL = dict(vocab_size=320, hidden_size=256, intermediate_size=512, num_hi
 # multiplied with activations rounded to 8 bits or to bf16, so theirs is wider.
 GGUF_KINDS = {"F32": 1e-5, "F16": 1e-3, "BF16": 2e-2, **dict.fromkeys(
     ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
-     "IQ4_XS", "MXFP4"], 5e-2)}
+     "IQ4_XS", "MXFP4", "TQ2_0"], 5e-2)}
 
 
 @pytest.mark.parametrize("kind", GGUF_KINDS)
@@ -358,8 +383,10 @@ def test_gguf_logits_equal_transformers_on_dequantized_weights(kind, logits, tmp
     assert rms_error(logits(path, tokens, args=["--chunk", 1]), expected) < GGUF_KINDS[kind]
 
 
-def test_gguf_without_output_is_tied_and_may_have_biases(logits, tmp_path):
-    model = make_model(**GGUF_MODEL, tie_word_embeddings=True, attention_bias=True)
+@pytest.mark.parametrize("model_type", ["llama", "qwen2"])
+def test_gguf_without_output_is_tied_and_may_have_biases(model_type, logits, tmp_path):
+    model = make_model(**GGUF_MODEL, model_type=model_type, tie_word_embeddings=True,
+                       attention_bias=True)
     path = tmp_path / "model.gguf"
     write_gguf(path, model, gguf.GGMLQuantizationType.F32)
     tokens = random_tokens(model, 30)

@@ -1,63 +1,34 @@
 // LLaMA 1, 2, 3.x, and the models of the same architecture: SmolLM2, TinyLlama, Yi.
 // Touvron et al., 2023; transformers' modeling_llama.
+#include "models/causal_lm/llama.h"
+
 #include <cmath>
 
 #include "models/registry.h"
 #include "tallow/error.h"
-#include "tallow/nn.h"
 
 namespace tallow {
 namespace {
 
-struct LlamaConfig {
-  int64_t vocab, hidden, intermediate, layers, heads, kv_heads, head_dim, positions;
-  double eps;
-  std::string activation;
-  bool tied;
-  nn::Linear::Bias attention_bias, mlp_bias;
-
-  explicit LlamaConfig(const Config& c)
-      : vocab(c.integer("vocab_size", 1, 1 << 24)),
-        hidden(c.integer("hidden_size", 1, 1 << 20)),
-        intermediate(c.integer("intermediate_size", 1, 1 << 22)),
-        layers(c.integer("num_hidden_layers", 1, 4096)),
-        heads(c.integer("num_attention_heads", 1, 1 << 14)),
-        kv_heads(c.integer_or("num_key_value_heads", heads, 1, 1 << 14)),
-        head_dim(c.integer_or("head_dim", std::max<int64_t>(hidden / heads, 1), 1, 1 << 14)),
-        positions(c.integer_or("max_position_embeddings", 2048)),
-        eps(c.number_or("rms_norm_eps", 1e-6)),
-        activation(c.string_or("hidden_act", "silu")),
-        tied(c.boolean_or("tie_word_embeddings", false)),
-        attention_bias(bias(c, "attention_bias")),
-        mlp_bias(bias(c, "mlp_bias")) {
-    if (heads % kv_heads != 0) {
-      fail(c.what(), ": num_attention_heads ", heads, " is not a multiple of num_key_value_heads ",
-           kv_heads);
-    }
-    if (activation != "silu" && activation != "gelu" && activation != "relu") {
-      fail(c.what(), ": hidden_act '", activation, "' is unknown; known are silu, gelu, relu");
-    }
-  }
-
-  // A GGUF file does not say whether there are biases: they are there or not.
-  static nn::Linear::Bias bias(const Config& c, const char* key) {
-    if (c.boolean_or(key, false)) return nn::Linear::Bias::required;
-    return c.has(key) ? nn::Linear::Bias::none : nn::Linear::Bias::optional;
-  }
-};
+// A GGUF file does not say whether there are biases: they are there or not.
+nn::Linear::Bias bias(const Config& c, const char* key) {
+  if (c.boolean_or(key, false)) return nn::Linear::Bias::required;
+  return c.has(key) ? nn::Linear::Bias::none : nn::Linear::Bias::optional;
+}
 
 struct Attention {
   nn::Linear q_proj, k_proj, v_proj, o_proj;
-  int64_t heads, kv_heads, head_dim;
+  int64_t heads, kv_heads, head_dim, window;
 
-  Attention(const Weights& w, const LlamaConfig& c)
-      : q_proj(w / "q_proj", c.hidden, c.heads * c.head_dim, c.attention_bias),
-        k_proj(w / "k_proj", c.hidden, c.kv_heads * c.head_dim, c.attention_bias),
-        v_proj(w / "v_proj", c.hidden, c.kv_heads * c.head_dim, c.attention_bias),
-        o_proj(w / "o_proj", c.heads * c.head_dim, c.hidden, c.attention_bias),
+  Attention(const Weights& w, const LlamaConfig& c, size_t layer)
+      : q_proj(w / "q_proj", c.hidden, c.heads * c.head_dim, c.qkv_bias),
+        k_proj(w / "k_proj", c.hidden, c.kv_heads * c.head_dim, c.qkv_bias),
+        v_proj(w / "v_proj", c.hidden, c.kv_heads * c.head_dim, c.qkv_bias),
+        o_proj(w / "o_proj", c.heads * c.head_dim, c.hidden, c.o_bias),
         heads(c.heads),
         kv_heads(c.kv_heads),
-        head_dim(c.head_dim) {}
+        head_dim(c.head_dim),
+        window(c.windows.empty() ? 0 : c.windows[layer]) {}
 
   Tensor operator()(const Tensor& x, const nn::RotaryEmbedding& rotary, const Batch& batch,
                     const Tensor& k_cache, const Tensor& v_cache) const {
@@ -67,9 +38,9 @@ struct Attention {
     Tensor qk = rotary(all.narrow(1, 0, heads + kv_heads), batch);
     Tensor q = qk.narrow(1, 0, heads), k = qk.narrow(1, heads, kv_heads);
     kv_cache_write(k_cache, v_cache, k, all.narrow(1, heads + kv_heads, kv_heads), batch.slots);
-    Tensor y = paged_attention(q, k_cache, v_cache, batch.query_starts, batch.lengths,
-                               batch.page_table,
-                               {.scale = 1 / std::sqrt(static_cast<float>(head_dim))});
+    Tensor y =
+        paged_attention(q, k_cache, v_cache, batch.query_starts, batch.lengths, batch.page_table,
+                        {.scale = 1 / std::sqrt(static_cast<float>(head_dim)), .window = window});
     return o_proj(y.reshape({-1, heads * head_dim}));
   }
 
@@ -114,10 +85,10 @@ struct Layer {
   Attention self_attn;
   Mlp mlp;
 
-  Layer(const Weights& w, const LlamaConfig& c)
+  Layer(const Weights& w, const LlamaConfig& c, size_t layer)
       : input_layernorm(w / "input_layernorm", c.hidden, c.eps),
         post_attention_layernorm(w / "post_attention_layernorm", c.hidden, c.eps),
-        self_attn(w / "self_attn", c),
+        self_attn(w / "self_attn", c, layer),
         mlp(w / "mlp", c) {}
 
   template <class V>
@@ -131,15 +102,15 @@ struct Layer {
 
 class LlamaForCausalLM : public CausalLM {
  public:
-  explicit LlamaForCausalLM(const Checkpoint& checkpoint)
-      : c_(checkpoint.config),
+  LlamaForCausalLM(const Checkpoint& checkpoint, const LlamaConfig& config)
+      : c_(config),
         embed_tokens_(checkpoint.weights / "model.embed_tokens", c_.vocab, c_.hidden),
         norm_(checkpoint.weights / "model.norm", c_.hidden, c_.eps),
-        rotary_(checkpoint.config, c_.head_dim,
-                checkpoint.weights.find("rope_freqs.weight",
-                                        {std::max<int64_t>(c_.head_dim / 2, 1)})) {
+        rotary_(
+            checkpoint.config, c_.head_dim,
+            checkpoint.weights.find("rope_freqs.weight", {std::max<int64_t>(c_.head_dim / 2, 1)})) {
     for (int64_t i = 0; i < c_.layers; ++i) {
-      layers_.emplace_back(checkpoint.weights / "model.layers" / i, c_);
+      layers_.emplace_back(checkpoint.weights / "model.layers" / i, c_, static_cast<size_t>(i));
     }
     if (c_.tied) {
       lm_head_.weight = embed_tokens_.weight;
@@ -205,8 +176,36 @@ class LlamaForCausalLM : public CausalLM {
 
 }  // namespace
 
+LlamaConfig::LlamaConfig(const Config& c)
+    : vocab(c.integer("vocab_size", 1, 1 << 24)),
+      hidden(c.integer("hidden_size", 1, 1 << 20)),
+      intermediate(c.integer("intermediate_size", 1, 1 << 22)),
+      layers(c.integer("num_hidden_layers", 1, 4096)),
+      heads(c.integer("num_attention_heads", 1, 1 << 14)),
+      kv_heads(c.integer_or("num_key_value_heads", heads, 1, 1 << 14)),
+      head_dim(c.integer_or("head_dim", std::max<int64_t>(hidden / heads, 1), 1, 1 << 14)),
+      positions(c.integer_or("max_position_embeddings", 2048)),
+      eps(c.number_or("rms_norm_eps", 1e-6)),
+      activation(c.string_or("hidden_act", "silu")),
+      tied(c.boolean_or("tie_word_embeddings", false)),
+      qkv_bias(bias(c, "attention_bias")),
+      o_bias(qkv_bias),
+      mlp_bias(bias(c, "mlp_bias")) {
+  if (heads % kv_heads != 0) {
+    fail(c.what(), ": num_attention_heads ", heads, " is not a multiple of num_key_value_heads ",
+         kv_heads);
+  }
+  if (activation != "silu" && activation != "gelu" && activation != "relu") {
+    fail(c.what(), ": hidden_act '", activation, "' is unknown; known are silu, gelu, relu");
+  }
+}
+
+std::unique_ptr<CausalLM> make_llama(const Checkpoint& checkpoint, const LlamaConfig& config) {
+  return std::make_unique<LlamaForCausalLM>(checkpoint, config);
+}
+
 std::unique_ptr<CausalLM> make_llama(const Checkpoint& checkpoint) {
-  return std::make_unique<LlamaForCausalLM>(checkpoint);
+  return make_llama(checkpoint, LlamaConfig(checkpoint.config));
 }
 
 }  // namespace tallow
