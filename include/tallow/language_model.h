@@ -88,8 +88,8 @@ struct SessionOptions {
 
 struct GenerateOptions {
   int64_t max_tokens = -1;  ///< -1: until the model ends or the context is full
-  SamplingOptions sampling;
-  std::vector<std::string> stop;  ///< text that ends the answer and is no part of it
+  SamplingOptions sampling = {};
+  std::vector<std::string> stop = {};  ///< text that ends the answer and is no part of it
 };
 
 struct Generation {

@@ -25,7 +25,7 @@ struct SamplingOptions {
   float repetition_penalty = 1;  ///< of every token accepted so far; CTRL, Keskar et al. 2019
   float presence_penalty = 0;    ///< subtracted once from a generated token's logit, as OpenAI's
   float frequency_penalty = 0;   ///< subtracted for each time that it was generated
-  std::vector<std::pair<int32_t, float>> logit_bias;  ///< added to the logits of these tokens
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  ///< added to the logits of these tokens
   uint64_t seed = 0;
 
   /// Throws Error, naming the option and its range, when a value is outside it.
