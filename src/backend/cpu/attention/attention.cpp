@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -21,10 +22,13 @@ namespace {
 
 constexpr int64_t kLargestDim = 1024;  // of a head; past it the portable kernel serves
 constexpr int64_t kInline = 1 << 18;   // below this much work, other threads cost more than they do
+constexpr int64_t kAlways = std::numeric_limits<int64_t>::max();
 
 struct Kernels {
   AttentionKernels f32, bf16;
-  int64_t few_rows;  // up to which `few` is the faster one for bf16; AMX leaves it none
+  // `few` is the faster one up to so many rows, and for bf16 over so many positions at most: AMX
+  // tiles win as soon as they are reasonably full.
+  int64_t few_rows, few_positions;
 } kernels;
 
 Kernels choose() {
@@ -33,13 +37,14 @@ Kernels choose() {
   if (level >= Isa::avx512_bf16) {
     AttentionKernels bf16 = isa_bf16::attention_kernels;
     if (level >= Isa::amx) bf16.tiled = isa_amx::tiled_attention;
-    return {isa_avx512::attention_kernels, bf16, level >= Isa::amx ? 0 : 8};
+    return {isa_avx512::attention_kernels, bf16, 8, level >= Isa::amx ? 128 : kAlways};
   }
   if (level >= Isa::avx512)
-    return {isa_avx512::attention_kernels, isa_avx512::attention_kernels, 8};
-  if (level >= Isa::avx2) return {isa_avx2::attention_kernels, isa_avx2::attention_kernels, 8};
+    return {isa_avx512::attention_kernels, isa_avx512::attention_kernels, 8, kAlways};
+  if (level >= Isa::avx2)
+    return {isa_avx2::attention_kernels, isa_avx2::attention_kernels, 8, kAlways};
 #endif
-  return {isa_portable::attention_kernels, isa_portable::attention_kernels, 4};
+  return {isa_portable::attention_kernels, isa_portable::attention_kernels, 4, kAlways};
 }
 
 /// The scratch memory of this thread, kept from call to call.
@@ -161,18 +166,20 @@ void merge_ranges(const Merge& merge, const AttentionCall& call, const float* pa
   }
 }
 
-void run_plan(const Plan& plan, const AttentionCall& call, const AttentionKernels& table,
-              int64_t few_rows) {
+void run_plan(const Plan& plan, const AttentionCall& call) {
   Tensor partials = plan.partial_floats ? Tensor::empty({plan.partial_floats}) : Tensor();
   float* sums = partials ? partials.data<float>() : nullptr;
   const int64_t bytes = attention_workspace(call.dim);
+  const AttentionKernels& table = call.bf16 ? kernels.bf16 : kernels.f32;
+  const int64_t few_positions = call.bf16 ? kernels.few_positions : kAlways;
   auto run = [&](int64_t begin, int64_t end, int) {
     std::byte* scratch = workspace(bytes);
     for (int64_t i = begin; i < end; ++i) {
       AttentionItem item = plan.items[static_cast<size_t>(i)].item;
       const int64_t partial = plan.items[static_cast<size_t>(i)].partial;
       if (partial >= 0) item.partial = sums + partial;
-      const bool few = item.row_end - item.row_begin <= few_rows;
+      const bool few = item.row_end - item.row_begin <= kernels.few_rows &&
+                       item.kv_end - item.kv_begin <= few_positions;
       (few ? table.few : table.tiled)(call, item, scratch);
     }
   };
@@ -206,10 +213,9 @@ void paged_attention(Inputs in, Outputs out, const AttentionOptions& options) {
                            .soft_cap = options.soft_cap,
                            .window = options.window};
   if (out[0].numel() == 0) return;
-  const int64_t few_rows = call.bf16 ? kernels.few_rows : 8;
   thread_local Plan plan;
   make_plan(plan, inputs, call);
-  run_plan(plan, call, call.bf16 ? kernels.bf16 : kernels.f32, few_rows);
+  run_plan(plan, call);
 }
 
 }  // namespace
