@@ -18,23 +18,26 @@ class Error : public std::runtime_error {
 };
 
 namespace detail {
+template <class T>
+concept Number = (std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>) ||
+                 std::floating_point<T>;
+template <class T>
+concept HasText = requires(const T& v) {
+  { to_string(v) } -> std::convertible_to<std::string>;
+};
+
 inline void append(std::string& s, std::string_view v) { s += v; }
 inline void append(std::string& s, char v) { s += v; }
 template <std::same_as<bool> T>  // a template, since a literal would convert to a plain bool first
 void append(std::string& s, T v) {
   s += v ? "true" : "false";
 }
-template <class T>
-  requires((std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>) ||
-           std::floating_point<T>)
+template <Number T>
 void append(std::string& s, T v) {
   char buffer[32];
   s.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v).ptr);
 }
-template <class T>
-  requires requires(const T& v) {
-    { to_string(v) } -> std::convertible_to<std::string>;
-  }
+template <HasText T>
 void append(std::string& s, const T& v) {
   s += to_string(v);
 }

@@ -15,7 +15,7 @@
 
 namespace tallow {
 
-using Inputs = std::span<const Tensor>;  ///< an absent optional input is an undefined Tensor
+using Inputs = std::span<const Tensor>;   ///< an absent optional input is an undefined Tensor
 using Outputs = std::span<const Tensor>;  ///< preallocated; kernels write through raw()
 
 /// What an output will be.
@@ -25,7 +25,7 @@ struct Spec {
   int alias = -1;        ///< the input whose memory the output is, or -1 for memory of its own
   bool is_view = false;  ///< with alias: a layout only (strides, offset), so that no kernel runs
   Shape strides = {};
-  int64_t offset = 0;    ///< bytes from the buffer's start
+  int64_t offset = 0;  ///< bytes from the buffer's start
 };
 using Specs = std::vector<Spec>;
 

@@ -50,7 +50,8 @@ int cgroup_limit() {
   int limit = 1 << 16;
   std::string line = read_line("/proc/self/cgroup");
   size_t at = line.find("0::");
-  std::string group = at == std::string::npos ? "/" : line.substr(at + 3, line.find('\n', at) - at - 3);
+  std::string group =
+      at == std::string::npos ? "/" : line.substr(at + 3, line.find('\n', at) - at - 3);
   for (;;) {
     double quota = 0, period = 0;
     std::string text = read_line("/sys/fs/cgroup" + group + "/cpu.max");

@@ -26,7 +26,8 @@ std::atomic<int64_t> in_use{0}, cached{0}, peak{0};
 
 // Classes are 4 steps per power of two, so that at most a quarter of a block is slack.
 int size_class(int64_t bytes) {
-  uint64_t units = static_cast<uint64_t>((std::max<int64_t>(bytes, 1) + kAlignment - 1) / kAlignment);
+  uint64_t units =
+      static_cast<uint64_t>((std::max<int64_t>(bytes, 1) + kAlignment - 1) / kAlignment);
   if (units <= 4) return static_cast<int>(units) - 1;
   int shift = std::bit_width(units - 1) - 3;
   return 4 * shift + static_cast<int>((units - 1) >> shift);

@@ -79,7 +79,8 @@ void write_trace() {
   std::fputs("{\"traceEvents\":[", file);
   const char* separator = "\n";
   for (const Event& e : state().events) {
-    std::fprintf(file, "%s{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":%.3f,\"dur\":%.3f}",
+    std::fprintf(file,
+                 "%s{\"name\":\"%s\",\"ph\":\"X\",\"pid\":1,\"tid\":1,\"ts\":%.3f,\"dur\":%.3f}",
                  separator, e.op, static_cast<double>(e.begin) * 1e-3,
                  static_cast<double>(e.end - e.begin) * 1e-3);
     separator = ",\n";

@@ -16,9 +16,9 @@ struct TensorImpl {
   Shape shape, strides;
   DType dtype = DType::f32;
   bool requires_grad = false;
-  int output_index = 0;         // which of the node's outputs this is
-  std::shared_ptr<Node> node;   // null for a leaf
-  Tensor grad;                  // of a leaf, after backward()
+  int output_index = 0;        // which of the node's outputs this is
+  std::shared_ptr<Node> node;  // null for a leaf
+  Tensor grad;                 // of a leaf, after backward()
 };
 
 /// One recorded call. Inputs keep their own nodes alive, so the graph is freed from its outputs.

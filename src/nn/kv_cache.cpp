@@ -72,8 +72,8 @@ const KvCache::Pages& KvCache::at(Sequence sequence) const {
 }
 
 KvCache::Sequence KvCache::create() {
-  auto free_slot = std::find_if(sequences_.begin(), sequences_.end(),
-                                [](const Pages& s) { return !s.live; });
+  auto free_slot =
+      std::find_if(sequences_.begin(), sequences_.end(), [](const Pages& s) { return !s.live; });
   if (free_slot == sequences_.end()) free_slot = sequences_.insert(free_slot, Pages{});
   *free_slot = Pages{{}, 0, true};
   return static_cast<Sequence>(free_slot - sequences_.begin());
@@ -164,8 +164,8 @@ Batch KvCache::append(std::span<const Chunk> chunks) {
       if (s.length % spec_.page_size == 0) s.pages.push_back(take_page());
       tokens.push_back(token);
       positions.push_back(static_cast<int32_t>(s.length));
-      slots.push_back(static_cast<int32_t>(s.pages.back() * spec_.page_size +
-                                           s.length % spec_.page_size));
+      slots.push_back(
+          static_cast<int32_t>(s.pages.back() * spec_.page_size + s.length % spec_.page_size));
       ++s.length;
     }
     int32_t begin = starts.back(), end = static_cast<int32_t>(tokens.size());
@@ -186,8 +186,9 @@ Batch KvCache::append(std::span<const Chunk> chunks) {
   batch.slots = list(slots);
   batch.query_starts = list(starts);
   batch.lengths = list(lengths);
-  batch.page_table = Tensor::from(std::span<const int32_t>(table),
-                                  {static_cast<int64_t>(chunks.size()), static_cast<int64_t>(widest)});
+  batch.page_table =
+      Tensor::from(std::span<const int32_t>(table),
+                   {static_cast<int64_t>(chunks.size()), static_cast<int64_t>(widest)});
   batch.logit_rows = list(rows);
   return batch;
 }

@@ -91,8 +91,9 @@ double yarn_magnitude(double scale, double mscale) {
 
 // Peng et al., 2023 (YaRN). Sets the factor on cos and sin.
 Frequencies yarn_frequencies(const RopeConfig& c, double& scale) {
-  double factor = c.has("factor") ? c.positive("factor")
-                                  : static_cast<double>(c.positions) / static_cast<double>(c.original);
+  double factor = c.has("factor")
+                      ? c.positive("factor")
+                      : static_cast<double>(c.positions) / static_cast<double>(c.original);
   double mscale = c.number_or("mscale", 0), mscale_all = c.number_or("mscale_all_dim", 0);
   if (c.has("attention_factor")) {
     scale = c.number("attention_factor");
@@ -212,9 +213,8 @@ Tensor RotaryEmbedding::frequencies_for(int64_t length) const {
 
 Tensor RotaryEmbedding::operator()(const Tensor& x, const Batch& batch) const {
   RopeOptions options{interleaved_};
-  bool uniform = threshold_ == 0 || std::ranges::all_of(batch.rope_lengths, [&](int64_t n) {
-                   return n <= threshold_;
-                 });
+  bool uniform = threshold_ == 0 || std::ranges::all_of(batch.rope_lengths,
+                                                        [&](int64_t n) { return n <= threshold_; });
   if (uniform) return rope(x, batch.positions, frequencies_, options, scale_);
   Tensors parts;
   const int32_t* starts = batch.query_starts.data<int32_t>();

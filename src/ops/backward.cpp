@@ -95,7 +95,8 @@ Tensors through_composite(const Node& node, const Tensors& grads, bool create_gr
     out.push_back(outputs[i]);
     out_grads.push_back(grads[i]);
   }
-  Tensors found = grad(out, wanted, out_grads, {.create_graph = create_graph, .allow_unused = true});
+  Tensors found =
+      grad(out, wanted, out_grads, {.create_graph = create_graph, .allow_unused = true});
   Tensors result(inputs.size());
   for (size_t i = 0, j = 0; i < inputs.size(); ++i) {
     if (inputs[i].requires_grad()) result[i] = found[j++];

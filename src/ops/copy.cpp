@@ -58,8 +58,9 @@ void from_blocks(const Tensor& x, const Tensor& out) {
 void to_blocks(const Tensor& x, const Tensor& out) {
   int64_t n = x.shape().back(), bytes = storage_bytes(out.dtype(), n);
   for_block_rows(x, n * 4, [&](const std::byte* source, int64_t r) {
-    info(out.dtype()).from_f32(reinterpret_cast<const float*>(source),
-                               static_cast<std::byte*>(out.raw()) + r * bytes, n);
+    info(out.dtype())
+        .from_f32(reinterpret_cast<const float*>(source),
+                  static_cast<std::byte*>(out.raw()) + r * bytes, n);
   });
 }
 

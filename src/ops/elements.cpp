@@ -186,8 +186,8 @@ T* element_target(const Tensor& x, int64_t begin, T* scratch) {
   return x.dtype() == dtype_of<T>() ? static_cast<T*>(x.raw()) + begin : scratch;
 }
 
-#define INSTANTIATE(T)                                                    \
-  template class ElementReader<T>;                                        \
+#define INSTANTIATE(T)                                                     \
+  template class ElementReader<T>;                                         \
   template void write_elements(const Tensor&, int64_t, int64_t, const T*); \
   template T* element_target(const Tensor&, int64_t, T*);
 INSTANTIATE(float)

@@ -15,7 +15,8 @@ enum class ComputeType { f32, f64, i64 };
 ComputeType compute_type(DType dtype);
 
 /// Elements [begin, begin + n) of x broadcast to `shape`, in row-major order: a pointer into the
-/// tensor where it holds T without gaps, else `scratch` (room for n). T is float, double or int64_t.
+/// tensor where it holds T without gaps, else `scratch` (room for n). T is float, double or
+/// int64_t.
 template <class T>
 class ElementReader {
  public:

@@ -60,38 +60,38 @@ void binary_kernel(const Tensor& a, const Tensor& b, const Tensor& out, const F&
 }
 
 // Gradients may use any of the names, and few use all.
-#define UNARY_OP(name, value, gradient, real)                                                   \
-  constinit Op<> name##_op{                                                                     \
-      #name,                                                                                    \
-      {.infer = [](Inputs in, const NoOptions&) { return unary_spec(#name, in, real); },        \
-       .vjp =                                                                                   \
-           [](const Saved<NoOptions>& saved, Inputs grads) {                                    \
-             [[maybe_unused]] const Tensor &x = saved.inputs[0], &y = saved.outputs[0];         \
-             const Tensor& g = grads[0];                                                        \
-             return Tensors{gradient};                                                          \
-           },                                                                                   \
-       .cpu =                                                                                   \
-           [](Inputs in, Outputs out, const NoOptions&) {                                       \
-             unary_kernel(in[0], out[0], []<class T>(T x) { return value; });                   \
-           },                                                                                   \
+#define UNARY_OP(name, value, gradient, real)                                            \
+  constinit Op<> name##_op{                                                              \
+      #name,                                                                             \
+      {.infer = [](Inputs in, const NoOptions&) { return unary_spec(#name, in, real); }, \
+       .vjp =                                                                            \
+           [](const Saved<NoOptions>& saved, Inputs grads) {                             \
+             [[maybe_unused]] const Tensor &x = saved.inputs[0], &y = saved.outputs[0];  \
+             const Tensor& g = grads[0];                                                 \
+             return Tensors{gradient};                                                   \
+           },                                                                            \
+       .cpu =                                                                            \
+           [](Inputs in, Outputs out, const NoOptions&) {                                \
+             unary_kernel(in[0], out[0], []<class T>(T x) { return value; });            \
+           },                                                                            \
        .save_outputs = true}};
 
-#define BINARY_OP(name, value, grad_a, grad_b, real)                                            \
-  constinit Op<> name##_op{                                                                     \
-      #name,                                                                                    \
-      {.infer = [](Inputs in, const NoOptions&) { return binary_spec(#name, in, real); },       \
-       .vjp =                                                                                   \
-           [](const Saved<NoOptions>& saved, Inputs grads) {                                    \
-             [[maybe_unused]] const Tensor &a = saved.inputs[0], &b = saved.inputs[1];          \
-             const Tensor& g = grads[0];                                                        \
-             Tensors result(2);                                                                 \
-             if (a.requires_grad()) result[0] = sum_to(grad_a, a.shape());                      \
-             if (b.requires_grad()) result[1] = sum_to(grad_b, b.shape());                      \
-             return result;                                                                     \
-           },                                                                                   \
-       .cpu =                                                                                   \
-           [](Inputs in, Outputs out, const NoOptions&) {                                       \
-             binary_kernel(in[0], in[1], out[0], []<class T>(T a, T b) { return value; });      \
+#define BINARY_OP(name, value, grad_a, grad_b, real)                                       \
+  constinit Op<> name##_op{                                                                \
+      #name,                                                                               \
+      {.infer = [](Inputs in, const NoOptions&) { return binary_spec(#name, in, real); },  \
+       .vjp =                                                                              \
+           [](const Saved<NoOptions>& saved, Inputs grads) {                               \
+             [[maybe_unused]] const Tensor &a = saved.inputs[0], &b = saved.inputs[1];     \
+             const Tensor& g = grads[0];                                                   \
+             Tensors result(2);                                                            \
+             if (a.requires_grad()) result[0] = sum_to(grad_a, a.shape());                 \
+             if (b.requires_grad()) result[1] = sum_to(grad_b, b.shape());                 \
+             return result;                                                                \
+           },                                                                              \
+       .cpu =                                                                              \
+           [](Inputs in, Outputs out, const NoOptions&) {                                  \
+             binary_kernel(in[0], in[1], out[0], []<class T>(T a, T b) { return value; }); \
            }}};
 
 #define UNARY(name, value, gradient) UNARY_OP(name, value, gradient, false)

@@ -101,9 +101,9 @@ constinit Op<IndexOptions> index_add_zeros_op{
 
 Tensors vjp(const Saved<IndexOptions>& saved, Inputs grads) {
   int dim = saved.options.dim;
-  return {apply(index_add_zeros_op, {grads[0], saved.inputs[1]},
-                {dim, saved.inputs[0].shape()[dim]}),
-          Tensor()};
+  return {
+      apply(index_add_zeros_op, {grads[0], saved.inputs[1]}, {dim, saved.inputs[0].shape()[dim]}),
+      Tensor()};
 }
 
 constinit Op<IndexOptions> index_select_op{"index_select",

@@ -91,10 +91,8 @@ constinit Op<ViewOptions> view_op{
            }
            return Specs{view_of(in[0], o.shape, *strides, in[0].offset())};
          },
-     .vjp =
-         [](const Saved<ViewOptions>& saved, Inputs grads) {
-           return Tensors{grads[0].reshape(saved.inputs[0].shape())};
-         }}};
+     .vjp = [](const Saved<ViewOptions>& saved,
+               Inputs grads) { return Tensors{grads[0].reshape(saved.inputs[0].shape())}; }}};
 
 constinit Op<PermuteOptions> permute_op{
     "permute",
@@ -153,11 +151,12 @@ Tensor slice_view(const Tensor& x, const SliceOptions& o);
 
 constinit Op<UnsliceOptions> unslice_op{
     "unslice",
-    {.infer = [](Inputs in, const UnsliceOptions& o) { return Specs{{o.shape, in[0].dtype()}}; },
-     .vjp =
-         [](const Saved<UnsliceOptions>& saved, Inputs grads) {
-           return Tensors{slice_view(grads[0], saved.options.slice)};
+    {.infer =
+         [](Inputs in, const UnsliceOptions& o) {
+           return Specs{{o.shape, in[0].dtype()}};
          },
+     .vjp = [](const Saved<UnsliceOptions>& saved,
+               Inputs grads) { return Tensors{slice_view(grads[0], saved.options.slice)}; },
      .composite =
          [](Inputs in, const UnsliceOptions& o) {
            const SliceOptions& s = o.slice;
@@ -167,8 +166,8 @@ constinit Op<UnsliceOptions> unslice_op{
              return Tensor::zeros(part, in[0].dtype());
            };
            if (s.step == 1) {
-             return Tensors{cat({zeros(s.start), in[0], zeros(o.shape[s.dim] - s.start - s.length)},
-                                s.dim)};
+             return Tensors{
+                 cat({zeros(s.start), in[0], zeros(o.shape[s.dim] - s.start - s.length)}, s.dim)};
            }
            // Each row, then step - 1 rows of zeros, makes a slice with a step one without.
            Tensor rows = in[0].unsqueeze(s.dim + 1);
@@ -200,8 +199,7 @@ constinit Op<SliceOptions> slice_op{
          },
      .vjp =
          [](const Saved<SliceOptions>& saved, Inputs grads) {
-           return Tensors{
-               apply(unslice_op, {grads[0]}, {saved.inputs[0].shape(), saved.options})};
+           return Tensors{apply(unslice_op, {grads[0]}, {saved.inputs[0].shape(), saved.options})};
          }}};
 
 Tensor slice_view(const Tensor& x, const SliceOptions& o) { return apply(slice_op, {x}, o); }

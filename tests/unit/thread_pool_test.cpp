@@ -67,9 +67,11 @@ TEST_CASE("a nested call runs inline") {
 TEST_CASE("an exception reaches the caller, and the pool goes on") {
   Threads guard(3);
   for (int i = 0; i < 20; ++i) {
-    CHECK_THROWS_AS(
-        parallel_for(100, 1, [](int64_t begin, int64_t, int) { if (begin == 50) fail("fifty"); }),
-        Error);
+    CHECK_THROWS_AS(parallel_for(100, 1,
+                                 [](int64_t begin, int64_t, int) {
+                                   if (begin == 50) fail("fifty");
+                                 }),
+                    Error);
     CHECK(count_to(100, 1) == 100);
   }
 }
