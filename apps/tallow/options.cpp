@@ -29,8 +29,9 @@ void add_model(CLI::App& app, ModelOptions& o) {
 }
 
 void add_machine(CLI::App& app, ModelOptions& o) {
-  app.add_option("--cache-type", o.cache_type,
-                 "Keep keys and values as f32 or bf16 (default: f32 where the weights are f32 or f16)")
+  app.add_option(
+         "--cache-type", o.cache_type,
+         "Keep keys and values as f32 or bf16 (default: f32 where the weights are f32 or f16)")
       ->check(CLI::IsMember({"f32", "bf16"}).description(""))
       ->type_name("TYPE");
   app.add_option("--chunk", o.chunk, "Prompt tokens in one pass (default 512)")

@@ -118,7 +118,7 @@ void product_blocks(const Activations<float>& x, std::span<const Weight> weights
 }
 
 constexpr int64_t kManyRows = 24;  // from here a dequantized panel is paid back
-constexpr int64_t kFewRows = 8;  // up to here reading the weight takes longer than the arithmetic
+constexpr int64_t kFewRows = 8;    // up to here reading the weight takes longer than the arithmetic
 
 void multiply(const Activations<float>& x, std::span<const Weight> weights, float* y, int64_t ldy,
               bool gated) {

@@ -76,8 +76,8 @@ TALLOW_INLINE void clear(__m512* y) {
 }
 
 /// How far ahead of the arithmetic weights are asked for where reading them is what takes the time:
-/// the processor's own prefetcher stops at the ends of pages. Into L2, which can wait for three times
-/// as many lines as L1; past the end of a tensor comes, mostly, the one that is used next.
+/// the processor's own prefetcher stops at the ends of pages. Into L2, which can wait for three
+/// times as many lines as L1; past the end of a tensor comes, mostly, the one that is used next.
 constexpr int kPrefetch = 12 << 10;
 
 template <const Format& f, int columns>
