@@ -14,6 +14,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 TOPS = ("apps", "bench", "cmake", "docs", "examples", "include", "scripts", "src", "tests")
 PATH = re.compile(rf"(?<![\w/.*-])((?:{'|'.join(TOPS)})/[\w./*-]*)")
 FILE = re.compile(r"(?<![\w/.*-])([\w./-]*\w\.(?:cpp|h|def|py|sh|md|txt))(?![\w])")
+FOLDER = re.compile(r"[\w./-]*\w/")
 # Names that stand for files a reader will make.
 PLACEHOLDER = re.compile(r"NAME|[*<>]")
 
@@ -23,11 +24,13 @@ def documents(root):
 
 
 def exists(root, files, name, folder):
-    """From the root, from the document's folder, or as the end of a path in the repository."""
-    name = name.rstrip("./") if name.endswith("/") else name.rstrip(".")
+    """From the root, from the document's folder, or as a part of a path in the repository."""
+    name = name.rstrip(".")
     if (root / name).exists() or (folder / name).exists():
         return True
-    return any(path == name or path.endswith("/" + name) for path in files)
+    if name.endswith("/"):
+        return any(("/" + name) in path for path in files)
+    return any(path.endswith("/" + name) for path in files)
 
 
 def named_paths(line):
@@ -35,6 +38,8 @@ def named_paths(line):
     yield from (m.rstrip("/") for m in PATH.findall(line))
     for code in CODE.findall(line):
         yield from FILE.findall(code)
+        if FOLDER.fullmatch(code):
+            yield code
 
 
 def check_file(root, files, path):
