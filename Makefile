@@ -22,11 +22,12 @@ test: ## Installs what the tests need, builds and runs all of them
 	@scripts/fetch-tokenizers.sh
 	@scripts/test.sh
 
-bench: ## Measures tallow beside its peers and the limits of this machine
+bench: ## Measures tallow beside its peers and the limits of this machine (BENCH=--help)
 	@scripts/setup.sh test
 	@$(MAKE) compile
+	@cmake --build --preset release --target tallow_bench_gemm
 	@scripts/fetch-model.sh
-	@build/venv/bin/python bench/run.py
+	@build/venv/bin/python bench/run.py $(BENCH)
 
 format: ## Formats the sources with clang-format
 	@scripts/setup.sh lint

@@ -94,12 +94,9 @@ def main():
                         help="smollm2, or a type for LLaMA-3.2-1B's shapes (%(default)s)")
     parser.add_argument("--threads", default="1,2", help="thread counts (%(default)s)")
     parser.add_argument("--peers", default=",".join(PEERS), help="programs (%(default)s)")
-    parser.add_argument("--gemm", action="store_true", help="also f32 and bf16 GEMM, with PyTorch")
+    parser.add_argument("--no-gemm", action="store_true", help="leave out f32 and bf16 products")
     options = parser.parse_args()
     print(f"{date.today()}, {cpu_name()}, {os.cpu_count()} CPUs")
-    if options.gemm:
-        subprocess.run([sys.executable, str(BENCH / "gemm.py"), "--threads", options.threads],
-                       check=True)
     for model in models(options.models.split(",")):
         small = model.stat().st_size < 300e6
         for threads in map(int, options.threads.split(",")):
@@ -111,6 +108,10 @@ def main():
                 say(f"{model.name}: {peer}, {threads} threads ...")
                 rows[peer] = measure(peer, model, threads, DECODE if small else DECODE // 4)
             table(model, threads, rows)
+    if not options.no_gemm:
+        print("\nmatrix products, beside PyTorch's")
+        subprocess.run([sys.executable, str(BENCH / "gemm.py"),
+                        str(ROOT / "build/release/tallow_bench_gemm")], check=True)
 
 
 if __name__ == "__main__":
