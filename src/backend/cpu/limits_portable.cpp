@@ -4,7 +4,7 @@
 namespace tallow::cpu {
 
 double spin_f32_portable(int64_t rounds) {
-  typedef float Vec __attribute__((vector_size(16)));
+  using Vec = float __attribute__((vector_size(16)));
   Vec sum[12] = {}, x = {1e-9f, 1e-9f, 1e-9f, 1e-9f};
   for (int64_t i = 0; i < rounds; ++i) {
 #pragma GCC unroll 12

@@ -21,8 +21,10 @@ constexpr int kBytes = 16, kRows = 2, kGroups = 1, kRowsF64 = 1, kPairRows = 2;
 
 template <class T>
 struct VecOf {
+  // g++ ignores attributes of an alias of a dependent type. NOLINTBEGIN(modernize-use-using)
   typedef T type __attribute__((vector_size(kBytes)));
   typedef T loose __attribute__((vector_size(kBytes), aligned(sizeof(T)), may_alias));
+  // NOLINTEND(modernize-use-using)
 };
 template <class T>
 using Vec = typename VecOf<T>::type;
