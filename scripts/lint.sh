@@ -15,7 +15,8 @@ sources '*.cpp' '*.h' '*.py' '*.sh' | xargs wc -l | awk '$1 > 600 && $2 != "tota
 
 step "clang-tidy"
 cmake --preset debug -DTALLOW_TESTS=ON >/dev/null
-if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sources 'src/*.cpp' 'apps/*.cpp'; fi |
+[ $# -gt 0 ] || mapfile -t files < <(sources 'src/*.cpp' 'apps/*.cpp' 'examples/*.cpp')
+printf '%s\n' "${@:-${files[@]}}" |
   xargs -n 1 -P "$(nproc)" clang-tidy --quiet --warnings-as-errors='*' -p build/debug \
     2> >(grep -v 'warnings generated\|Suppressed\|Use -header-filter' >&2 || true)
 step "clean"

@@ -16,7 +16,7 @@ using Frequencies = std::vector<float>;
 class RopeConfig {
  public:
   RopeConfig(const Config& config, int64_t head_dim)
-      : config_(config), rope_(section(config), config.what() + ": rope_parameters") {
+      : rope_(section(config), config.what() + ": rope_parameters") {
     theta = number_or("rope_theta", config.number_or("rope_theta", 10000));
     type = rope_.string_or("rope_type", rope_.string_or("type", "default"));
     double part = number_or("partial_rotary_factor", config.number_or("partial_rotary_factor", 1));
@@ -72,7 +72,6 @@ class RopeConfig {
     return Json::object();
   }
 
-  const Config& config_;
   Config rope_;
 };
 
