@@ -155,8 +155,8 @@ void gated_cpu(Inputs in, Outputs out, const NoOptions&) {
 }
 
 double row_count(const Tensor& x) {
-  const int64_t k = x.shape().back();
-  return k == 0 ? 0 : static_cast<double>(x.numel() / k);
+  const int64_t k = x.shape().back(), rows = k == 0 ? 0 : x.numel() / k;
+  return static_cast<double>(rows);
 }
 
 Work work(Inputs in, Outputs, const LinearOptions& options) {
