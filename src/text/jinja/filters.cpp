@@ -156,7 +156,7 @@ std::optional<int64_t> parse_integer(Machine& m, const std::string& text, int64_
 
 Value to_int(Machine& m, const Value& v, Arguments& a) {
   const auto args = m.bind("int", a, {"default", "base"});
-  const Value otherwise = args[0] ? *args[0] : Value::integer(0);
+  Value otherwise = args[0] ? *args[0] : Value::integer(0);
   std::optional<double> real;
   if (v.is_integral()) return Value::integer(v.as_integer());
   if (v.is(Type::undefined)) m.fail(v.why());

@@ -149,7 +149,7 @@ Value map(Machine& m, const Value& v, Arguments& a) {
     for (const Value& item : items) {
       Value value = m.path(item, *args[0]);
       const bool missing = value.is(Type::undefined) && args[1] && !args[1]->is(Type::none);
-      out.push_back(missing ? *args[1] : std::move(value));
+      out.push_back(missing ? Value(*args[1]) : std::move(value));
     }
     return generator(m, std::move(out));
   }

@@ -88,7 +88,7 @@ std::string integer_digits(uint64_t v, char type) {
 }
 
 /// A number by the specification, its sign and padding included.
-std::string format_number(Machine& m, const Value& v, Spec spec) {
+std::string format_number(Machine& m, const Value& v, const Spec& spec) {
   const bool integral = v.is_integral();
   const char type = spec.type ? spec.type : integral ? 'd' : 0;
   std::string text;

@@ -343,7 +343,8 @@ std::vector<const Value*> Machine::bind(const char* function, const Arguments& a
   }
   for (size_t i = 0; i < arguments.positional.size(); ++i) out[i] = &arguments.positional[i];
   for (const auto& [name, value] : arguments.named) {
-    const auto at = std::find_if(names.begin(), names.end(), [&](auto n) { return name == n; });
+    const auto at = std::find_if(names.begin(), names.end(),
+                                 [&wanted = name](const char* n) { return wanted == n; });
     if (at == names.end()) fail(function, ": takes no argument '", name, "'");
     const Value*& slot = out[static_cast<size_t>(at - names.begin())];
     if (slot) fail(function, ": got two values for '", name, "'");
