@@ -1,5 +1,6 @@
 // `tallow logits`: a model's logits for given tokens, as a .npy file that other tools read.
 #include "model.h"
+#include "process.h"
 #include "progress.h"
 #include "tallow/error.h"
 #include "tallow/npy.h"
@@ -11,7 +12,8 @@ std::vector<std::vector<int32_t>> sequences(const LogitsOptions& options,
                                             const LanguageModel& model) {
   if (options.text) return {model.text().tokenizer.encode(*options.text)};
   if (options.chat) {
-    const std::string prompt = model.text().render_chat(Json::read(*options.chat));
+    const std::string prompt =
+        model.text().render_chat(Json::parse(read_file(*options.chat), *options.chat));
     return {model.text().tokenizer.encode(prompt, /*add_special_tokens=*/false)};
   }
   std::vector<std::vector<int32_t>> result;

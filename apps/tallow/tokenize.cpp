@@ -31,7 +31,7 @@ std::vector<int32_t> read_ids() {
 int tokenize(const TokenizeOptions& options) {
   const TextModel text = TextModel::open(resolve_model(options.model));
   if (options.chat) {
-    write_stdout(text.render_chat(Json::read(*options.chat)));
+    write_stdout(text.render_chat(Json::parse(read_file(*options.chat), *options.chat)));
   } else if (options.decode) {
     write_stdout(text.tokenizer.decode(read_ids(), options.no_special));
   } else {

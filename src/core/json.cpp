@@ -3,18 +3,16 @@
 #include "tallow/json.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <limits>
-#include <memory>
 
 #include <rapidjson/error/en.h>
 #include <rapidjson/memorystream.h>
 #include <rapidjson/reader.h>
 
+#include "core/read_file.h"
 #include "core/utf8.h"
 #include "tallow/error.h"
 
@@ -22,7 +20,6 @@ namespace tallow {
 namespace {
 
 constexpr size_t kMaxDepth = 256;
-constexpr size_t kMaxFileBytes = size_t{1} << 30;
 constexpr const char* kKindNames[] = {"null",   "a boolean", "an integer", "a real",
                                       "string", "an array",  "an object"};
 
@@ -215,19 +212,7 @@ Json Json::parse(std::string_view text, std::string_view what) {
   return std::move(builder.root);
 }
 
-Json Json::read(const std::string& path) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) fail(path, ": cannot open: ", std::strerror(errno));
-  std::string text;
-  size_t used = 0;
-  do {
-    text.resize(std::max<size_t>(used * 2, 1 << 16));
-    used += std::fread(text.data() + used, 1, text.size() - used, file.get());
-    if (used > kMaxFileBytes) fail(path, ": larger than 1 GiB, too large for a JSON file");
-  } while (used == text.size());
-  if (std::ferror(file.get())) fail(path, ": cannot read: ", std::strerror(errno));
-  return parse(std::string_view(text).substr(0, used), path);
-}
+Json Json::read(const std::string& path) { return parse(read_file(path), path); }
 
 bool Json::boolean() const {
   if (const bool* v = std::get_if<bool>(&value_)) return *v;

@@ -1,4 +1,5 @@
 // Opening a model: a folder of safetensors or a GGUF file.
+#include "core/read_file.h"
 #include "formats/file_bytes.h"
 #include "formats/gguf_checkpoint.h"
 #include "tallow/error.h"

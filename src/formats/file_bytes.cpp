@@ -24,11 +24,6 @@ struct Descriptor {
 
 }  // namespace
 
-bool file_exists(const std::string& path) {
-  struct stat status;
-  return ::stat(path.c_str(), &status) == 0;
-}
-
 bool is_folder(const std::string& path) {
   struct stat status;
   return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);

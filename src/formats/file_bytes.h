@@ -8,8 +8,6 @@
 
 namespace tallow {
 
-/// Whether there is anything of that name.
-bool file_exists(const std::string& path);
 bool is_folder(const std::string& path);
 
 class FileBytes {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/read_file.h"
 #include "formats/byte_reader.h"
 #include "formats/file_bytes.h"
 #include "tallow/error.h"

@@ -1,9 +1,7 @@
 // Chat templates: which text is the template, what it sees, and how it is rendered.
 #include "tallow/chat_template.h"
 
-#include <sys/stat.h>
-#include <cstdio>
-
+#include "core/read_file.h"
 #include "tallow/error.h"
 #include "text/jinja/machine.h"
 #include "text/jinja/parser.h"
@@ -12,20 +10,6 @@ namespace tallow {
 namespace {
 
 constexpr size_t kMaxSource = size_t{4} << 20;
-
-bool exists(const std::string& path) {
-  struct stat info {};
-  return ::stat(path.c_str(), &info) == 0;
-}
-
-std::string read_text(const std::string& path) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) fail(path, ": cannot open");
-  std::string text(kMaxSource + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get())) fail(path, ": cannot read");
-  return text;
-}
 
 /// A message as transformers passes it on: without keys whose value is null, and with its reasoning
 /// under each of the names that templates read.
@@ -104,10 +88,10 @@ std::optional<ChatTemplate> ChatTemplate::from_config(const Json& tokenizer_conf
 
 std::optional<ChatTemplate> ChatTemplate::from_folder(const std::string& folder) {
   const std::string plain = folder + "/chat_template.jinja";
-  if (exists(plain)) return ChatTemplate(read_text(plain), plain);
+  if (file_exists(plain)) return ChatTemplate(read_file(plain, kMaxSource), plain);
   for (const char* name : {"/chat_template.json", "/tokenizer_config.json"}) {
     const std::string path = folder + name;
-    if (!exists(path)) continue;
+    if (!file_exists(path)) continue;
     if (auto found = from_config(Json::read(path), path)) return found;
   }
   return std::nullopt;

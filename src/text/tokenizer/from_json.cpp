@@ -1,12 +1,10 @@
 // Builds a tokenizer from tokenizer.json and the files beside it.
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <iterator>
 #include <unordered_map>
 #include <utility>
 
+#include "core/read_file.h"
 #include "tallow/error.h"
 #include "tallow/json.h"
 #include "text/tokenizer/bpe.h"
@@ -14,30 +12,6 @@
 #include "text/tokenizer/pipeline.h"
 
 namespace tallow {
-namespace detail {
-
-std::string read_text_file(const std::string& path) {
-  constexpr size_t kLimit = size_t{1} << 30;
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                             std::fclose);
-  if (!file) fail(path, ": cannot be opened: ", std::string_view(std::strerror(errno)));
-  std::string text;
-  if (std::fseek(file.get(), 0, SEEK_END) == 0) {
-    const long size = std::ftell(file.get());
-    if (size > 0 && static_cast<size_t>(size) <= kLimit) text.reserve(static_cast<size_t>(size));
-    std::rewind(file.get());
-  }
-  char buffer[1 << 16];
-  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, file.get())) > 0;) {
-    text.append(buffer, n);
-    if (text.size() > kLimit) fail(path, ": larger than 1 GiB; it is not a tokenizer");
-  }
-  if (std::ferror(file.get())) fail(path, ": cannot be read");
-  return text;
-}
-
-}  // namespace detail
-
 namespace {
 
 using detail::TokenizerPipeline;
@@ -238,12 +212,6 @@ auto named(std::string_view what, const F& f) {
   }
 }
 
-bool exists(const std::string& path) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
-                                                             std::fclose);
-  return file != nullptr;
-}
-
 }  // namespace
 
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, const Json* config,
@@ -258,11 +226,11 @@ Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, const Json* conf
 
 Tokenizer Tokenizer::from_folder(const std::string& path) {
   const std::string file = path + "/tokenizer.json";
-  const std::string json = detail::read_text_file(file);
+  const std::string json = read_file(file);
   auto pipeline = named(file, [&] { return build(json); });
   // What these say of add_bos_token is not read: the post-processor decides, as in transformers.
   for (const char* name : {"/tokenizer_config.json", "/special_tokens_map.json"}) {
-    if (exists(path + name)) set_special_tokens(*pipeline, Json::read(path + name));
+    if (file_exists(path + name)) set_special_tokens(*pipeline, Json::read(path + name));
   }
   pipeline->finish();
   return Tokenizer(std::move(pipeline));

@@ -42,7 +42,4 @@ struct TokenizerPipeline {
   mutable std::vector<std::unique_ptr<text::ModelState>> states_;
 };
 
-/// The text of the file at `path`. Throws Error when it cannot be read or exceeds 1 GiB.
-std::string read_text_file(const std::string& path);
-
 }  // namespace tallow::detail
