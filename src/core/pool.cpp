@@ -19,19 +19,20 @@ constexpr int64_t kAlignment = 64;
 constexpr int64_t kHugePage = int64_t{2} << 20;
 constexpr int64_t kSmall = 64 << 10;
 constexpr int64_t kMaxCached = int64_t{1} << 30;  // larger blocks go straight back to the system
-constexpr int kClasses = 4 * 64;
 constexpr size_t kThreadBlocks = 16;
 
 std::atomic<int64_t> in_use{0}, cached{0}, peak{0};
 
 // Classes are 4 steps per power of two, so that at most a quarter of a block is slack.
-int size_class(int64_t bytes) {
+constexpr int size_class(int64_t bytes) {
   uint64_t units =
       static_cast<uint64_t>((std::max<int64_t>(bytes, 1) + kAlignment - 1) / kAlignment);
   if (units <= 4) return static_cast<int>(units) - 1;
   int shift = std::bit_width(units - 1) - 3;
   return 4 * shift + static_cast<int>((units - 1) >> shift);
 }
+
+constexpr int kClasses = size_class(kMaxCached) + 1;
 
 int64_t class_bytes(int index) {
   if (index < 4) return (index + 1) * kAlignment;
