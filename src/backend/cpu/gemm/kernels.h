@@ -12,7 +12,7 @@
 namespace tallow::cpu {
 
 inline constexpr int kGroup = 16;        // weight rows that are interleaved
-inline constexpr int kMaxTileRows = 12;  // the most that any level has
+inline constexpr int kMaxTileRows = 14;  // the most that any level has
 inline constexpr int kMaxTileGroups = 2;
 inline constexpr int kPackSlack = 16;
 

@@ -12,11 +12,11 @@ namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
 namespace {
 
 #if TALLOW_ISA_LEVEL == 2
-constexpr int kBytes = 64, kRows = 12, kGroups = 2, kRowsF64 = 12, kPairRows = 8;
+constexpr int kBytes = 64, kRows = 14, kGroups = 2, kRowsF64 = 12, kPairRows = 8, kSteps = 2;
 #elif TALLOW_ISA_LEVEL == 1
-constexpr int kBytes = 32, kRows = 6, kGroups = 1, kRowsF64 = 3, kPairRows = 4;
+constexpr int kBytes = 32, kRows = 6, kGroups = 1, kRowsF64 = 3, kPairRows = 4, kSteps = 1;
 #else
-constexpr int kBytes = 16, kRows = 2, kGroups = 1, kRowsF64 = 1, kPairRows = 2;
+constexpr int kBytes = 16, kRows = 2, kGroups = 1, kRowsF64 = 1, kPairRows = 2, kSteps = 1;
 #endif
 
 template <class T>
@@ -92,21 +92,31 @@ template <class T, int R, int N>
 
 template <class T, int R, int G>
 struct Dense {
+  template <int N>
+  [[gnu::always_inline]] static inline void step(Vec<T> (&sum)[R][N], const T* x, const T* w,
+                                                 int64_t group_stride) {
+    constexpr int kLanes = kBytes / static_cast<int>(sizeof(T));
+    Vec<T> column[N];
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) {
+      column[n] = load(w + n * kLanes / kGroup * group_stride + n * kLanes % kGroup);
+    }
+    multiply_add<T, R, N>(sum, x, column);
+  }
   static void run(int64_t k, const T* x, const T* w, int64_t group_stride, T* c, int64_t ldc,
                   bool accumulate) {
     constexpr int kLanes = kBytes / static_cast<int>(sizeof(T)), N = kGroup / kLanes * G;
     Vec<T> sum[R][N];
     clear<T, R, N>(sum);
     fetch<T, R, G>(c, ldc);
+    int64_t i = 0;
 #pragma GCC unroll 1
-    for (int64_t i = 0; i < k; ++i, x += R, w += kGroup) {
-      Vec<T> column[N];
-#pragma GCC unroll 16
-      for (int n = 0; n < N; ++n) {
-        column[n] = load(w + n * kLanes / kGroup * group_stride + n * kLanes % kGroup);
-      }
-      multiply_add<T, R, N>(sum, x, column);
+    for (; i + kSteps <= k; i += kSteps, x += kSteps * R, w += kSteps * kGroup) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kSteps; ++j) step<N>(sum, x + j * R, w + j * kGroup, group_stride);
     }
+#pragma GCC unroll 1
+    for (; i < k; ++i, x += R, w += kGroup) step<N>(sum, x, w, group_stride);
     put<T, R, N>(sum, c, ldc, accumulate);
   }
 };
