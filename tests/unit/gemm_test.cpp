@@ -140,12 +140,26 @@ TEST_CASE("bf16 tiles and dot products give the same as sums in f64") {
 
 TEST_CASE("a long k in several steps stays exact to f32 on bf16 tiles") {
   if (!has_bf16_product()) return;
-  const Case c(520, 40, 4100);
-  const auto form = pack_pairs(c.narrow_w().data(), c.n, c.k);
-  const Weight w = c.weight(Weight::Form::pairs, DType::bf16, form.get());
-  std::vector<float> y(static_cast<size_t>(c.m * c.n));
-  product_bf16(rows(c), {&w, 1}, y.data(), c.n);
-  CHECK(worst(y, c.expected) <= c.tolerance);
+  const int64_t sizes[][3] = {{520, 40, 4100}, {275, 555, 700}, {48, 96, 1025}};
+  for (const auto& s : sizes) {
+    const Case c(s[0], s[1], s[2]);
+    const auto narrow = c.narrow_w();
+    const auto form = pack_pairs(narrow.data(), c.n, c.k);
+    const Weight packed = c.weight(Weight::Form::pairs, DType::bf16, form.get());
+    const Weight plain = c.weight(Weight::Form::rows, DType::bf16, narrow.data());
+    std::vector<float> first;
+    for (int threads : {1, 2, 3}) {
+      set_num_threads(threads);
+      std::vector<float> y(static_cast<size_t>(c.m * c.n), NAN), z = y;
+      product_bf16(rows(c), {&packed, 1}, y.data(), c.n);
+      product_bf16(rows(c), {&plain, 1}, z.data(), c.n);
+      CHECK(worst(y, c.expected) <= c.tolerance);
+      CHECK(worst(z, c.expected) <= c.tolerance);
+      if (threads == 1) first = y;
+      CHECK(y == first);
+    }
+    set_num_threads(0);
+  }
 }
 
 TEST_CASE("f64 products take any strides") {
@@ -190,5 +204,10 @@ TEST_CASE("nothing is written for no rows, and zeros for no k") {
   product<float>({y, 0, 0, 0, 1}, {&w, 1}, y, 2);
   CHECK(y[0] == 7);
   product<float>({y, 2, 0, 0, 1}, {&w, 1}, y, 2);
+  CHECK(y[3] == 0);
+  if (!has_bf16_product()) return;
+  y[3] = 7;
+  w.dtype = DType::bf16;
+  product_bf16({y, 2, 0, 0, 1}, {&w, 1}, y, 2);
   CHECK(y[3] == 0);
 }

@@ -1,5 +1,6 @@
 // Attention over bf16 caches with AMX: K rows and V^T rows are A tiles just as they lie in their
 // pages; queries and weights, in pairs, are B tiles.
+#include "backend/cpu/amx_tiles.h"
 #include "backend/cpu/attention/pairs.h"
 
 namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
@@ -10,15 +11,7 @@ struct TileEngine : PairEngine {
   static constexpr int kPitch = kGroup * 4;
 
   /// Eight tiles of 16 rows of 64 bytes.
-  static void start() {
-    struct alignas(64) {
-      uint8_t palette = 1, start_row = 0, reserved[14] = {};
-      uint16_t bytes[16] = {};
-      uint8_t rows[16] = {};
-    } shape;
-    for (int i = 0; i < 8; ++i) shape.bytes[i] = kBytes, shape.rows[i] = 16;
-    _tile_loadconfig(&shape);
-  }
+  static void start() { _tile_loadconfig(&kFullTiles); }
 
   // Tiles 0-3 are the sums (row block, then lane block), 4-5 are A, 6-7 are B.
   template <int V>

@@ -6,10 +6,13 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kUnit = 2 * kGroup;
-constexpr int64_t kMostPanels = 4;        // of 32 columns that a unit has
-constexpr int64_t kSubBlock = 128;        // rows that go through all panels of a unit in turn
-constexpr int64_t kRowBlock = 512;        // rows of x of a task
-constexpr int64_t kBlockBytes = 5 << 18;  // and their bytes for one step of k: 5/8 of an L2
+constexpr int64_t kMostPanels = 16;       // of 32 columns that a unit of resident weights has
+constexpr int64_t kMostMade = 4;          // the same where panels are made on the way
+constexpr int64_t kResidentRows = 256;    // rows of a task: with their x and sums half of an L2
+constexpr int64_t kRowBlock = 512;        // the same where panels are made, for their reuse
+constexpr int64_t kBlockBytes = 5 << 18;  // of x for one step of k: 5/8 of an L2
+constexpr int64_t kTileStep = 288;        // k of 32 rows and 32 columns that share an L1 cache
+constexpr int64_t kWholeStep = 640;       // up to here k stays in one piece, without sums
 constexpr int64_t kStepMultiple = 256;    // the longest block of a quantized type
 constexpr int64_t kPairStep = 512;        // k of a panel of dot products
 
@@ -66,14 +69,16 @@ class TiledX {
       : x_(x), k_step_(k_step), tiles_(ceil_div(x.m, 16)) {
     const int64_t steps = ceil_div(x.k, k_step);
     data_ = reinterpret_cast<uint16_t*>(scratch(Scratch::x, tiles_ * 16 * round_up(x.k, 32) * 2));
-    parallel_for(tiles_ * steps, x.m * x.k > 65536 ? 1 : tiles_ * steps,
-                 [&](int64_t begin, int64_t end, int) {
-                   for (int64_t i = begin; i < end; ++i) pack(i % tiles_, i / tiles_ * k_step_);
-                 });
+    parallel_for(tiles_, x.m * x.k > 65536 ? 1 : tiles_, [&](int64_t begin, int64_t end, int) {
+      for (int64_t t = begin; t < end; ++t) {
+        for (int64_t s = 0; s < steps; ++s) pack(t, s * k_step_);
+      }
+    });
   }
   const uint16_t* tile(int64_t t, int64_t k0) const {
     return data_ + k0 * tiles_ * 16 + t * 16 * round_up(std::min(k_step_, x_.k - k0), 32);
   }
+  int64_t k_step() const { return k_step_; }
 
  private:
   void pack(int64_t t, int64_t k0) const {
@@ -86,6 +91,8 @@ class TiledX {
   uint16_t* data_;
 };
 
+// A unit goes through k in steps of x's tiles, so that the 32 rows and 32 columns of a product lie
+// in L1; the sums wait in L2, 32 columns wide, until the last step writes them to c.
 struct AmxEngine : Epilogue<float> {
   const GemmKernels& kernels;
   const TiledX& x;
@@ -95,51 +102,72 @@ struct AmxEngine : Epilogue<float> {
   void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* c, int64_t ldc,
             bool accumulate) const {
     const int64_t k = round_up(k1 - k0, 32), panels = ceil_div(unit.columns, kUnit);
-    auto* memory = reinterpret_cast<uint32_t*>(scratch(Scratch::panel, panels * kUnit * k * 2));
-    Part parts[kMostPanels];
+    const int64_t sums_size = round_up(m1 - m0, 32) * kUnit;
+    auto* sums = reinterpret_cast<float*>(scratch(Scratch::tile, panels * sums_size * 4));
+    Strip strips[kMostPanels];
     for (int64_t i = 0; i < panels; ++i) {
-      parts[i].unit = {unit.weight, unit.n0 + i * kUnit, std::min(kUnit, unit.columns - i * kUnit),
-                       0};
-      parts[i].panel = pair_panel(kernels, parts[i].unit, k0, k1, memory + i * kUnit * k / 2);
-    }
-    for (int64_t m = m0; m < m1; m += kSubBlock) {
-      for (int64_t i = 0; i < panels; ++i) {
-        rows(parts[i], m, std::min(m1, m + kSubBlock), k0, k, c + (m - m0) * ldc + i * kUnit, ldc,
-             accumulate);
+      const Unit part{unit.weight, unit.n0 + i * kUnit, std::min(kUnit, unit.columns - i * kUnit),
+                      0};
+      uint32_t* memory = nullptr;
+      if (unit.weight->form != Weight::Form::pairs) {
+        memory = reinterpret_cast<uint32_t*>(scratch(Scratch::panel, panels * kUnit * k * 2)) +
+                 i * kUnit * k / 2;
       }
+      strips[i] = {pair_panel(kernels, part, k0, k1, memory), part.columns, c + i * kUnit, ldc,
+                   sums + i * sums_size};
+    }
+    for (int64_t at = k0; at == k0 || at < k1; at += x.k_step()) {
+      const Step step{k0, at, std::min(k1, at + x.k_step()), at + x.k_step() >= k1, accumulate};
+      for (int64_t i = 0; i < panels; ++i) multiply(strips[i], m0, m1, step);
     }
   }
 
  private:
-  struct Part {
-    Unit unit;
+  struct Strip {
     PairPanel panel;
+    int64_t columns;
+    float* c;
+    int64_t ldc;
+    float* sums;
+  };
+  struct Step {
+    int64_t panel_k0, k0, k1;  // the panel begins at panel_k0
+    bool last, accumulate;
+    bool first() const { return k0 == panel_k0; }
   };
 
-  // Rows [m0, m1) times one panel; tiles that stand out of c go through a buffer.
-  void rows(const Part& part, int64_t m0, int64_t m1, int64_t k0, int64_t k, float* c, int64_t ldc,
-            bool accumulate) const {
-    const PairPanel& w = part.panel;
-    const int64_t columns = part.unit.columns;
+  // Rows [m0, m1) times one step of a panel; tiles that stand out of c end in the sums.
+  void multiply(const Strip& s, int64_t m0, int64_t m1, const Step& step) const {
+    const int64_t offset = (step.k0 - step.panel_k0) / 2 * kGroup;
+    AmxBlock block{.k = round_up(step.k1 - step.k0, 32),
+                   .w = {s.panel.first + offset, s.panel.second + offset}};
     // Tiles work in pairs: a row tile that stands out takes the one before it along.
-    int64_t whole = columns == kUnit ? (m1 - m0) / 16 : 0;
+    int64_t whole = s.columns == kUnit ? (m1 - m0) / 16 : 0;
     if ((m1 - m0) % 16) whole = whole / 2 * 2;
+    const int64_t rest = m1 - m0 - whole * 16;
     if (whole) {
-      amx_block({k, whole, x.tile(m0 / 16, k0), {w.first, w.second}, c, ldc, accumulate});
+      block.row_tiles = whole, block.x = x.tile(m0 / 16, step.k0);
+      block.from = !step.first() ? s.sums : step.accumulate ? s.c : nullptr;
+      block.from_ld = step.first() ? s.ldc : kUnit;
+      block.to = step.last ? s.c : s.sums;
+      block.to_ld = step.last ? s.ldc : kUnit;
+      amx_block(block);
     }
-    alignas(64) float edge[2 * 16 * kUnit];
-    for (int64_t m = m0 + whole * 16; m < m1; m += 32) {
-      const int64_t count = std::min<int64_t>(32, m1 - m);
-      amx_block(
-          {k, ceil_div(count, 16), x.tile(m / 16, k0), {w.first, w.second}, edge, kUnit, false});
-      for (int64_t i = 0; i < count; ++i) {
-        float* to = c + (m - m0 + i) * ldc;
-        if (!accumulate) {
-          std::memcpy(to, edge + i * kUnit, static_cast<size_t>(columns) * sizeof(float));
-          continue;
-        }
-        for (int64_t j = 0; j < columns; ++j) to[j] += edge[i * kUnit + j];
-      }
+    if (!rest) return;
+    float* sums = s.sums + whole * 16 * kUnit;
+    float* c = s.c + whole * 16 * s.ldc;
+    const size_t bytes = static_cast<size_t>(s.columns) * sizeof(float);
+    const bool begin_with_c = step.first() && step.accumulate;
+    for (int64_t i = 0; begin_with_c && i < rest; ++i) {
+      std::memcpy(sums + i * kUnit, c + i * s.ldc, bytes);
+    }
+    block.row_tiles = ceil_div(rest, 16), block.x = x.tile(m0 / 16 + whole, step.k0);
+    block.from = step.first() && !step.accumulate ? nullptr : sums;
+    block.to = sums;
+    block.from_ld = block.to_ld = kUnit;
+    amx_block(block);
+    for (int64_t i = 0; step.last && i < rest; ++i) {
+      std::memcpy(c + i * s.ldc, sums + i * kUnit, bytes);
     }
   }
 };
@@ -166,25 +194,35 @@ double work_of(const Activations<float>& x, const Units& units) {
   return static_cast<double>(x.m) * static_cast<double>(x.k) * static_cast<double>(units.count());
 }
 
-// The widest unit that does not leave one thread with more columns than another needs to have.
-int64_t unit_width(std::span<const Weight> weights) {
+// The widest unit of up to `most` panels that does not leave one thread with more columns than
+// another needs to have.
+int64_t unit_width(std::span<const Weight> weights, int64_t most) {
   const int64_t threads = num_threads(), columns = weights[0].n;
   int64_t best = kUnit, least = columns;
-  for (int64_t width = kUnit; width <= kMostPanels * kUnit; width += kUnit) {
+  for (int64_t width = kUnit; width <= most * kUnit; width += kUnit) {
     const int64_t share = std::min(columns, ceil_div(ceil_div(columns, width), threads) * width);
     if (share <= least) best = width, least = share;
   }
   return best;
 }
 
+// k of the tiles of x: equal parts of a step of the product, where it is too long for L2 to feed.
+int64_t tile_step(int64_t k) {
+  return k <= kWholeStep ? round_up(k, 32) : round_up(ceil_div(k, ceil_div(k, kTileStep)), 32);
+}
+
 void product_amx(const GemmKernels& kernels, const Activations<float>& x,
                  std::span<const Weight> weights, float* y, int64_t ldy, bool gated) {
-  const Units units(weights, unit_width(weights), gated);
+  const bool resident = std::all_of(weights.begin(), weights.end(),
+                                    [](const Weight& w) { return w.form == Weight::Form::pairs; });
   const int64_t k = std::max<int64_t>(x.k, 1);
-  const int64_t pieces = ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
+  const bool sums = resident && k > kWholeStep;  // many columns reuse the x of a step
+  const int64_t row_block = sums ? kResidentRows : kRowBlock;
+  const int64_t pieces = resident ? 1 : ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
+  const Units units(weights, unit_width(weights, sums ? kMostPanels : kMostMade), gated);
   const int64_t step = round_up(ceil_div(k, pieces), kStepMultiple);
-  const Cut cut = cut_product(x.m, units.count(), kRowBlock, step, work_of(x, units));
-  const TiledX tiled(x, step);
+  const Cut cut = cut_product(x.m, units.count(), row_block, step, work_of(x, units));
+  const TiledX tiled(x, pieces == 1 ? tile_step(k) : kStepMultiple);
   run_product<float>(AmxEngine(kernels, tiled), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 

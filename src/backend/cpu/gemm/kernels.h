@@ -68,14 +68,16 @@ void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n);
 /// the process set them up their own way.
 void amx_configure();
 struct AmxBlock {
-  int64_t k;  ///< a multiple of 32
-  int64_t row_tiles;
-  const uint16_t* x;     ///< row_tiles tiles of 16 rows, each [k / 32][16][32] bf16
-  const uint32_t* w[2];  ///< two groups of 16 weight rows in pairs, [k / 2][16]
-  float* c;              ///< [16 * row_tiles, 32], rows ldc apart
-  int64_t ldc;
-  bool accumulate;
+  int64_t k = 0;  ///< a multiple of 32
+  int64_t row_tiles = 0;
+  const uint16_t* x = nullptr;  ///< row_tiles tiles of 16 rows, each [k / 32][16][32] bf16
+  const uint32_t* w[2] = {};    ///< two groups of 16 weight rows in pairs, [k / 2][16]
+  const float* from = nullptr;  ///< the sums so far [16 * row_tiles, 32], or null for zeros
+  int64_t from_ld = 0;          ///< elements from row to row
+  float* to = nullptr;          ///< where the sums go, may be `from`
+  int64_t to_ld = 0;
 };
+/// to = from + x w^T.
 void amx_block(const AmxBlock& block);
 /// x [rows <= 16, k] f32 to one tile column of the form above; rows past `rows` and k up to the
 /// next multiple of 32 become zeros.

@@ -2,51 +2,45 @@
 // two of x and two of the weight in the other four.
 #include <immintrin.h>
 
+#include "backend/cpu/amx_tiles.h"
 #include "backend/cpu/gemm/kernels.h"
 
 namespace tallow::cpu {
 namespace {
 
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
-
-constexpr TileConfig full_tiles() {
-  TileConfig config;
-  for (int i = 0; i < 8; ++i) config.row_bytes[i] = 64, config.rows[i] = 16;
-  return config;
-}
-// In memory: g++ 12 does not know that ldtilecfg reads all of it, and would leave stores out.
-constexpr TileConfig kFullTiles = full_tiles();
-
 constexpr int kTile = 16 * 32;  // bf16 of a tile
 
-// Asks for the lines of two rows of c, which the tiles will write.
+// Asks for the lines of four rows of c, which the tiles will write.
 [[gnu::always_inline]] inline void fetch_rows(const float* c, int64_t ldc) {
-  asm volatile("prefetchw %0" : : "m"(c[0]));
-  asm volatile("prefetchw %0" : : "m"(c[16]));
-  asm volatile("prefetchw %0" : : "m"(c[ldc]));
-  asm volatile("prefetchw %0" : : "m"(c[ldc + 16]));
+  for (int r = 0; r < 4; ++r, c += ldc) {
+    asm volatile("prefetchw %0" : : "m"(c[0]));
+    asm volatile("prefetchw %0" : : "m"(c[16]));
+  }
 }
 
 template <bool kBoth>
-void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t* w0,
-           const uint32_t* w1, float* c, int64_t ldc, bool accumulate) {
-  float* low = c + 16 * ldc;
-  const int64_t stride = ldc * 4;
-  if (accumulate) {
-    _tile_loadd(0, c, stride);
-    _tile_loadd(1, c + 16, stride);
-    if (kBoth) _tile_loadd(2, low, stride);
-    if (kBoth) _tile_loadd(3, low + 16, stride);
+[[gnu::always_inline]] inline void load_sums(const float* from, int64_t ld) {
+  if (from) {
+    _tile_loadd(0, from, ld * 4);
+    _tile_loadd(1, from + 16, ld * 4);
+    if (kBoth) _tile_loadd(2, from + 16 * ld, ld * 4);
+    if (kBoth) _tile_loadd(3, from + 16 * ld + 16, ld * 4);
   } else {
     _tile_zero(0);
     _tile_zero(1);
     if (kBoth) _tile_zero(2);
     if (kBoth) _tile_zero(3);
   }
+}
+
+// One row tile of x, or two.
+template <bool kBoth>
+void block(const AmxBlock& b, const uint16_t* x0, const float* from, float* to) {
+  const int64_t steps = b.k / 32, ld = b.to_ld;
+  const uint16_t* x1 = x0 + steps * kTile;
+  const uint32_t *w0 = b.w[0], *w1 = b.w[1];
+  const bool fetch = to != from;
+  load_sums<kBoth>(from, b.from_ld);
   for (int64_t i = 0; i < steps; ++i) {
     _tile_loadd(6, w0, 64);
     _tile_loadd(4, x0, 64);
@@ -56,13 +50,13 @@ void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t
     _tile_dpbf16ps(1, 4, 7);
     if (kBoth) _tile_dpbf16ps(2, 5, 6);
     if (kBoth) _tile_dpbf16ps(3, 5, 7);
-    if (i < 16) fetch_rows(c + 2 * i * ldc, ldc);
+    if (kBoth && i < 8 && fetch) fetch_rows(to + 4 * i * ld, ld);
     x0 += kTile, x1 += kTile, w0 += kTile / 2, w1 += kTile / 2;
   }
-  _tile_stored(0, c, stride);
-  _tile_stored(1, c + 16, stride);
-  if (kBoth) _tile_stored(2, low, stride);
-  if (kBoth) _tile_stored(3, low + 16, stride);
+  _tile_stored(0, to, ld * 4);
+  _tile_stored(1, to + 16, ld * 4);
+  if (kBoth) _tile_stored(2, to + 16 * ld, ld * 4);
+  if (kBoth) _tile_stored(3, to + 16 * ld + 16, ld * 4);
 }
 
 }  // namespace
@@ -70,18 +64,34 @@ void block(int64_t steps, const uint16_t* x0, const uint16_t* x1, const uint32_t
 void amx_configure() { _tile_loadconfig(&kFullTiles); }
 
 void amx_block(const AmxBlock& b) {
-  const int64_t steps = b.k / 32, tile_row = steps * kTile;
+  const int64_t pair = b.k / 32 * 2 * kTile;
   const uint16_t* x = b.x;
-  float* c = b.c;
+  const float* from = b.from;
+  float* to = b.to;
   int64_t t = 0;
-  for (; t + 2 <= b.row_tiles; t += 2, x += 2 * tile_row, c += 32 * b.ldc) {
-    block<true>(steps, x, x + tile_row, b.w[0], b.w[1], c, b.ldc, b.accumulate);
+  for (; t + 2 <= b.row_tiles; t += 2, x += pair, to += 32 * b.to_ld) {
+    block<true>(b, x, from, to);
+    if (from) from += 32 * b.from_ld;
   }
-  if (t < b.row_tiles) block<false>(steps, x, x, b.w[0], b.w[1], c, b.ldc, b.accumulate);
+  if (t < b.row_tiles) block<false>(b, x, from, to);
 }
 
 void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target) {
-  for (int64_t j = 0; j < k; j += 32) {
+  constexpr int kAhead = 128;  // floats
+  int64_t j = 0;
+  if (rows == 16) {
+    for (; j + 32 <= k; j += 32) {
+#pragma GCC unroll 4
+      for (int r = 0; r < 16; ++r, target += 32) {
+        const float* p = x + r * ldx + j;
+        _mm_prefetch(p + kAhead, _MM_HINT_T0);
+        _mm_prefetch(p + kAhead + 16, _MM_HINT_T0);
+        const __m512bh value = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(p + 16), _mm512_loadu_ps(p));
+        _mm512_storeu_si512(target, reinterpret_cast<__m512i>(value));
+      }
+    }
+  }
+  for (; j < k; j += 32) {
     const int64_t left = k - j;
     const uint32_t bits = left >= 32 ? ~0u : (1u << left) - 1;
     const __mmask16 low = static_cast<__mmask16>(bits), high = static_cast<__mmask16>(bits >> 16);
