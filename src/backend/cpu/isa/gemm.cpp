@@ -210,6 +210,7 @@ void interleave_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
         const uint32_t* p = source + (i < rows ? i : 0) * ld + j;
+        _mm_prefetch(p + 64, _MM_HINT_T0);
         r[i] = _mm512_maskz_loadu_epi32(i < rows ? mask : __mmask16{0}, p);
       }
     }
@@ -337,8 +338,8 @@ inline Vec<float> exp(Vec<float> x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.f;
-  Vec<int32_t> bits = reinterpret_cast<Vec<int32_t>>(shifted) << 23;
-  return reinterpret_cast<Vec<float>>(reinterpret_cast<Vec<int32_t>>(p) + bits);
+  Vec<uint32_t> bits = reinterpret_cast<Vec<uint32_t>>(shifted) << 23;
+  return reinterpret_cast<Vec<float>>(reinterpret_cast<Vec<uint32_t>>(p) + bits);
 }
 
 inline Vec<float> silu_mul(Vec<float> gate, Vec<float> up) {

@@ -143,8 +143,8 @@ constexpr float kRound = 12582912.f;
 
 /// p * 2^n for the integer n in the low bits of `shifted` = n + kRound; n in [-126, 127].
 TALLOW_INLINE Floats scale_by_power(Floats p, Floats shifted) {
-  return reinterpret_cast<Floats>(reinterpret_cast<Ints>(p) +
-                                  (reinterpret_cast<Ints>(shifted) << 23));
+  return reinterpret_cast<Floats>(reinterpret_cast<Words>(p) +
+                                  (reinterpret_cast<Words>(shifted) << 23));
 }
 
 /// e^x to 1 ulp: infinity past the range, 0 (not denormals) below it, NaN for NaN.
@@ -177,7 +177,8 @@ TALLOW_INLINE Floats exp2_exact(Floats x) {
   p = p * f + 2.402264791e-1f;
   p = p * f + 6.931472029e-1f;
   p = p * f + 1.f;
-  return x <= -126.f ? Floats{} : scale_by_power(p, shifted);
+  p = x <= -126.f ? Floats{} : scale_by_power(p, shifted);
+  return x == x ? p : x;  // a NaN's low bits may scale it to a number
 }
 
 /// tanh to a few ulp, by e^-2|x|.
