@@ -108,6 +108,22 @@ TEST_CASE("packed f32 weights give the same as sums in f64") {
   });
 }
 
+TEST_CASE("packed f32 weights of a long k, in blocks of rows") {
+  const Case c(310, 70, 2050);
+  const auto form = pack_groups(c.w.data(), c.n, c.k);
+  const Weight w = c.weight(Weight::Form::groups, DType::f32, form.get());
+  std::vector<float> first;
+  for (int threads : {1, 2, 3}) {
+    set_num_threads(threads);
+    std::vector<float> y(static_cast<size_t>(c.m * c.n), NAN);
+    product<float>(rows(c), {&w, 1}, y.data(), c.n);
+    CHECK(worst(y, c.expected) <= c.tolerance);
+    if (threads == 1) first = y;
+    CHECK(y == first);
+  }
+  set_num_threads(0);
+}
+
 TEST_CASE("bf16 weights in pairs multiply f32 rows exactly") {
   each_case([](const Case& c, float* y) {
     const auto form = pack_pairs(c.narrow_w().data(), c.n, c.k);

@@ -4,9 +4,11 @@
 namespace tallow::cpu {
 namespace {
 
-constexpr int64_t kMostStep = 640;   // k of a panel: few steps, so that c is seldom read again
-constexpr int64_t kBlockStep = 512;  // the same for quantized rows, whose blocks stay whole
-constexpr int64_t kRowBlock = 528;   // rows of x by that many k: half of an L2 cache
+constexpr int64_t kResidentStep = 1024;   // k of a panel: few steps, so that c is seldom read again
+constexpr int64_t kMostStep = 640;        // the same where panels are packed on the way
+constexpr int64_t kBlockStep = 512;       // the same for quantized rows, whose blocks stay whole
+constexpr int64_t kBlockBytes = 1200000;  // rows of x by that much of k: 60% of an L2 cache
+constexpr int64_t kRowBlock = 528;        // rows of x that share a panel packed on the way
 
 template <class T>
 const Tiles<T, T, T>& tiles_of(const GemmKernels& kernels) {
@@ -116,10 +118,10 @@ bool all_of(std::span<const Weight> weights, Pred pred) {
 }
 
 // Equal steps, or one where x is a single panel and the weight is read in place.
-int64_t k_step(int64_t k, std::span<const Weight> weights, bool one) {
-  if (one) return std::max<int64_t>(k, 1);
+int64_t k_step(int64_t k, std::span<const Weight> weights, bool resident, bool one) {
+  if (resident && one) return std::max<int64_t>(k, 1);
   if (!all_of(weights, [](const Weight& w) { return info(w.dtype).block == 1; })) return kBlockStep;
-  const int64_t steps = std::max<int64_t>(1, ceil_div(k, kMostStep));
+  const int64_t steps = std::max<int64_t>(1, ceil_div(k, resident ? kResidentStep : kMostStep));
   return std::max<int64_t>(kGroup, round_up(ceil_div(k, steps), kGroup));
 }
 
@@ -146,8 +148,10 @@ void product(const Activations<T>& x, std::span<const Weight> weights, T* y, int
   }
   const bool resident =
       all_of(weights, [](const Weight& w) { return w.form == Weight::Form::groups; });
-  const int64_t step = k_step(x.k, weights, resident && x.m <= tiles.rows);
-  const int64_t blocks = ceil_div(x.m, kRowBlock);
+  const int64_t step = k_step(x.k, weights, resident, x.m <= tiles.rows);
+  const int64_t rows = kBlockBytes / (step * int64_t{sizeof(T)});
+  const int64_t most_rows = resident ? std::max<int64_t>(rows, tiles.rows) : kRowBlock;
+  const int64_t blocks = ceil_div(x.m, most_rows);
   const int64_t row_block = round_up(ceil_div(x.m, blocks), tiles.rows);
   const Units units(weights, tiles.groups * kGroup, gated);
   const Cut cut = cut_product(x.m, units.count(), row_block, step,
