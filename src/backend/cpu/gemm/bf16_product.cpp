@@ -65,11 +65,11 @@ PairPanel pair_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, i
 // x as [step][16 rows][k / 32][16][32] bf16.
 class TiledX {
  public:
-  TiledX(const Activations<float>& x, int64_t k_step)
+  TiledX(const Activations<float>& x, int64_t k_step, int64_t grain)
       : x_(x), k_step_(k_step), tiles_(ceil_div(x.m, 16)) {
     const int64_t steps = ceil_div(x.k, k_step);
     data_ = reinterpret_cast<uint16_t*>(scratch(Scratch::x, tiles_ * 16 * round_up(x.k, 32) * 2));
-    parallel_for(tiles_, x.m * x.k > 65536 ? 1 : tiles_, [&](int64_t begin, int64_t end, int) {
+    parallel_for(tiles_, x.m * x.k > 65536 ? grain : tiles_, [&](int64_t begin, int64_t end, int) {
       for (int64_t t = begin; t < end; ++t) {
         for (int64_t s = 0; s < steps; ++s) pack(t, s * k_step_);
       }
@@ -221,8 +221,10 @@ void product_amx(const GemmKernels& kernels, const Activations<float>& x,
   const int64_t pieces = resident ? 1 : ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
   const Units units(weights, unit_width(weights, sums ? kMostPanels : kMostMade), gated);
   const int64_t step = round_up(ceil_div(k, pieces), kStepMultiple);
-  const Cut cut = cut_product(x.m, units.count(), row_block, step, work_of(x, units));
-  const TiledX tiled(x, pieces == 1 ? tile_step(k) : kStepMultiple);
+  Cut cut = cut_product(x.m, units.count(), row_block, step, work_of(x, units));
+  int64_t grain = 1;
+  if (resident && share_rows(cut, x.m, 32, weights[0])) grain = cut.row_block / 16;
+  const TiledX tiled(x, pieces == 1 ? tile_step(k) : kStepMultiple, grain);
   run_product<float>(AmxEngine(kernels, tiled), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 

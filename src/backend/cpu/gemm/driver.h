@@ -64,6 +64,23 @@ inline Cut cut_product(int64_t m, int64_t units, int64_t row_block, int64_t k_st
   return {row_block, k_step, tasks_m, std::max<int64_t>(1, tasks_n)};
 }
 
+/// Gives each thread one share of the rows, in whole tiles, where it may then pack that share of x
+/// for itself: other cores' caches are slow to read. Not where the rows are few or the weight,
+/// which all threads then read, is large. True if so.
+inline bool share_rows(Cut& cut, int64_t m, int64_t tile_rows, const Weight& weight) {
+  constexpr int64_t kLeastRows = 96;
+  constexpr double kMostBytes = 4 << 20;
+  const int64_t threads = num_threads();
+  const int64_t share = round_up(ceil_div(m, threads), tile_rows);
+  const double bytes = static_cast<double>(weight.n) * static_cast<double>(weight.k) *
+                       (weight.form == Weight::Form::pairs ? 2 : 4);
+  if (threads == 1 || share < kLeastRows || share > cut.row_block || bytes > kMostBytes) {
+    return false;
+  }
+  cut.row_block = share, cut.tasks_m = ceil_div(m, share), cut.tasks_n = 1;
+  return true;
+}
+
 /// Runs the tasks of an engine:
 ///   void begin()                                  on the thread, before its first unit
 ///   void unit(const Unit&, int64_t m0, int64_t m1, int64_t k0, int64_t k1, T* c, int64_t ldc,

@@ -35,7 +35,7 @@ template <class T>
 class PackedX {
  public:
   PackedX(const GemmKernels& kernels, const Activations<T>& x, int64_t tile, int64_t k_step,
-          int64_t padding)
+          int64_t padding, int64_t grain = 1)
       : x_(x), tile_(tile), k_step_(k_step), panels_(ceil_div(x.m, tile)) {
     if (x.m == 1 && x.k_stride == 1 && padding == 0) return;  // a row is a panel already
     stride_ = (std::min(k_step, x.k) + padding) * std::min(tile, x.m) + kPackSlack;
@@ -43,7 +43,7 @@ class PackedX {
     data_ = reinterpret_cast<T*>(
         scratch(Scratch::x, steps * panels_ * stride_ * static_cast<int64_t>(sizeof(T))));
     const bool parallel = x.m * x.k > 65536;
-    parallel_for(panels_, parallel ? 1 : panels_, [&](int64_t begin, int64_t end, int) {
+    parallel_for(panels_, parallel ? grain : panels_, [&](int64_t begin, int64_t end, int) {
       for (int64_t p = begin; p < end; ++p) {
         for (int64_t s = 0; s < steps; ++s) pack(kernels, p, s, padding);
       }

@@ -154,10 +154,12 @@ void product(const Activations<T>& x, std::span<const Weight> weights, T* y, int
   const int64_t blocks = ceil_div(x.m, most_rows);
   const int64_t row_block = round_up(ceil_div(x.m, blocks), tiles.rows);
   const Units units(weights, tiles.groups * kGroup, gated);
-  const Cut cut = cut_product(x.m, units.count(), row_block, step,
-                              static_cast<double>(x.m) * static_cast<double>(x.k) *
-                                  static_cast<double>(units.count()) * 16);
-  const PackedX<T> packed(kernels, x, tiles.rows, step, 0);
+  Cut cut = cut_product(x.m, units.count(), row_block, step,
+                        static_cast<double>(x.m) * static_cast<double>(x.k) *
+                            static_cast<double>(units.count()) * 16);
+  int64_t grain = 1;
+  if (resident && share_rows(cut, x.m, tiles.rows, weights[0])) grain = cut.row_block / tiles.rows;
+  const PackedX<T> packed(kernels, x, tiles.rows, step, 0, grain);
   run_product<T>(DenseEngine<T>(kernels, packed), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 

@@ -210,7 +210,6 @@ void interleave_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
         const uint32_t* p = source + (i < rows ? i : 0) * ld + j;
-        _mm_prefetch(p + 64, _MM_HINT_T0);
         r[i] = _mm512_maskz_loadu_epi32(i < rows ? mask : __mmask16{0}, p);
       }
     }
