@@ -1,4 +1,4 @@
-"""Broken and hostile models through the command: an answer, or an error of one line; nothing else."""
+"""Broken and hostile models through the command: an answer or one line of error, nothing else."""
 
 import json
 import os
