@@ -31,6 +31,7 @@ constexpr GgufKey kDecoderKeys[] = {
     {"attention.key_length", "head_dim", integer},
     {"attention.layer_norm_rms_epsilon", "rms_norm_eps", number},
     {"rope.freq_base", "rope_theta", number},
+    {"rope.dimension_count", "rotary_dim", integer},
     {"vocab_size", "vocab_size", integer},
 };
 

@@ -34,6 +34,11 @@ void check_memory(const KvCacheSpec& spec, int64_t capacity) {
   double bytes = 2.0 * static_cast<double>(spec.layers * spec.kv_heads * spec.head_dim) *
                  info(spec.dtype).bytes * static_cast<double>(capacity);
   double memory = static_cast<double>(physical_memory());
+  if (capacity > INT32_MAX - spec.page_size) {
+    fail("key-value cache: ", capacity,
+         " tokens are more than 32-bit slots number; ask for a "
+         "smaller context");
+  }
   if (capacity < 1 || bytes > memory) {
     fail("key-value cache: ", capacity, " tokens need ", bytes / 1e9, " GB, and this machine has ",
          memory / 1e9, " GB; ask for a smaller context");

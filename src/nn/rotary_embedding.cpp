@@ -20,7 +20,8 @@ class RopeConfig {
     theta = number_or("rope_theta", config.number_or("rope_theta", 10000));
     type = rope_.string_or("rope_type", rope_.string_or("type", "default"));
     double part = number_or("partial_rotary_factor", config.number_or("partial_rotary_factor", 1));
-    rotated = static_cast<int64_t>(static_cast<double>(head_dim) * part);
+    rotated = config.integer_or("rotary_dim",
+                                static_cast<int64_t>(static_cast<double>(head_dim) * part), 0);
     if (!(theta > 0) || !std::isfinite(theta)) {
       fail(config.what(), ": rope_theta ", theta, " is not a positive number");
     }

@@ -137,7 +137,7 @@ def test_damaged_folders(tallow, folder, name):
 
 
 SIZES = {"block_count", "embedding_length", "feed_forward_length", "attention.head_count",
-         "attention.head_count_kv"}
+         "attention.head_count_kv", "rope.dimension_count"}
 SENSELESS = (0, -1, 2**40, 2**63, "x")
 
 
