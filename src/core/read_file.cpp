@@ -1,4 +1,4 @@
-// Reading a whole file.
+// Opening and reading of regular files.
 #include "core/read_file.h"
 
 #include <cerrno>
@@ -11,17 +11,28 @@
 #include "tallow/error.h"
 
 namespace tallow {
-namespace {
 
-/// Closes a descriptor at the end of the scope.
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
+// Without O_NONBLOCK opening a named pipe would block for ever.
+RegularFile::RegularFile(const std::string& path)
+    : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) {
+  if (descriptor_ < 0) fail(path, ": cannot open: ", std::strerror(errno));
+  struct stat status;
+  std::string reason;
+  if (::fstat(descriptor_, &status) != 0) {
+    reason = str("cannot read: ", std::strerror(errno));
+  } else if (S_ISDIR(status.st_mode)) {
+    reason = "is a folder; give a file";
+  } else if (!S_ISREG(status.st_mode)) {
+    reason = "is not a regular file";
   }
-};
+  if (!reason.empty()) {
+    ::close(descriptor_);
+    fail(path, ": ", reason);
+  }
+  size_ = static_cast<size_t>(status.st_size);
+}
 
-}  // namespace
+RegularFile::~RegularFile() { ::close(descriptor_); }
 
 bool file_exists(const std::string& path) {
   struct stat status;
@@ -29,20 +40,14 @@ bool file_exists(const std::string& path) {
 }
 
 std::string read_file(const std::string& path, size_t limit) {
-  // Without O_NONBLOCK a named pipe would block here for ever.
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
-  if (file.fd < 0) fail(path, ": cannot open: ", std::strerror(errno));
-  struct stat status;
-  if (::fstat(file.fd, &status) != 0) fail(path, ": cannot read: ", std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) fail(path, ": is a folder; give a file");
-  if (!S_ISREG(status.st_mode)) fail(path, ": is not a regular file");
-  const auto size = static_cast<size_t>(status.st_size);
+  const RegularFile file(path);
+  const size_t size = file.size();
   if (size > limit) fail(path, ": has ", size, " bytes, more than the limit of ", limit);
 
   std::string text(size, '\0');
   size_t used = 0;
   while (used < size) {
-    const ssize_t n = ::read(file.fd, text.data() + used, size - used);
+    const ssize_t n = ::read(file.descriptor(), text.data() + used, size - used);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail(path, ": cannot read: ", std::strerror(errno));
     if (n == 0) break;

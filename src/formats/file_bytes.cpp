@@ -4,25 +4,14 @@
 #include <cerrno>
 #include <cstring>
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/read_file.h"
 #include "tallow/error.h"
 
 namespace tallow {
-namespace {
-
-/// Closes a descriptor at the end of the scope.
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
-}  // namespace
 
 bool is_folder(const std::string& path) {
   struct stat status;
@@ -30,19 +19,12 @@ bool is_folder(const std::string& path) {
 }
 
 std::shared_ptr<const FileBytes> FileBytes::open(const std::string& path) {
-  // Without O_NONBLOCK a named pipe would block here for ever.
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
-  if (file.fd < 0) fail(path, ": cannot open: ", std::strerror(errno));
-  struct stat status;
-  if (::fstat(file.fd, &status) != 0) fail(path, ": cannot read: ", std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) fail(path, ": is a folder; give a file");
-  if (!S_ISREG(status.st_mode)) fail(path, ": is not a regular file, so it cannot be mapped");
-
+  const RegularFile file(path);
   std::shared_ptr<FileBytes> result(new FileBytes);
   result->path_ = path;
-  const auto size = static_cast<size_t>(status.st_size);
+  const size_t size = file.size();
   if (size == 0) return result;
-  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.fd, 0);
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (data == MAP_FAILED) fail(path, ": cannot map ", size, " bytes: ", std::strerror(errno));
   result->data_ = static_cast<std::byte*>(data);
   result->size_ = size;

@@ -90,7 +90,7 @@ def run(probe, folder, rows, dtype):
     for i, (line, y, grads) in enumerate(expected):
         found = [None if g is None else np.load(folder / f"{i}.out.grad{j}.npy")
                  for j, g in enumerate(grads)]
-        yield line, np.load(folder / f"{i}.out.npy"), y, found, grads
+        yield line, np.load(folder / f"{i}.out.0.npy"), y, found, grads
 
 
 @pytest.mark.parametrize("dtype,bound", [(np.float64, 1e-11), (np.float32, 2e-5)])
@@ -122,4 +122,4 @@ def test_the_result_type_of_every_pair_is_pytorchs(probe, tmp_path):
     (tmp_path / "manifest").write_text("\n".join(lines) + "\n")
     probe("ops", tmp_path / "manifest")
     for i, (line, dtype) in enumerate(zip(lines, expected)):
-        assert np.load(tmp_path / f"{i}.out.npy").dtype == dtype, line
+        assert np.load(tmp_path / f"{i}.out.0.npy").dtype == dtype, line
