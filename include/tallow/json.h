@@ -39,7 +39,8 @@ class Json {
   /// need more than 64 bits become real; NaN and Infinity are accepted, as Python's json does.
   /// Throws Error on malformed text, duplicate keys, and nesting deeper than 256.
   static Json parse(std::string_view text, std::string_view what);
-  /// Reads and parses a regular file. Throws Error if it cannot be read or parsed, or is over 1 GiB.
+  /// Reads and parses a regular file. Throws Error if it cannot be read or parsed, or is over 1
+  /// GiB.
   static Json read(const std::string& path);
 
   Kind kind() const { return static_cast<Kind>(value_.index()); }
