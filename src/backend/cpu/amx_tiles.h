@@ -19,6 +19,6 @@ constexpr TileConfig full_tiles() {
   return config;
 }
 // In memory: g++ 12 does not know that ldtilecfg reads all of it, and would leave stores out.
-inline constexpr TileConfig kFullTiles = full_tiles();
+constexpr TileConfig kFullTiles = full_tiles();
 
 }  // namespace tallow::cpu
