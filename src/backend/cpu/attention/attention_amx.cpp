@@ -7,7 +7,6 @@ namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
 namespace {
 
 struct TileEngine : PairEngine {
-  static constexpr int kBytes = 64;  // of a tile's row
   static constexpr int kPitch = kGroup * 4;
 
   /// Eight tiles of 16 rows of 64 bytes.
