@@ -45,7 +45,8 @@ class ChatTemplate {
 
   /// The template that tokenizer_config.json holds under "chat_template": a string, or a list of
   /// {"name", "template"} of which `name` is taken. None when there is no such template.
-  static std::optional<ChatTemplate> from_config(const Json& tokenizer_config, std::string what,
+  static std::optional<ChatTemplate> from_config(const Json& tokenizer_config,
+                                                 const std::string& what,
                                                  std::string_view name = "default");
   /// The template of a model's folder: chat_template.jinja, or chat_template.json, or the one in
   /// tokenizer_config.json. None when there is none.

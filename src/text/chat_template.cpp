@@ -82,7 +82,8 @@ std::string ChatTemplate::render(const Json& messages, const ChatOptions& option
 }
 
 std::optional<ChatTemplate> ChatTemplate::from_config(const Json& tokenizer_config,
-                                                      std::string what, std::string_view name) {
+                                                      const std::string& what,
+                                                      std::string_view name) {
   return from_value(tokenizer_config.find("chat_template"), what, name);
 }
 
