@@ -126,13 +126,7 @@ class Bpe final : public TokenModel {
   }
 
   void word(std::string_view piece, BpeState& state, std::vector<int32_t>& ids) const {
-    if (piece.empty()) return;
-    if (piece.size() > WordCache::kLongest) return uncached(piece, state, ids);
-    const uint64_t hash = hash_bytes(piece);
-    if (state.cache.find(piece, hash, ids)) return;
-    const size_t before = ids.size();
-    uncached(piece, state, ids);
-    state.cache.add(piece, hash, std::span(ids).subspan(before));
+    state.cache.append(piece, ids, [&] { uncached(piece, state, ids); });
   }
 
   void uncached(std::string_view piece, BpeState& state, std::vector<int32_t>& ids) const {

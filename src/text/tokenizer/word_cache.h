@@ -15,7 +15,19 @@ class WordCache {
  public:
   static constexpr size_t kLongest = 128;
 
-  /// Appends the ids of `word` if they are known.
+  /// Appends the ids of `word`, those that encode() appends when they are not known.
+  template <class F>
+  void append(std::string_view word, std::vector<int32_t>& ids, const F& encode) {
+    if (word.empty()) return;
+    if (word.size() > kLongest) return encode();
+    const uint64_t hash = hash_bytes(word);
+    if (find(word, hash, ids)) return;
+    const size_t before = ids.size();
+    encode();
+    add(word, hash, std::span(ids).subspan(before));
+  }
+
+ private:
   bool find(std::string_view word, uint64_t hash, std::vector<int32_t>& ids) const {
     if (slots_.empty()) return false;
     for (size_t at = hash & kMask; slots_[at].length; at = (at + 1) & kMask) {
@@ -52,7 +64,6 @@ class WordCache {
     ++used_;
   }
 
- private:
   struct Slot {
     uint32_t tag = 0, word = 0, ids = 0;
     uint16_t length = 0, count = 0;
