@@ -11,7 +11,7 @@ namespace tallow {
 // clang-format off
 enum class DType : uint8_t {
   f64, f32, f16, bf16, f8_e4m3, f8_e5m2,
-  i8, i16, i32, i64, u8, u16, u32, u64, boolean,
+  i8, i16, i32, i64, u8, u16, u32, u64, boolean, c64, c128,
   q4_0, q4_1, q5_0, q5_1, q8_0,
   q2_k, q3_k, q4_k, q5_k, q6_k,
   iq4_nl, iq4_xs, mxfp4, tq2_0,
@@ -19,7 +19,7 @@ enum class DType : uint8_t {
 // clang-format on
 inline constexpr int kDTypeCount = static_cast<int>(DType::tq2_0) + 1;
 
-enum class DTypeKind : uint8_t { real, integer, boolean, block };
+enum class DTypeKind : uint8_t { real, integer, boolean, complex, block };
 
 /// One row of the dtype table.
 struct DTypeInfo {
@@ -42,6 +42,21 @@ std::optional<DType> dtype_from_gguf(int64_t id);
 
 inline bool is_block(DType d) { return info(d).kind == DTypeKind::block; }
 inline bool is_real(DType d) { return info(d).kind == DTypeKind::real; }
+inline bool is_complex(DType d) { return info(d).kind == DTypeKind::complex; }
+/// Whether values of the dtype can have a gradient: real and complex ones.
+inline bool is_differentiable(DType d) { return is_real(d) || is_complex(d); }
+/// Integers and bool.
+inline bool is_integral(DType d) {
+  return info(d).kind == DTypeKind::integer || info(d).kind == DTypeKind::boolean;
+}
+/// c64 for f32 and narrower, c128 for f64; complex dtypes themselves.
+DType to_complex(DType d);
+/// f32 for c64, f64 for c128; other dtypes themselves.
+DType to_real(DType d);
+/// What a function of integers that is not an integer yields, and what numbers with a fraction
+/// become: f32, unless set. As torch.set_default_dtype; throws Error for a dtype that is not real.
+DType default_dtype();
+void set_default_dtype(DType dtype);
 std::string to_string(DType dtype);
 
 /// The bytes of n elements along the last dimension; n must be a multiple of the block length.

@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace tallow {
 
@@ -22,7 +23,7 @@ template <class T>
 concept Number = (std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>) ||
                  std::floating_point<T>;
 template <class T>
-concept HasText = requires(const T& v) {
+concept HasText = !std::is_arithmetic_v<T> && requires(const T& v) {
   { to_string(v) } -> std::convertible_to<std::string>;
 };
 

@@ -48,7 +48,8 @@ struct NoOptions {};
 template <class O>
 struct OpFunctions {
   Specs (*infer)(Inputs, const O&) = nullptr;
-  /// A gradient for each input (undefined where there is none).
+  /// A gradient for each input (undefined where there is none). It may have the shape that the
+  /// input was broadcast to, and the dtype that it was promoted to: the pass sums and converts it.
   Tensors (*vjp)(const Saved<O>&, Inputs grads) = nullptr;
   void (*cpu)(Inputs, Outputs, const O&) = nullptr;
   /// The same result from simpler ops: for devices without a kernel, for the gradient of an op
@@ -56,6 +57,8 @@ struct OpFunctions {
   Tensors (*composite)(Inputs, const O&) = nullptr;
   Work (*work)(Inputs, Outputs, const O&) = nullptr;
   bool save_outputs = false;
+  /// The vjp reads the inputs' shapes and dtypes only, so that their memory need not be kept.
+  bool shapes_only = false;
 };
 
 /// The part of an op that does not depend on its options' type.
@@ -70,7 +73,7 @@ struct OpBase {
     size_t options_bytes;
   };
   const Thunks* thunks;
-  bool has_vjp, has_composite, has_work, save_outputs;
+  bool has_vjp, has_composite, has_work, save_outputs, shapes_only;
 };
 
 template <class O = NoOptions>
@@ -84,7 +87,8 @@ struct Op : OpBase {
                functions.vjp != nullptr,
                functions.composite != nullptr,
                functions.work != nullptr,
-               functions.save_outputs},
+               functions.save_outputs,
+               functions.shapes_only},
         fn(functions),
         kernels{functions.cpu} {}
 

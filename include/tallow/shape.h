@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -9,14 +10,14 @@
 
 namespace tallow {
 
-/// The sizes (or strides) of up to 8 dimensions, kept inline.
+/// The sizes (or strides) of up to 12 dimensions, kept inline.
 class Shape {
  public:
-  static constexpr int kMaxDims = 8;
+  static constexpr int kMaxDims = 12;
 
   Shape() = default;
   Shape(std::initializer_list<int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
-  /// Throws Error past 8 dimensions.
+  /// Throws Error past 12 dimensions.
   explicit Shape(std::span<const int64_t> dims);
   /// `count` dimensions of size `value`.
   static Shape filled(int count, int64_t value);
@@ -45,6 +46,32 @@ class Shape {
  private:
   int64_t dims_[kMaxDims];
   int count_ = 0;
+};
+
+/// The dimensions that an op works on: `1`, `{0, -1}`, or `{}` for none given, which means what the
+/// op says (most often all). A plain number is told from a list of one, as in split(x, 2).
+class Dims {
+ public:
+  Dims() = default;
+  template <std::integral T>
+  Dims(T dim) : values_{static_cast<int64_t>(dim)}, is_number_(true) {}  // NOLINT
+  Dims(std::initializer_list<int64_t> dims) : values_(dims) {}
+  template <class T>
+  requires std::convertible_to<const T&, std::span<const int64_t>> Dims(const T& dims)
+      : values_(std::span<const int64_t>(dims)) {}  // NOLINT
+  Dims(const Shape& dims) : values_(dims) {}        // NOLINT
+
+  bool given() const { return !values_.empty(); }
+  bool is_number() const { return is_number_; }
+  int size() const { return values_.size(); }
+  int64_t operator[](int i) const { return values_[i]; }
+  const int64_t* begin() const { return values_.begin(); }
+  const int64_t* end() const { return values_.end(); }
+  operator std::span<const int64_t>() const { return {begin(), end()}; }  // NOLINT
+
+ private:
+  Shape values_;
+  bool is_number_ = false;
 };
 
 /// "[4, 768]"

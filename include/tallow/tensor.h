@@ -11,6 +11,7 @@
 #include "tallow/buffer.h"
 #include "tallow/device.h"
 #include "tallow/dtype.h"
+#include "tallow/scalar.h"
 #include "tallow/shape.h"
 
 namespace tallow {
@@ -25,6 +26,11 @@ class Tensor {
   Tensor() = default;
   /// A tensor over existing memory; `offset` is in bytes from the buffer's start.
   Tensor(std::shared_ptr<Buffer> buffer, int64_t offset, Shape shape, Shape strides, DType dtype);
+  /// A number where a tensor is expected, as in `x + 1` or `where(mask, x, 0.0)`: 0-dimensional,
+  /// and marked, so that it takes part in type promotion by its kind only.
+  Tensor(const Scalar& number);  // NOLINT(google-explicit-constructor)
+  template <Arithmetic T>
+  Tensor(T number) : Tensor(Scalar(number)) {}  // NOLINT
 
   static Tensor empty(const Shape& shape, DType dtype = DType::f32, Device device = cpu_device);
   static Tensor zeros(const Shape& shape, DType dtype = DType::f32, Device device = cpu_device);
@@ -49,6 +55,8 @@ class Tensor {
   /// Bytes of the elements (not of the buffer).
   int64_t nbytes() const;
   bool is_contiguous() const;
+  /// Whether it was made of a plain number.
+  bool is_number() const;
   const std::shared_ptr<Buffer>& buffer() const;
   /// Bytes from the buffer's start to the first element.
   int64_t offset() const;
@@ -68,7 +76,7 @@ class Tensor {
   // Views: no elements move.
   Tensor reshape(const Shape& shape) const;  ///< one dimension may be -1; copies when it must
   Tensor view(const Shape& shape) const;     ///< as reshape, but throws where it would copy
-  Tensor permute(std::span<const int64_t> dims) const;
+  Tensor permute(const Dims& dims) const;
   Tensor transpose(int64_t a, int64_t b) const;
   Tensor narrow(int64_t dim, int64_t start, int64_t length) const;
   Tensor select(int64_t dim, int64_t index) const;

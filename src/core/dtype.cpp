@@ -2,7 +2,9 @@
 // block type is an enum value, its row here, and a to_f32 in blocks.cpp.
 #include "tallow/dtype.h"
 
+#include <atomic>
 #include <cmath>
+#include <complex>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -62,6 +64,18 @@ void small_from_f32(const float* source, void* target, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = convert(source[i]);
 }
 
+// The real part; and a real number as a complex one.
+template <class T>
+void complex_to_f32(const void* source, float* target, int64_t n) {
+  const auto* p = static_cast<const std::complex<T>*>(source);
+  for (int64_t i = 0; i < n; ++i) target[i] = static_cast<float>(p[i].real());
+}
+template <class T>
+void complex_from_f32(const float* source, void* target, int64_t n) {
+  auto* p = static_cast<std::complex<T>*>(target);
+  for (int64_t i = 0; i < n; ++i) p[i] = static_cast<T>(source[i]);
+}
+
 void bool_to_f32(const void* source, float* target, int64_t n) {
   const auto* p = static_cast<const uint8_t*>(source);
   for (int64_t i = 0; i < n; ++i) target[i] = p[i] != 0 ? 1.0f : 0.0f;
@@ -103,6 +117,8 @@ constexpr DTypeInfo kTable[] = {
     {DType::u32,     "u32",     "U32",      -1, integer,   1,   4, ints_to<uint32_t>, ints_from<uint32_t>},
     {DType::u64,     "u64",     "U64",      -1, integer,   1,   8, ints_to<uint64_t>, ints_from<uint64_t>},
     {DType::boolean, "bool",    "BOOL",     -1, boolean,   1,   1, bool_to_f32, bool_from_f32},
+    {DType::c64,     "c64",     "C64",      -1, complex,   1,   8, complex_to_f32<float>, complex_from_f32<float>},
+    {DType::c128,    "c128",    nullptr,    -1, complex,   1,  16, complex_to_f32<double>, complex_from_f32<double>},
     {DType::q4_0,    "q4_0",    nullptr,     2, block,    32,  18, blocks::q4_0_to_f32, blocks::q4_0_from_f32},
     {DType::q4_1,    "q4_1",    nullptr,     3, block,    32,  20, blocks::q4_1_to_f32, blocks::q4_1_from_f32},
     {DType::q5_0,    "q5_0",    nullptr,     6, block,    32,  22, blocks::q5_0_to_f32, blocks::q5_0_from_f32},
@@ -119,6 +135,8 @@ constexpr DTypeInfo kTable[] = {
     {DType::tq2_0,   "tq2_0",   nullptr,    35, block,   256,  66, blocks::tq2_0_to_f32, nullptr},
 };
 // clang-format on
+
+std::atomic<DType> default_real{DType::f32};
 
 constexpr bool rows_follow_the_enum() {
   for (int i = 0; i < kDTypeCount; ++i) {
@@ -151,6 +169,23 @@ std::optional<DType> dtype_from_safetensors(std::string_view name) {
 
 std::optional<DType> dtype_from_gguf(int64_t id) {
   return find([id](const DTypeInfo& row) { return row.gguf >= 0 && row.gguf == id; });
+}
+
+DType to_complex(DType d) {
+  if (is_complex(d)) return d;
+  return d == DType::f64 ? DType::c128 : DType::c64;
+}
+
+DType to_real(DType d) {
+  if (!is_complex(d)) return d;
+  return d == DType::c128 ? DType::f64 : DType::f32;
+}
+
+DType default_dtype() { return default_real.load(std::memory_order_relaxed); }
+
+void set_default_dtype(DType dtype) {
+  if (!is_real(dtype)) fail("set_default_dtype: ", dtype, " is not real; use f64, f32, f16, bf16");
+  default_real.store(dtype, std::memory_order_relaxed);
 }
 
 std::string to_string(DType dtype) { return info(dtype).name; }

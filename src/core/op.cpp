@@ -80,7 +80,7 @@ void record_node(const OpBase& op, Inputs inputs, const void* options, Specs spe
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     TensorImpl& impl = *outputs[i].impl();
-    if (!is_real(impl.dtype)) continue;
+    if (!is_differentiable(impl.dtype)) continue;
     impl.node = node;
     impl.output_index = static_cast<int>(i);
     impl.requires_grad = true;

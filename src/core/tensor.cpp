@@ -47,6 +47,18 @@ Tensor::Tensor(std::shared_ptr<Buffer> buffer, int64_t offset, Shape shape, Shap
   impl_->dtype = dtype;
 }
 
+Tensor::Tensor(const Scalar& number) : Tensor(empty({}, number.dtype())) {
+  impl_->is_number = true;
+  switch (number.kind()) {
+    case Scalar::Kind::boolean: *static_cast<bool*>(raw()) = number.integer() != 0; break;
+    case Scalar::Kind::integer: *static_cast<int64_t*>(raw()) = number.integer(); break;
+    case Scalar::Kind::real: *static_cast<double*>(raw()) = number.real(); break;
+    case Scalar::Kind::complex:
+      *static_cast<std::complex<double>*>(raw()) = number.complex();
+      break;
+  }
+}
+
 Tensor Tensor::empty(const Shape& shape, DType dtype, Device device) {
   return Tensor(Buffer::allocate(bytes_of(shape, dtype), device), 0, shape,
                 contiguous_strides(shape), dtype);
@@ -74,6 +86,8 @@ const std::shared_ptr<Buffer>& Tensor::buffer() const { return checked(impl_).bu
 int64_t Tensor::offset() const { return checked(impl_).offset; }
 void* Tensor::raw() const { return checked(impl_).buffer->data() + impl_->offset; }
 
+bool Tensor::is_number() const { return checked(impl_).is_number; }
+
 bool Tensor::is_contiguous() const {
   int64_t expected = 1;
   for (int i = dim() - 1; i >= 0; --i) {
@@ -94,8 +108,8 @@ void Tensor::check_type(size_t bytes) const {
 bool Tensor::requires_grad() const { return impl_ && impl_->requires_grad; }
 
 Tensor& Tensor::requires_grad_(bool value) {
-  if (value && !is_real(checked(impl_).dtype)) {
-    fail("requires_grad: ", dtype(), " has no gradient; only real dtypes have");
+  if (value && !is_differentiable(checked(impl_).dtype)) {
+    fail("requires_grad: ", dtype(), " has no gradient; only real and complex dtypes have");
   }
   impl_->requires_grad = value;
   return *this;

@@ -16,6 +16,7 @@ struct TensorImpl {
   Shape shape, strides;
   DType dtype = DType::f32;
   bool requires_grad = false;
+  bool is_number = false;      // made of a plain number: promotes by its kind only
   int output_index = 0;        // which of the node's outputs this is
   std::shared_ptr<Node> node;  // null for a leaf
   Tensor grad;                 // of a leaf, after backward()

@@ -26,14 +26,28 @@ bool with_native_type(DType dtype, const F& f) {
     case DType::u32: return f(uint32_t{}), true;
     case DType::u64: return f(uint64_t{}), true;
     case DType::boolean: return f(bool{}), true;
+    case DType::c64: return f(std::complex<float>{}), true;
+    case DType::c128: return f(std::complex<double>{}), true;
     default: return false;
   }
 }
 
+template <class T>
+constexpr bool kIsComplex =
+    std::is_same_v<T, std::complex<float>> || std::is_same_v<T, std::complex<double>>;
+
 // A cast without undefined behaviour: a real value that the integer cannot hold becomes its lowest.
 template <class To, class From>
 To convert(From v) {
-  if constexpr (std::is_same_v<To, bool>) {
+  if constexpr (kIsComplex<From> && kIsComplex<To>) {
+    return To(v);
+  } else if constexpr (kIsComplex<From> && std::is_same_v<To, bool>) {
+    return v != From(0);
+  } else if constexpr (kIsComplex<From>) {
+    return convert<To>(v.real());
+  } else if constexpr (kIsComplex<To>) {
+    return To(static_cast<typename To::value_type>(v));
+  } else if constexpr (std::is_same_v<To, bool>) {
     return v != From(0);
   } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
     bool fits = v >= static_cast<From>(-9.2233720368547758e18) &&
@@ -48,6 +62,7 @@ template <class T>
 constexpr DType dtype_of() {
   if constexpr (std::is_same_v<T, float>) return DType::f32;
   if constexpr (std::is_same_v<T, double>) return DType::f64;
+  if constexpr (std::is_same_v<T, Complex>) return DType::c128;
   return DType::i64;
 }
 
@@ -76,15 +91,22 @@ void load(DType dtype, const std::byte* source, int64_t stride, int64_t n, T* ou
   }
 }
 
-int category(DType dtype) {
-  if (is_real(dtype)) return 2;
-  return dtype == DType::boolean ? 0 : 1;
+enum Category { kBoolean, kInteger, kReal, kComplex };
+
+Category category(DType dtype) {
+  switch (info(dtype).kind) {
+    case DTypeKind::boolean: return kBoolean;
+    case DTypeKind::integer: return kInteger;
+    case DTypeKind::complex: return kComplex;
+    default: return kReal;
+  }
 }
 
 DType promote_same_category(DType a, DType b) {
   if (a == b) return a;
   const DTypeInfo &x = info(a), &y = info(b);
-  if (category(a) == 2) {
+  if (category(a) == kComplex) return DType::c128;
+  if (category(a) == kReal) {
     if (x.bytes == y.bytes) return DType::f32;  // f16 with bf16
     return x.bytes > y.bytes ? a : b;
   }
@@ -103,6 +125,7 @@ DType promote_same_category(DType a, DType b) {
 }  // namespace
 
 ComputeType compute_type(DType dtype) {
+  if (is_complex(dtype)) return ComputeType::c128;
   if (dtype == DType::f64) return ComputeType::f64;
   return is_real(dtype) || is_block(dtype) ? ComputeType::f32 : ComputeType::i64;
 }
@@ -176,7 +199,7 @@ void write_elements(const Tensor& x, int64_t begin, int64_t n, const T* values) 
   float chunk[64];
   for (int64_t done = 0; done < n; done += 64) {
     int64_t count = std::min<int64_t>(64, n - done);
-    for (int64_t i = 0; i < count; ++i) chunk[i] = static_cast<float>(values[done + i]);
+    for (int64_t i = 0; i < count; ++i) chunk[i] = convert<float>(values[done + i]);
     row.from_f32(chunk, target + done * row.bytes, count);
   }
 }
@@ -193,18 +216,61 @@ T* element_target(const Tensor& x, int64_t begin, T* scratch) {
 INSTANTIATE(float)
 INSTANTIATE(double)
 INSTANTIATE(int64_t)
+INSTANTIATE(Complex)
 #undef INSTANTIATE
 
-DType promote(const Tensor& a, const Tensor& b, const char* op) {
-  for (const Tensor* t : {&a, &b}) {
-    if (is_block(t->dtype())) fail(op, ": ", t->dtype(), " is a block dtype; call .to(f32) first");
+DType promote_types(DType a, DType b) {
+  Category x = category(a), y = category(b);
+  if (x == y) return promote_same_category(a, b);
+  if (y > x) std::swap(a, b);
+  if (std::max(x, y) == kComplex && std::min(x, y) == kReal) return promote_types(a, to_complex(b));
+  return a;
+}
+
+DType promote(Inputs tensors, const char* op) {
+  // Of tensors with dimensions, of 0-dimensional ones, of plain numbers.
+  std::optional<DType> results[3];
+  for (const Tensor& t : tensors) {
+    if (!t.defined()) continue;
+    check_not_block(op, t);
+    DType dtype = t.dtype();
+    if (t.is_number() && is_real(dtype)) dtype = default_dtype();
+    if (t.is_number() && is_complex(dtype)) dtype = to_complex(default_dtype());
+    auto& result = results[t.dim() > 0 ? 0 : t.is_number() ? 2 : 1];
+    result = result ? promote_types(*result, dtype) : dtype;
   }
-  int x = category(a.dtype()), y = category(b.dtype());
-  // A 0-dimensional tensor counts only when it is of a higher category.
-  if (a.dim() == 0 && b.dim() != 0 && x <= y) return b.dtype();
-  if (b.dim() == 0 && a.dim() != 0 && y <= x) return a.dtype();
-  if (x != y) return x > y ? a.dtype() : b.dtype();
-  return promote_same_category(a.dtype(), b.dtype());
+  std::optional<DType> all;
+  for (int i = 2; i >= 0; --i) {
+    const auto& higher = results[i];
+    if (!higher) continue;
+    if (!all || category(*higher) >= category(*all)) {
+      all = higher;
+    } else if (category(*higher) == kReal) {  // with complex numbers of lower priority
+      all = to_complex(*higher);
+    } else if (category(*higher) == kBoolean || category(*all) > kInteger) {
+      all = promote_types(*higher, *all);
+    } else {
+      all = higher;
+    }
+  }
+  return *all;
+}
+
+DType promote(const Tensor& a, const Tensor& b, const char* op) {
+  if (a.dtype() == b.dtype() && !a.is_number()) {
+    check_not_block(op, a);
+    return a.dtype();
+  }
+  const Tensor both[] = {a, b};
+  return promote(both, op);
+}
+
+void check_not_block(const char* op, const Tensor& x) {
+  if (is_block(x.dtype())) fail(op, ": ", x, " is of a block dtype; call .to(f32) first");
+}
+
+void check_not_complex(const char* op, const Tensor& x) {
+  if (is_complex(x.dtype())) fail(op, ": ", x, " is complex, which has no order; use abs or real");
 }
 
 Tensor sum_to(const Tensor& g, const Shape& shape) {

@@ -32,7 +32,7 @@ FOLDERS = {
 
 # The layer that each public header belongs to: that of the folder which implements it.
 PUBLIC = {
-    "core": "autograd buffer device dtype error json op parallel profile random shape tensor",
+    "core": "autograd buffer device dtype error json op parallel profile random scalar shape tensor",
     "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
     "ops": "ops",
@@ -57,6 +57,8 @@ def layer_of_file(path):
     for folder, layer in FOLDERS.items():
         if path.startswith(folder + "/"):
             return layer
+    if path.startswith("include/tallow/ops/"):
+        return "ops"
     match = re.fullmatch(r"include/tallow/(\w+)\.h", path)
     return layer_of_public(match[1]) if match else None
 
@@ -67,6 +69,8 @@ def layer_of_public(stem):
 
 def layer_of_include(name):
     """The layer of an included name; None for a system or third-party header."""
+    if name.startswith("tallow/ops/"):
+        return "ops"
     if name.startswith("tallow/"):
         return layer_of_public(Path(name).stem)
     return next(

@@ -15,7 +15,7 @@ using Single = std::function<Tensor(const Tensors&, const Integers&)>;
 Shape shape_of(const Integers& p) { return Shape(std::span<const int64_t>(p)); }
 
 // Reductions take keepdim, then the dimensions.
-Single reduction(Tensor (*f)(const Tensor&, std::span<const int64_t>, bool)) {
+Single reduction(Tensor (*f)(const Tensor&, const tallow::Dims&, bool)) {
   return [f](const Tensors& in, const Integers& p) {
     return f(in[0], std::span(p).subspan(1), p[0] != 0);
   };

@@ -121,7 +121,7 @@ TEST_CASE("safetensors: shapes and offsets must agree with the data") {
   CHECK(contains(error(entry("F32", "[04]", "[0,16]"), data), "expected an integer"));
   CHECK(contains(error(entry("F32", "[4]", "[0,99999999999999999999]"), data), "overflows"));
   CHECK(contains(error(entry("F32", "[4398046511105,4194304]", "[0,16]"), data), "overflows"));
-  CHECK(contains(error(entry("F32", "[1,1,1,1,1,1,1,1,4]", "[0,16]"), data), "dimensions"));
+  CHECK(contains(error(entry("F32", "[1,1,1,1,1,1,1,1,1,1,1,1,4]", "[0,16]"), data), "dimensions"));
   CHECK(contains(error(entry("F32", "[4]", "[0]"), data), "expected ','"));
   CHECK(contains(error(entry("F4", "[3]", "[0,16]"), data), "data_offsets span"));
 }

@@ -67,7 +67,7 @@ TEST_CASE("a block tensor may be narrowed by whole blocks only") {
   CHECK(q.narrow(1, 32, 32).offset() == 34);
   CHECK(q.narrow(1, 32, 32).to(DType::f32).shape() == Shape{4, 32});
   CHECK(message_of([&] { q.narrow(1, 16, 32); }).find("call .to(f32) first") != std::string::npos);
-  CHECK(message_of([&] { add(q, q); }) == "add: q8_0 is a block dtype; call .to(f32) first");
+  CHECK(message_of([&] { add(q, q); }) == "add: q8_0 [4, 64] is of a block dtype; call .to(f32) first");
 }
 
 TEST_CASE("conversion keeps what the target can hold") {

@@ -4,7 +4,7 @@
 #include "backend/cpu/fused.h"
 
 #include "backend/cpu/kernels.h"
-#include "ops/attention.h"
+#include "ops/inference/paged_attention.h"
 #include "ops/rows.h"
 #include "tallow/parallel.h"
 

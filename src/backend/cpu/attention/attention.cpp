@@ -12,7 +12,7 @@
 
 #include "backend/cpu/fused.h"
 #include "backend/cpu/kernels.h"
-#include "ops/attention.h"
+#include "ops/inference/paged_attention.h"
 #include "tallow/error.h"
 #include "tallow/parallel.h"
 

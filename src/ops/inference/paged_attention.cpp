@@ -1,7 +1,7 @@
 // paged_attention: causal attention of ragged queries over the paged cache. The kernel here is the
 // definition, a query at a time; the CPU backend binds tiled ones (Dao et al. 2022, arXiv
 // 2205.14135).
-#include "ops/attention.h"
+#include "ops/inference/paged_attention.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 // The rows of elementwise.def as ops: portable kernels, gradients and public functions.
-#include "ops/elementwise.h"
+#include "ops/elementwise/elementwise.h"
 
 #include <cmath>
 
@@ -16,13 +16,13 @@ using Unary = Saved<NoOptions>;
 
 Specs unary_spec(const char* name, Inputs in, bool real) {
   DType dtype = in[0].dtype();
-  if (is_block(dtype)) fail(name, ": ", dtype, " is a block dtype; call .to(f32) first");
-  return {{in[0].shape(), real && !is_real(dtype) ? DType::f32 : dtype}};
+  check_not_block(name, in[0]);
+  return {{in[0].shape(), real ? real_result(dtype) : dtype}};
 }
 
 Specs binary_spec(const char* name, Inputs in, bool real) {
   DType dtype = promote(in[0], in[1], name);
-  if (real && !is_real(dtype)) dtype = DType::f32;
+  if (real) dtype = real_result(dtype);
   return {{broadcast_shapes(in[0].shape(), in[1].shape(), name), dtype}};
 }
 
@@ -98,16 +98,11 @@ void binary_kernel(const Tensor& a, const Tensor& b, const Tensor& out, const F&
 #define UNARY_REAL(name, value, gradient) UNARY_OP(name, value, gradient, true)
 #define BINARY(name, value, grad_a, grad_b) BINARY_OP(name, value, grad_a, grad_b, false)
 #define BINARY_REAL(name, value, grad_a, grad_b) BINARY_OP(name, value, grad_a, grad_b, true)
-#include "ops/elementwise.def"
+#include "ops/elementwise/elementwise.def"
 #undef UNARY
 #undef UNARY_REAL
 #undef BINARY
 #undef BINARY_REAL
-
-// A number beside a tensor takes the tensor's dtype, unless that is an integer's.
-Tensor number_like(const Tensor& x, double value) {
-  return Tensor::scalar(value, is_real(x.dtype()) ? x.dtype() : DType::f32);
-}
 
 }  // namespace
 
@@ -117,15 +112,10 @@ Tensor number_like(const Tensor& x, double value) {
   Tensor name(const Tensor& a, const Tensor& b) { return apply(name##_op, {a, b}); }
 #define UNARY_REAL UNARY
 #define BINARY_REAL BINARY
-#include "ops/elementwise.def"
+#include "ops/elementwise/elementwise.def"
 #undef UNARY
 #undef UNARY_REAL
 #undef BINARY
 #undef BINARY_REAL
-
-Tensor operator+(const Tensor& a, double b) { return add(a, number_like(a, b)); }
-Tensor operator-(const Tensor& a, double b) { return sub(a, number_like(a, b)); }
-Tensor operator*(const Tensor& a, double b) { return mul(a, number_like(a, b)); }
-Tensor operator/(const Tensor& a, double b) { return div(a, number_like(a, b)); }
 
 }  // namespace tallow

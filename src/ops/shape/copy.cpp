@@ -68,6 +68,7 @@ void to_blocks(const Tensor& x, const Tensor& out) {
 ComputeType transit(DType from, DType to) {
   ComputeType a = compute_type(from), b = compute_type(to);
   if (a == b) return a;
+  if (a == ComputeType::c128 || b == ComputeType::c128) return ComputeType::c128;
   if (a == ComputeType::f64 || b == ComputeType::f64) return ComputeType::f64;
   return ComputeType::f32;
 }
@@ -81,7 +82,7 @@ void cpu(Inputs in, Outputs outputs, const CopyOptions&) {
   }
   if (is_block(x.dtype())) return from_blocks(x, out);
   if (is_block(out.dtype())) return to_blocks(x, out);
-  with_compute_type(transit(x.dtype(), out.dtype()), [&]<class T>(T) {
+  with_any_compute_type(transit(x.dtype(), out.dtype()), [&]<class T>(T) {
     ElementReader<T> reader(x, out.shape());
     parallel_for(out.numel(), 32 * kChunk, [&](int64_t begin, int64_t end, int) {
       T source[kChunk];

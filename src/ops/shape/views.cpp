@@ -112,7 +112,7 @@ constinit Op<PermuteOptions> permute_op{
            for (int i = 0; i < inverse.size(); ++i) {
              inverse[static_cast<int>(saved.options.dims[i])] = i;
            }
-           return Tensors{grads[0].permute({inverse.begin(), inverse.end()})};
+           return Tensors{grads[0].permute(inverse)};
          }}};
 
 constinit Op<ViewOptions> expand_op{
@@ -216,10 +216,10 @@ Tensor Tensor::view(const Shape& shape) const {
   return apply(view_op, {*this}, {resolve_shape(*this, shape, "view")});
 }
 
-Tensor Tensor::permute(std::span<const int64_t> dims) const {
+Tensor Tensor::permute(const Dims& dims) const {
   Shape order = Shape::filled(dim(), -1);
   unsigned seen = 0;
-  if (static_cast<int>(dims.size()) != dim()) {
+  if (dims.size() != dim()) {
     fail("permute: ", dims.size(), " dimensions for ", *this);
   }
   for (int i = 0; i < dim(); ++i) {
@@ -238,7 +238,7 @@ Tensor Tensor::transpose(int64_t a, int64_t b) const {
   for (int i = 0; i < dim(); ++i) order[i] = i;
   std::swap(order[normalize_dim(a, dim(), "transpose")],
             order[normalize_dim(b, dim(), "transpose")]);
-  return permute({order.begin(), order.end()});
+  return permute(order);
 }
 
 Tensor Tensor::narrow(int64_t d, int64_t start, int64_t length) const {

@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "ops/elements.h"
-#include "ops/elementwise.h"
+#include "ops/elementwise/elementwise.h"
 #include "tallow/autograd.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
@@ -17,8 +17,8 @@ struct ReduceOptions {
   bool keepdim;
 };
 
-uint32_t reduced_dims(const Tensor& x, std::span<const int64_t> dims, const char* op) {
-  return dims.empty() ? (1u << x.dim()) - 1 : dim_bits(dims, x.dim(), op);
+uint32_t reduced_dims(const Tensor& x, const Dims& dims, const char* op) {
+  return !dims.given() ? (1u << x.dim()) - 1 : dim_bits(dims, x.dim(), op);
 }
 
 Shape reduced_shape(const Shape& shape, const ReduceOptions& o, bool keepdim) {
@@ -73,7 +73,7 @@ void fold(const Tensor& x, const Tensor& out, const ReduceOptions& o, A start, d
                      for (int64_t j = 0; j < n; ++j) part = f(part, static_cast<A>(values[j]));
                      total = f(total, part);
                    }
-                   if constexpr (std::is_floating_point_v<A>) total *= static_cast<A>(scale);
+                   if constexpr (!std::is_integral_v<A>) total *= static_cast<A>(scale);
                    T result = static_cast<T>(total);
                    write_elements(out, g, 1, &result);
                  }
@@ -86,6 +86,7 @@ void sum_scaled(const Tensor& x, const Tensor& out, const ReduceOptions& o, doub
     case ComputeType::f32: return fold<float, double>(x, out, o, 0.0, scale, plus);
     case ComputeType::f64: return fold<double, double>(x, out, o, 0.0, scale, plus);
     case ComputeType::i64: return fold<int64_t, int64_t>(x, out, o, 0, 1, plus);
+    case ComputeType::c128: return fold<Complex, Complex>(x, out, o, 0.0, scale, plus);
   }
 }
 
@@ -159,13 +160,13 @@ constinit Op<ReduceOptions> amax_op{
 
 }  // namespace
 
-Tensor sum(const Tensor& x, std::span<const int64_t> dims, bool keepdim) {
+Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
   return apply(sum_op, {x}, {reduced_dims(x, dims, "sum"), keepdim});
 }
-Tensor mean(const Tensor& x, std::span<const int64_t> dims, bool keepdim) {
+Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
   return apply(mean_op, {x}, {reduced_dims(x, dims, "mean"), keepdim});
 }
-Tensor amax(const Tensor& x, std::span<const int64_t> dims, bool keepdim) {
+Tensor amax(const Tensor& x, const Dims& dims, bool keepdim) {
   return apply(amax_op, {x}, {reduced_dims(x, dims, "amax"), keepdim});
 }
 

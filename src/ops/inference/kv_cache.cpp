@@ -1,6 +1,6 @@
 // kv_cache_write: puts the keys and values of new tokens into their slots of the paged cache, in
 // place; values are stored transposed, so that both matrix products of attention read rows.
-#include "ops/attention.h"
+#include "ops/inference/paged_attention.h"
 #include "ops/rows.h"
 
 namespace tallow {

@@ -61,7 +61,7 @@ constinit Op<FlipOptions> flip_op{
 
 }  // namespace
 
-Tensor flip(const Tensor& x, std::span<const int64_t> dims) {
+Tensor flip(const Tensor& x, const Dims& dims) {
   return apply(flip_op, {x}, {dim_bits(dims, x.dim(), "flip")});
 }
 

@@ -1,0 +1,7 @@
+// Attention over dense batches.
+#pragma once
+
+#include "tallow/op.h"
+#include "tallow/tensor.h"
+
+namespace tallow {}  // namespace tallow

@@ -1,0 +1,7 @@
+// Creation, from values and at random.
+#pragma once
+
+#include "tallow/op.h"
+#include "tallow/tensor.h"
+
+namespace tallow {}  // namespace tallow

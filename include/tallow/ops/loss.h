@@ -1,0 +1,7 @@
+// The losses of torch.nn.functional.
+#pragma once
+
+#include "tallow/op.h"
+#include "tallow/tensor.h"
+
+namespace tallow {}  // namespace tallow

@@ -1,0 +1,7 @@
+// Order: sorting, ranking, searching and counting.
+#pragma once
+
+#include "tallow/op.h"
+#include "tallow/tensor.h"
+
+namespace tallow {}  // namespace tallow
