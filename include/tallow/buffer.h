@@ -35,6 +35,12 @@ class Buffer {
   /// use and kept as long as the buffer. `key` tells forms of the same bytes apart.
   std::shared_ptr<void> packed(int64_t offset, int64_t key,
                                const std::function<std::shared_ptr<void>()>& make);
+  /// How often the bytes were changed in place.
+  uint32_t version() const { return version_.load(std::memory_order_relaxed); }
+  /// Notes a change in place: counts it, and drops the forms that kernels repacked.
+  void modified();
+  /// Counts on from the version of the memory that this buffer replaces.
+  void continue_version(uint32_t version) { version_.store(version, std::memory_order_relaxed); }
   /// Tells the system that mapped pages of [offset, offset + bytes) are no longer needed in memory
   /// (they are read again from the file when touched). Does nothing for other kinds.
   void release_pages(int64_t offset, int64_t bytes);
@@ -51,6 +57,7 @@ class Buffer {
   Kind kind_ = Kind::owned;
   std::shared_ptr<void> owner_;
   std::atomic<const Packed*> first_packed_{nullptr};  // read without the lock
+  std::atomic<uint32_t> version_{0};
   std::mutex mutex_;
   std::vector<std::unique_ptr<Packed>> packed_;
 };

@@ -59,7 +59,15 @@ struct OpFunctions {
   bool save_outputs = false;
   /// The vjp reads the inputs' shapes and dtypes only, so that their memory need not be kept.
   bool shapes_only = false;
+  /// Finer: the inputs whose values the vjp reads (a bit each), given those whose gradient is
+  /// wanted. The others have a shape and dtype there, and no memory.
+  uint32_t (*reads)(uint32_t wanted) = nullptr;
 };
+
+/// `reads` of a product of two inputs: each one's gradient reads the other.
+constexpr uint32_t reads_the_other(uint32_t wanted) {
+  return (wanted >> 1 & 1) | (wanted & 1) << 1;
+}
 
 /// The part of an op that does not depend on its options' type.
 struct OpBase {
@@ -74,6 +82,7 @@ struct OpBase {
   };
   const Thunks* thunks;
   bool has_vjp, has_composite, has_work, save_outputs, shapes_only;
+  uint32_t (*reads)(uint32_t wanted);
 };
 
 template <class O = NoOptions>
@@ -88,7 +97,8 @@ struct Op : OpBase {
                functions.composite != nullptr,
                functions.work != nullptr,
                functions.save_outputs,
-               functions.shapes_only},
+               functions.shapes_only,
+               functions.reads},
         fn(functions),
         kernels{functions.cpu} {}
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -92,13 +93,31 @@ class Tensor {
   // Autograd.
   bool requires_grad() const;
   Tensor& requires_grad_(bool value = true);
+  /// Whether it is not the result of an op with history.
+  bool is_leaf() const;
+  /// The name of the op that made it, or "" for a leaf.
+  std::string grad_fn() const;
   /// The gradient that backward() accumulated, or an undefined tensor.
   Tensor grad() const;
   void set_grad(Tensor grad) const;
+  /// Makes backward() keep the gradient of a tensor that is not a leaf.
+  void retain_grad() const;
+  /// Calls `hook` with the tensor's gradient in each backward pass. Returns its number, by which
+  /// remove_hook takes it away.
+  int64_t register_hook(std::function<Tensor(const Tensor& gradient)> hook) const;
+  void remove_hook(int64_t id) const;
   /// The same elements without history.
   Tensor detach() const;
+  Tensor& detach_();
+  /// How often the elements were changed in place.
+  int64_t version() const;
+  /// Whether the elements belong to another tensor, of which this is a view.
+  bool is_view() const;
   /// Accumulates d(this)/d(leaf) into each leaf's grad; `gradient` defaults to 1 for one element.
-  void backward(const Tensor& gradient = {}) const;
+  void backward(const Tensor& gradient = {}, bool retain_graph = false,
+                bool create_graph = false) const;
+  /// Copies the elements of `source`, broadcast and converted, into this tensor.
+  Tensor& copy_(const Tensor& source);
 
   const std::shared_ptr<TensorImpl>& impl() const { return impl_; }
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}

@@ -48,6 +48,14 @@ std::shared_ptr<void> Buffer::packed(int64_t offset, int64_t key,
   return packed_.back()->form;
 }
 
+void Buffer::modified() {
+  version_.fetch_add(1, std::memory_order_relaxed);
+  if (!first_packed_.load(std::memory_order_acquire)) return;
+  std::lock_guard lock(mutex_);
+  first_packed_.store(nullptr, std::memory_order_release);
+  packed_.clear();
+}
+
 void Buffer::release_pages(int64_t offset, int64_t bytes) {
   if (kind_ != Kind::mapped) return;
   // Only pages that lie wholly inside: the ones at the edges belong to neighbours too.

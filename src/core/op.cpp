@@ -1,7 +1,6 @@
 // apply: the one dispatch function.
 #include "tallow/op.h"
 
-#include <atomic>
 #include <cstring>
 
 #include "core/backend.h"
@@ -12,8 +11,6 @@
 
 namespace tallow {
 namespace {
-
-std::atomic<uint64_t> next_sequence{1};
 
 Device common_device(const OpBase& op, Inputs inputs) {
   const Tensor* first = nullptr;
@@ -28,6 +25,18 @@ Device common_device(const OpBase& op, Inputs inputs) {
   return first ? first->device() : cpu_device;
 }
 
+// Views of a view belong to the same base.
+Tensor view_of(const Tensor& source, const Spec& spec) {
+  const TensorImpl& from = *source.impl();
+  Tensor view(from.buffer, spec.offset, spec.shape, spec.strides, spec.dtype);
+  TensorImpl& impl = *view.impl();
+  impl.is_inference |= from.is_inference;
+  if (impl.is_inference) return view;
+  impl.base = from.base ? from.base : source.impl();
+  impl.generation = impl.base->generation;
+  return view;
+}
+
 Tensors make_outputs(const OpBase& op, Inputs inputs, const Specs& specs, Device device,
                      bool tracked) {
   Tensors outputs;
@@ -36,11 +45,11 @@ Tensors make_outputs(const OpBase& op, Inputs inputs, const Specs& specs, Device
     if (spec.alias < 0) {
       outputs.push_back(Tensor::empty(spec.shape, spec.dtype, device));
     } else if (spec.is_view) {
-      outputs.emplace_back(inputs[spec.alias].buffer(), spec.offset, spec.shape, spec.strides,
-                           spec.dtype);
+      outputs.push_back(view_of(inputs[spec.alias], spec));
     } else if (tracked) {
       fail(op.name, ": works in place, so that a gradient through it would be wrong; use NoGrad");
     } else {
+      inputs[spec.alias].buffer()->modified();
       outputs.push_back(inputs[spec.alias]);
     }
   }
@@ -66,17 +75,64 @@ bool run_kernel(const OpBase& op, Device device, Inputs inputs, Outputs outputs,
   return true;
 }
 
+// What the backward pass will see of an input. The values are those of now, so the copy of the
+// handle has none of the tensor's later history.
+Tensor keep(const OpBase& op, const Tensor& t, bool is_read) {
+  if (!t.defined()) return t;
+  if (!is_read || current_checkpoint()) return without_memory(t);
+  const TensorImpl& from = *t.impl();
+  if (from.is_inference) {
+    fail(op.name, ": an inference tensor cannot be kept for the backward pass; clone it first");
+  }
+  if (from.requires_grad && !from.node) return t;
+  Tensor copy(from.buffer, from.offset, from.shape, from.strides, from.dtype);
+  TensorImpl& to = *copy.impl();
+  to.requires_grad = from.requires_grad;
+  to.node = from.node;
+  to.output_index = from.output_index;
+  to.is_number = from.is_number;
+  return copy;
+}
+
+// The inputs whose values the gradient needs, a bit each.
+uint64_t read_inputs(const OpBase& op, Inputs inputs) {
+  if (op.shapes_only && op.has_vjp) return 0;
+  if (!op.reads) return ~uint64_t{0};
+  uint32_t wanted = 0;
+  for (size_t i = 0; i < inputs.size() && i < 32; ++i) {
+    wanted |= static_cast<uint32_t>(inputs[i].requires_grad()) << i;
+  }
+  return op.reads(wanted);
+}
+
 void record_node(const OpBase& op, Inputs inputs, const void* options, Specs specs,
                  Tensors& outputs) {
   auto node = std::make_shared<Node>();
   node->op = &op;
   node->options.resize(op.thunks->options_bytes);
   std::memcpy(node->options.data(), options, op.thunks->options_bytes);
-  node->inputs.assign(inputs.begin(), inputs.end());
   node->specs = std::move(specs);
-  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
-  if (op.save_outputs) {
-    for (const Tensor& t : outputs) node->outputs.push_back(t.detach());
+  node->sequence = next_node_sequence();
+  uint64_t reads = read_inputs(op, inputs);
+  const std::shared_ptr<CheckpointFrame>& frame = current_checkpoint();
+  bool collecting = frame && frame->collecting;
+  if (collecting) frame->slots.emplace_back();
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    bool is_read = i >= 64 ? reads != 0 : (reads >> i & 1) != 0;
+    node->edges.push_back(edge_of(inputs[i]));
+    node->inputs.push_back(keep(op, inputs[i], is_read));
+    node->versions.push_back(is_read && inputs[i].defined() ? inputs[i].buffer()->version() : 0);
+    if (collecting) frame->slots.back().first.push_back(is_read ? inputs[i] : node->inputs.back());
+  }
+  for (const Tensor& t : outputs) {
+    if (!op.save_outputs) break;
+    node->outputs.push_back(frame ? without_memory(t) : t.detach());
+    node->versions.push_back(t.buffer()->version());
+    if (collecting) frame->slots.back().second.push_back(t.detach());
+  }
+  if (frame) {
+    node->frame = frame;
+    node->slot = collecting ? frame->slots.size() - 1 : frame->recorded++;
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
     TensorImpl& impl = *outputs[i].impl();

@@ -45,6 +45,7 @@ Tensor::Tensor(std::shared_ptr<Buffer> buffer, int64_t offset, Shape shape, Shap
   impl_->shape = shape;
   impl_->strides = strides;
   impl_->dtype = dtype;
+  impl_->is_inference = inference_mode_enabled();
 }
 
 Tensor::Tensor(const Scalar& number) : Tensor(empty({}, number.dtype())) {
@@ -103,28 +104,6 @@ void Tensor::check_type(size_t bytes) const {
   if (row.kind == DTypeKind::block || row.bytes != static_cast<int>(bytes)) {
     fail("data: elements of ", dtype(), " are not ", bytes, " bytes wide; call .to(f32) first");
   }
-}
-
-bool Tensor::requires_grad() const { return impl_ && impl_->requires_grad; }
-
-Tensor& Tensor::requires_grad_(bool value) {
-  if (value && !is_differentiable(checked(impl_).dtype)) {
-    fail("requires_grad: ", dtype(), " has no gradient; only real and complex dtypes have");
-  }
-  impl_->requires_grad = value;
-  return *this;
-}
-
-Tensor Tensor::grad() const { return checked(impl_).grad; }
-
-void Tensor::set_grad(Tensor g) const {
-  checked(impl_);
-  impl_->grad = std::move(g);
-}
-
-Tensor Tensor::detach() const {
-  const TensorImpl& t = checked(impl_);
-  return Tensor(t.buffer, t.offset, t.shape, t.strides, t.dtype);
 }
 
 std::string to_string(const Tensor& tensor) {

@@ -1,0 +1,109 @@
+// Writing in place: values, version and history of the tensor and of all that share its memory.
+//
+// A view that is written to gives its base a new history: the old one, with the view's region
+// replaced by the new values. Other views find out when they are next asked (refresh_view), and
+// become that region of the base.
+#include "core/tensor_impl.h"
+#include "ops/autograd/regions.h"
+#include "ops/elements.h"
+#include "tallow/autograd.h"
+#include "tallow/error.h"
+#include "tallow/ops.h"
+
+namespace tallow {
+namespace {
+
+// Whether two elements may be the same memory: a repeated one is, by its stride of 0.
+bool overlaps_itself(const Tensor& x) {
+  for (int i = 0; i < x.dim(); ++i) {
+    if (x.shape()[i] > 1 && x.strides()[i] == 0) return x.numel() > 0;
+  }
+  return false;
+}
+
+int rank(DType dtype) {
+  if (is_complex(dtype)) return 3;
+  if (is_real(dtype)) return 2;
+  return dtype == DType::boolean ? 0 : 1;
+}
+
+void check(const Tensor& self, const char* op, const Tensor& result) {
+  if (!self.defined()) fail(op, ": the tensor was not given a value");
+  if (rank(result.dtype()) > rank(self.dtype())) {
+    fail(op, ": the result is ", result.dtype(), ", which does not convert to ", self.dtype(),
+         "; use the form that returns a new tensor");
+  }
+  if (result.shape() != self.shape()) {
+    fail(op, ": the result is ", result.shape(), " and does not fit the tensor, ", self.shape(),
+         "; broadcasting does not enlarge a tensor in place");
+  }
+  if (overlaps_itself(self)) {
+    fail(op, ": elements of ", self, " share memory (it was expanded); clone it first");
+  }
+  if (self.buffer()->kind() == Buffer::Kind::mapped) {
+    fail(op, ": ", self, " is mapped from a file and cannot be written; clone it first");
+  }
+  if (!grad_enabled()) return;
+  if (self.requires_grad() && self.is_leaf()) {
+    fail(op, ": ", self, " is a leaf that requires a gradient; use NoGrad, or a copy");
+  }
+  const TensorImpl& impl = *self.impl();
+  if (impl.base && impl.base->requires_grad && !impl.base->node) {
+    fail(op, ": ", self, " is a view of a leaf that requires a gradient; use NoGrad, or a copy");
+  }
+  if (impl.is_inference && result.requires_grad()) {
+    fail(op, ": an inference tensor cannot take a result with history; clone it first");
+  }
+}
+
+// Takes the value's memory in place of self's, where nobody else sees either: no copy.
+bool take_memory(TensorImpl& to, const Tensor& value) {
+  const TensorImpl& from = *value.impl();
+  bool alone = !to.base && to.buffer.use_count() == 1 && from.buffer.use_count() == 1 &&
+               value.impl().use_count() == 1 && to.buffer->kind() == Buffer::Kind::owned &&
+               from.buffer->kind() == Buffer::Kind::owned && from.offset == 0 && to.offset == 0 &&
+               to.strides == from.strides && value.is_contiguous();
+  if (!alone) return false;
+  from.buffer->continue_version(to.buffer->version() + 1);
+  to.buffer = from.buffer;
+  return true;
+}
+
+Tensor& write(Tensor& self, const Tensor& value, bool may_take) {
+  bool tracked = grad_enabled() && (value.requires_grad() || self.requires_grad());
+  TensorImpl& impl = *self.impl();
+  if (!may_take || !take_memory(impl, value)) {
+    impl.buffer->modified();
+    write_region(self, value);
+  }
+  if (!tracked) return self;
+  rebase_view = rebase;
+  if (!impl.base) {
+    // The values of a leaf are a result like any other: of a view of it.
+    give_history(impl,
+                 value.is_leaf() && value.requires_grad() ? value.view(value.shape()) : value);
+    ++impl.generation;
+    return self;
+  }
+  give_history(*impl.base, replaced_history(Tensor(impl.base), self, value));
+  ++impl.base->generation;
+  refresh_view(impl);
+  return self;
+}
+
+}  // namespace
+
+Tensor& in_place(Tensor& self, const char* op, Tensor&& result) {
+  check(self, op, result);
+  Tensor value = result.dtype() == self.dtype() ? std::move(result) : result.to(self.dtype());
+  return write(self, value, true);
+}
+
+Tensor& Tensor::copy_(const Tensor& source) {
+  Tensor value = source.dtype() == dtype() ? source : source.to(dtype());
+  if (value.shape() != shape()) value = value.expand(shape());
+  check(*this, "copy_", value);
+  return write(*this, value, false);
+}
+
+}  // namespace tallow

@@ -1,0 +1,222 @@
+// region(base), the elements that a view shows; unregion(value), their place in zeros, added up
+// where they overlap; with_region(base, value). Each is linear, and its gradient is one of the
+// others.
+#include "ops/autograd/regions.h"
+
+#include <cstring>
+
+#include "ops/elements.h"
+#include "tallow/autograd.h"
+#include "tallow/error.h"
+#include "tallow/ops.h"
+
+namespace tallow {
+namespace {
+
+// Strides and offset count elements of the base's memory, from its first element.
+struct Region {
+  Shape base_shape, base_strides;
+  Shape shape, strides;
+  int64_t offset;
+};
+
+Region region_of(const TensorImpl& base, const TensorImpl& view) {
+  if (base.dtype != view.dtype) {
+    fail("a view of ", view.dtype, " of a tensor of ", base.dtype,
+         ", changed in place, has no gradient; make the view again after the change");
+  }
+  return {base.shape, base.strides, view.shape, view.strides,
+          (view.offset - base.offset) / info(base.dtype).bytes};
+}
+
+bool overlaps(const Region& r) {
+  int64_t reach = 1;  // of the smaller strides; enough for what views are
+  Shape shape = r.shape, strides = r.strides;
+  for (int done = 0; done < shape.size(); ++done) {
+    int least = -1;
+    for (int i = 0; i < shape.size(); ++i) {
+      if (shape[i] > 1 && (least < 0 || strides[i] < strides[least])) least = i;
+    }
+    if (least < 0) return false;
+    if (strides[least] < reach) return true;
+    reach = strides[least] * (shape[least] - 1) + reach;
+    shape[least] = 1;
+  }
+  return false;
+}
+
+int64_t extent(const Shape& shape, const Shape& strides) {
+  int64_t last = 0;
+  for (int i = 0; i < shape.size(); ++i) last += (shape[i] - 1) * strides[i];
+  return shape.numel() == 0 ? 0 : last + 1;
+}
+
+Tensor strided(const Tensor& memory, const Shape& shape, const Shape& strides, int64_t offset) {
+  return Tensor(memory.buffer(), offset * info(memory.dtype()).bytes, shape, strides,
+                memory.dtype());
+}
+
+// Memory laid out as the base's, holding x (of the base's shape) or zeros.
+Tensor base_memory(const Region& r, DType dtype, const Tensor* x) {
+  int64_t elements = extent(r.base_shape, r.base_strides);
+  // A view may reach between the base's elements, never past them.
+  elements = std::max(elements, r.offset + extent(r.shape, r.strides));
+  Tensor memory = Tensor::zeros({elements}, dtype);
+  if (x) write_region(strided(memory, r.base_shape, r.base_strides, 0), *x);
+  return memory;
+}
+
+template <class T>
+void add_elements(const Tensor& target, const Tensor& value) {
+  std::vector<T> from(static_cast<size_t>(value.numel()));
+  const T* read = ElementReader<T>(value, value.shape()).read(0, value.numel(), from.data());
+  Shape index = Shape::filled(value.dim(), 0);
+  T* to = static_cast<T*>(target.raw());
+  for (int64_t i = 0, at = 0; i < value.numel(); ++i) {
+    to[at] += read[i];
+    for (int d = value.dim() - 1; d >= 0; --d) {
+      at += target.strides()[d];
+      if (++index[d] < value.shape()[d]) break;
+      at -= index[d] * target.strides()[d];
+      index[d] = 0;
+    }
+  }
+}
+
+extern Op<Region> region_op, unregion_op, with_region_op;
+
+Tensor region(const Tensor& x, const Region& r) { return apply(region_op, {x}, r); }
+Tensor unregion(const Tensor& value, const Region& r) { return apply(unregion_op, {value}, r); }
+Tensor with_region(const Tensor& base, const Tensor& value, const Region& r) {
+  return apply(with_region_op, {base, value}, r);
+}
+
+constinit Op<Region> region_op{
+    "region",
+    {.infer =
+         [](Inputs in, const Region& r) {
+           return Specs{{r.shape, in[0].dtype()}};
+         },
+     .vjp = [](const Saved<Region>& saved,
+               Inputs grads) { return Tensors{unregion(grads[0], saved.options)}; },
+     .cpu =
+         [](Inputs in, Outputs out, const Region& r) {
+           Tensor memory = base_memory(r, in[0].dtype(), &in[0]);
+           write_region(out[0], strided(memory, r.shape, r.strides, r.offset));
+         },
+     .shapes_only = true}};
+
+constinit Op<Region> unregion_op{
+    "unregion",
+    {.infer =
+         [](Inputs in, const Region& r) {
+           return Specs{{r.base_shape, in[0].dtype()}};
+         },
+     .vjp = [](const Saved<Region>& saved,
+               Inputs grads) { return Tensors{region(grads[0], saved.options)}; },
+     .cpu =
+         [](Inputs in, Outputs out, const Region& r) {
+           const Tensor& value = in[0];
+           bool add = overlaps(r);
+           DType dtype = value.dtype();
+           if (add) dtype = is_complex(dtype) ? DType::c128 : DType::f64;
+           Tensor memory = base_memory(r, dtype, nullptr);
+           Tensor target = strided(memory, r.shape, r.strides, r.offset);
+           if (!add) {
+             write_region(target, value);
+           } else if (is_complex(dtype)) {
+             add_elements<Complex>(target, value);
+           } else {
+             add_elements<double>(target, value);
+           }
+           Tensor whole = strided(memory, r.base_shape, r.base_strides, 0);
+           write_region(out[0], whole.to(value.dtype()));
+         },
+     .shapes_only = true}};
+
+constinit Op<Region> with_region_op{
+    "with_region",
+    {.infer =
+         [](Inputs in, const Region& r) {
+           return Specs{{r.base_shape, in[0].dtype()}};
+         },
+     .vjp =
+         [](const Saved<Region>& saved, Inputs grads) {
+           const Region& r = saved.options;
+           Tensor zeros = Tensor::zeros(r.shape, grads[0].dtype());
+           return Tensors{with_region(grads[0], zeros, r), region(grads[0], r)};
+         },
+     .cpu =
+         [](Inputs in, Outputs out, const Region& r) {
+           Tensor memory = base_memory(r, in[0].dtype(), &in[0]);
+           write_region(strided(memory, r.shape, r.strides, r.offset), in[1]);
+           write_region(out[0], strided(memory, r.base_shape, r.base_strides, 0));
+         },
+     .shapes_only = true}};
+
+}  // namespace
+
+void write_region(const Tensor& self, const Tensor& value) {
+  if (self.numel() == 0) return;
+  NoGrad no_grad;
+  Tensor from = value.buffer() == self.buffer() ? value.clone() : value;
+  int64_t bytes = info(self.dtype()).bytes;
+  if (self.is_contiguous() && from.is_contiguous()) {
+    std::memcpy(self.raw(), from.raw(), static_cast<size_t>(self.nbytes()));
+    return;
+  }
+  // Rows along the last dimension, contiguous in the source.
+  from = from.contiguous();
+  int last = self.dim() - 1;
+  int64_t n = self.shape()[last], stride = self.strides()[last];
+  Shape index = Shape::filled(self.dim(), 0);
+  auto* to = static_cast<std::byte*>(self.raw());
+  const auto* row = static_cast<const std::byte*>(from.raw());
+  for (int64_t done = 0; done < self.numel(); done += n, row += n * bytes) {
+    if (stride == 1) {
+      std::memcpy(to, row, static_cast<size_t>(n * bytes));
+    } else {
+      for (int64_t i = 0; i < n; ++i) {
+        std::memcpy(to + i * stride * bytes, row + i * bytes, static_cast<size_t>(bytes));
+      }
+    }
+    for (int d = last - 1; d >= 0; --d) {
+      to += self.strides()[d] * bytes;
+      if (++index[d] < self.shape()[d]) break;
+      to -= index[d] * self.strides()[d] * bytes;
+      index[d] = 0;
+    }
+  }
+}
+
+void rebase(TensorImpl& view) {
+  TensorImpl& base = *view.base;
+  view.generation = base.generation;
+  view.node = nullptr;
+  view.requires_grad = false;
+  if (!base.requires_grad) return;
+  Region r = region_of(base, view);
+  GradMode recording(true);
+  Tensor shown(view.buffer, view.offset, view.shape, view.strides, view.dtype);
+  give_history(view, custom_gradient(
+                         "as_strided", {Tensor(view.base)}, {without_memory(shown)},
+                         [r](const Tensors& grads) { return Tensors{unregion(grads[0], r)}; })[0]);
+}
+
+void give_history(TensorImpl& impl, const Tensor& from) {
+  impl.node = from.impl()->node;
+  impl.output_index = from.impl()->output_index;
+  impl.requires_grad = from.requires_grad();
+}
+
+Tensor replaced_history(const Tensor& base, const Tensor& view, const Tensor& value) {
+  Region r = region_of(*base.impl(), *view.impl());
+  return custom_gradient("copy_slices", {base, value}, {without_memory(base)},
+                         [r](const Tensors& grads) {
+                           const Tensor& g = grads[0];
+                           Tensor zeros = Tensor::zeros(r.shape, g.dtype());
+                           return Tensors{with_region(g, zeros, r), region(g, r)};
+                         })[0];
+}
+
+}  // namespace tallow
