@@ -4,6 +4,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/limits.h"
 #include "backend/cpu/linear.h"
+#include "backend/cpu/pooling.h"
 #include "ops/registry.h"
 
 namespace tallow::cpu {
@@ -12,6 +13,7 @@ void bind() {
   bind_limits();
   bind_linear();
   bind_fused();
+  bind_pooling();
 }
 
 }  // namespace tallow::cpu
