@@ -68,21 +68,4 @@ Tensor lp_pool2d(const Tensor& input, double norm_type, const Dims& kernel_size,
 Tensor lp_pool3d(const Tensor& input, double norm_type, const Dims& kernel_size,
                  const Dims& stride = {}, bool ceil_mode = false);
 
-/// Max pooling with windows at random places (Graham, 2014). Either output_size or output_ratio
-/// (of the input's size) is given; _random_samples [batch, channels, dims] in 0..1 fixes the places.
-Tensor fractional_max_pool2d(const Tensor& input, const Dims& kernel_size,
-                             const Dims& output_size = {}, std::optional<double> output_ratio = {},
-                             const Tensor& _random_samples = {});
-Tensor fractional_max_pool3d(const Tensor& input, const Dims& kernel_size,
-                             const Dims& output_size = {}, std::optional<double> output_ratio = {},
-                             const Tensor& _random_samples = {});
-ValuesIndices fractional_max_pool2d_with_indices(const Tensor& input, const Dims& kernel_size,
-                                                 const Dims& output_size = {},
-                                                 std::optional<double> output_ratio = {},
-                                                 const Tensor& _random_samples = {});
-ValuesIndices fractional_max_pool3d_with_indices(const Tensor& input, const Dims& kernel_size,
-                                                 const Dims& output_size = {},
-                                                 std::optional<double> output_ratio = {},
-                                                 const Tensor& _random_samples = {});
-
 }  // namespace tallow

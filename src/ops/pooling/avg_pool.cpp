@@ -169,8 +169,7 @@ constinit Op<SpreadOptions> spread_op{
          [](const Saved<SpreadOptions>& saved, Inputs grads) {
            return Tensors{apply(avg_pool_op, {grads[0]}, saved.options.pool)};
          },
-     .cpu = [](Inputs in, Outputs out,
-               const SpreadOptions& o) { spread_cpu(in, out, o.pool); },
+     .cpu = [](Inputs in, Outputs out, const SpreadOptions& o) { spread_cpu(in, out, o.pool); },
      .shapes_only = true}};
 
 Tensor average(const char* op, int dims, const Tensor& x, const Dims& kernel, const Dims& stride,
@@ -212,7 +211,7 @@ Tensor norm_pool(const char* op, int dims, const Tensor& x, double p, const Dims
   read_sizes(op, "kernel_size", kernel, dims, 1, sizes);
   const double count = static_cast<double>(sizes[0] * sizes[1] * sizes[2]);
   const Tensor mean = average(op, dims, pow(x, p), kernel, stride, 0, ceil_mode, true, {});
-  return pow(sign(mean) * relu(abs(mean)) * count, 1.0 / p);
+  return pow(mean * count, 1.0 / p);
 }
 
 }  // namespace

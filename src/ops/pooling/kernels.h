@@ -11,9 +11,7 @@ struct PlanePool {
   int64_t kernel[2], stride[2], padding[2], dilation[2];
 
   /// Elements of one phase of a padded row: those `stride` apart.
-  int64_t phase() const {
-    return out_width + ((kernel[1] - 1) * dilation[1]) / stride[1] + 1;
-  }
+  int64_t phase() const { return out_width + ((kernel[1] - 1) * dilation[1]) / stride[1] + 1; }
   /// Floats that a kernel needs beside its arguments.
   int64_t scratch() const { return phase() * stride[1] + height * out_width; }
 };

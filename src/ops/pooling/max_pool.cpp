@@ -104,12 +104,9 @@ Tensors vjp(const Saved<Options>& saved, Inputs grads) {
   return {scatter_plane(grads[0], saved.outputs[1], extent(shape, o.dims), o.dims)};
 }
 
-constinit Op<Options> max_pool_op{"max_pool",
-                                  {.infer = infer,
-                                   .vjp = vjp,
-                                   .cpu = cpu,
-                                   .save_outputs = true,
-                                   .shapes_only = true}};
+constinit Op<Options> max_pool_op{
+    "max_pool",
+    {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true, .shapes_only = true}};
 
 // Without a gradient, which needs the indices, only the values are computed.
 constinit Op<Options> max_pool_values_op{"max_pool_values",

@@ -13,8 +13,8 @@ using namespace pooling;
 
 struct PlaneOptions {
   int dims;
-  Extent sizes;      // of the planes that the indices point into
-  bool add = true;   // else the last of equal indices counts
+  Extent sizes;     // of the planes that the indices point into
+  bool add = true;  // else the last of equal indices counts
 };
 
 int64_t checked(int64_t index, int64_t n, const char* op) {
@@ -106,8 +106,7 @@ Extent unpooled_extent(const char* op, const Tensor& x, const Options& o, const 
   }
   for (int i = 0; i < o.dims; ++i) {
     const int d = 3 - o.dims + i;
-    const int64_t fit =
-        (x.size(i - o.dims) - 1) * o.stride[d] + o.kernel[d] - 2 * o.padding[d];
+    const int64_t fit = (x.size(i - o.dims) - 1) * o.stride[d] + o.kernel[d] - 2 * o.padding[d];
     sizes[d] = given.given() ? given[given.size() - o.dims + i] : fit;
     const int64_t away = sizes[d] > fit ? sizes[d] - fit : fit - sizes[d];
     if (away >= o.stride[d] && given.given()) {

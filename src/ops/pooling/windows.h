@@ -15,8 +15,8 @@ struct Options {
   int dims = 0;
   bool adaptive = false, ceil_mode = false, include_pad = true;
   int64_t kernel[3] = {1, 1, 1}, stride[3] = {1, 1, 1}, padding[3] = {}, dilation[3] = {1, 1, 1};
-  int64_t divisor = 0;              ///< 0: the number of elements
-  int64_t sizes[3] = {1, 1, 1};     ///< of the output where adaptive, of the input in a gradient
+  int64_t divisor = 0;           ///< 0: the number of elements
+  int64_t sizes[3] = {1, 1, 1};  ///< of the output where adaptive, of the input in a gradient
 };
 
 /// One window along a dimension: elements start, start + step, ... below end.
