@@ -14,6 +14,7 @@
 #include "tallow/ops/attention.h"      // IWYU pragma: export
 #include "tallow/ops/convolution.h"    // IWYU pragma: export
 #include "tallow/ops/creation.h"       // IWYU pragma: export
+#include "tallow/ops/dropout.h"        // IWYU pragma: export
 #include "tallow/ops/elementwise.h"    // IWYU pragma: export
 #include "tallow/ops/image.h"          // IWYU pragma: export
 #include "tallow/ops/indexing.h"       // IWYU pragma: export

@@ -5,6 +5,7 @@
 #include "backend/cpu/limits.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/pooling.h"
+#include "backend/cpu/sdpa/sdpa.h"
 #include "ops/registry.h"
 
 namespace tallow::cpu {
@@ -14,6 +15,7 @@ void bind() {
   bind_linear();
   bind_fused();
   bind_pooling();
+  bind_sdpa();
 }
 
 }  // namespace tallow::cpu

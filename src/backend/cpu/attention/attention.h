@@ -18,6 +18,9 @@ struct AttentionCall {
   int64_t max_pages, heads, kv_heads, group, dim, page_size;  // group: heads / kv_heads
   float scale, soft_cap;
   int64_t window;
+  bool causal = true;           // else every row sees all of its sequence
+  const float* mask = nullptr;  // added to the scores (after the cap); null for none
+  int64_t mask_row_stride = 0, mask_key_stride = 0;
 };
 
 /// A part of it that one thread does: some rows of one sequence and KV head against a range of
@@ -31,6 +34,10 @@ struct AttentionItem {
   /// Null: the result goes to `out`. Else a [dim + 2] for each row: the sum of values, its largest
   /// score in units of log2, and the sum of weights, to be merged with those of other ranges.
   float* partial;
+  /// Packed keys and values, where there is no cache: chunks of [32, width] and [width, 32].
+  const void* keys = nullptr;
+  const void* values = nullptr;
+  float* lse = nullptr;  // of each row log2 of the sum of 2^score, infinity for none; or null
 };
 
 constexpr int64_t kAttentionChunk = 32;   // positions that are read together
@@ -46,8 +53,9 @@ constexpr int64_t attention_workspace(int64_t dim) {
 using AttentionKernel = void (*)(const AttentionCall&, const AttentionItem&, std::byte* workspace);
 
 struct AttentionKernels {
-  AttentionKernel tiled;  // any rows, up to kAttentionRows
-  AttentionKernel few;    // the same for a handful of rows, bound by memory
+  AttentionKernel tiled;   // any rows, up to kAttentionRows
+  AttentionKernel few;     // the same for a handful of rows, bound by memory
+  AttentionKernel packed;  // tiled, over the item's packed keys and values
 };
 
 namespace isa_portable {
@@ -63,7 +71,8 @@ namespace isa_bf16 {
 extern const AttentionKernels attention_kernels;  // for bf16 caches only
 }
 namespace isa_amx {
-extern const AttentionKernel tiled_attention;  // for bf16 caches only
-}
+extern const AttentionKernel tiled_attention;   // for bf16 caches only
+extern const AttentionKernel packed_attention;  // for bf16 keys and values only
+}  // namespace isa_amx
 
 }  // namespace tallow::cpu

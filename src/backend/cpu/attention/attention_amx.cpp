@@ -111,11 +111,16 @@ struct TileEngine : PairEngine {
 };
 
 void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  TiledAttention<TileEngine, uint16_t>(call, item, workspace).run();
+  TiledAttention<TileEngine, ChunkReader<uint16_t, uint16_t>>(call, item, workspace).run();
+}
+
+void packed(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
+  TiledAttention<TileEngine, PackedReader<uint16_t>>(call, item, workspace).run();
 }
 
 }  // namespace
 
 const AttentionKernel tiled_attention = tiled;
+const AttentionKernel packed_attention = packed;
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE

@@ -80,15 +80,19 @@ struct PairDot {
 };
 
 void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  TiledAttention<DotEngine, uint16_t>(call, item, workspace).run();
+  TiledAttention<DotEngine, ChunkReader<uint16_t, uint16_t>>(call, item, workspace).run();
 }
 
 void few(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
   FewAttention<PairDot, uint16_t>(call, item, workspace).run();
 }
 
+void packed(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
+  TiledAttention<DotEngine, PackedReader<uint16_t>>(call, item, workspace).run();
+}
+
 }  // namespace
 
-const AttentionKernels attention_kernels{tiled, few};
+const AttentionKernels attention_kernels{tiled, few, packed};
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE

@@ -124,6 +124,23 @@ struct ChunkReader {
   }
 };
 
+/// Reads keys and values that were packed before, as chunks.
+template <class E>
+struct PackedReader {
+  const E* keys;
+  const E* values;
+  int64_t width;
+
+  PackedReader(const AttentionCall&, const AttentionItem& item, int64_t padded, Arena&)
+      : keys(static_cast<const E*>(item.keys)),
+        values(static_cast<const E*>(item.values)),
+        width(padded) {}
+
+  Chunk<E> read(int64_t position, int64_t) const {
+    return {keys + position * width, values + position * width, width, kAttentionChunk};
+  }
+};
+
 /// A row of an item: its query and head, stepped through without a division each.
 struct RowCursor {
   const AttentionCall& call;
@@ -142,7 +159,7 @@ struct RowCursor {
     ++row;
     if (++head == call.group) head = 0, ++token;
   }
-  int64_t position() const { return item.first_position + token; }
+  int64_t position() const { return call.causal ? item.first_position + token : item.length - 1; }
   const float* query() const {
     return call.queries + (item.first_token + token) * call.query_stride +
            (item.kv_head * call.group + head) * call.dim;

@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kGroup = 2 * kLanes;  // rows that share their tiles
 
-template <class Engine, class C>
+template <class Engine, class Reader>
 class TiledAttention {
   using Element = typename Engine::Element;
   using Weight = typename Engine::Weight;
@@ -91,6 +91,7 @@ class TiledAttention {
     Engine::template scores<V>(chunks, count, width, queries + g * width, scores);
     if (call.soft_cap > 0) cap<V>(seen);
     const bool causal = at + seen - 1 > first || at + seen > item.kv_end;
+    if (call.mask) add_mask<V>(g, at, seen);
     if (causal || (call.window > 0 && at < last - call.window + 1)) mask<V>(g, at, seen);
     soften<V>(g, seen, out);
     Engine::template values<V>(chunks, count, width, weights, out);
@@ -103,6 +104,41 @@ class TiledAttention {
         float* s = scores + i * kGroup + v * kLanes;
         store(s, tanh(load(s)) * (call.soft_cap * kLog2e));
       }
+    }
+  }
+
+  /// Adds the caller's mask, in units of log2, transposed on the way.
+  template <int V>
+  void add_mask(int64_t g, int64_t at, int64_t seen) {
+    for (int v = 0; v < V; ++v) {
+      const float* from[kLanes];
+      for (int64_t i = 0; i < kLanes; ++i) {
+        const int64_t row = item.row_begin + smaller(g + v * kLanes + i, rows - 1);
+        from[i] = call.mask + row * call.mask_row_stride + at * call.mask_key_stride;
+      }
+      for (int64_t i = 0; i < seen; i += kLanes) {
+        const int64_t left = item.kv_end - at - i;
+        if (left <= 0) break;
+        Floats tile[kLanes];
+        mask_rows(from, i, left, tile);
+        transpose(tile);
+        float* s = scores + i * kGroup + v * kLanes;
+        for (int64_t j = 0; j < kLanes; ++j) store(s + j * kGroup, load(s + j * kGroup) + tile[j]);
+      }
+    }
+  }
+
+  void mask_rows(const float* const* from, int64_t i, int64_t left, Floats (&tile)[kLanes]) {
+    const int64_t step = call.mask_key_stride;
+    for (int64_t r = 0; r < kLanes; ++r) {
+      if (step == 1) {
+        tile[r] = left >= kLanes ? load(from[r] + i) : load_first(from[r] + i, left);
+      } else {
+        float row[kLanes] = {};
+        for (int64_t j = 0; j < smaller(left, kLanes); ++j) row[j] = from[r][(i + j) * step];
+        tile[r] = load(row);
+      }
+      tile[r] *= kLog2e;
     }
   }
 
@@ -191,7 +227,8 @@ class TiledAttention {
     const int64_t live = smaller(kLanes, rows - g);
     const float* from = sums + g / kGroup * kGroup * width + g % kGroup;
     const Floats total = load(totals + g);
-    const Floats factor = item.partial ? splat(1.f) : 1.f / total;
+    // A row that sees nothing is zero.
+    const Floats factor = item.partial ? splat(1.f) : total > 0.f ? 1.f / total : Floats{};
     float* to[kLanes];
     RowCursor cursor(call, item, g);
     for (int64_t i = 0; i < live; ++i, cursor.next()) to[i] = cursor.result();
@@ -211,6 +248,10 @@ class TiledAttention {
           __builtin_memcpy(to[i] + d, lanes[i], static_cast<size_t>(n) * 4);
       }
     }
+    for (int64_t i = 0; item.lse && i < live; ++i) {
+      const float sum = totals[g + i];
+      item.lse[g + i] = sum > 0 ? tops[g + i] + __builtin_log2f(sum) : __builtin_inff();
+    }
     if (!item.partial) return;
     for (int64_t i = 0; i < live; ++i) {
       to[i][call.dim] = tops[g + i];
@@ -222,7 +263,7 @@ class TiledAttention {
   const AttentionItem& item;
   Arena arena;
   int64_t width, rows;
-  ChunkReader<C, Element> reader;
+  Reader reader;
   float* queries;  // per group, packed by the engine
   float* sums;     // per group, [width, kGroup]
   float* scores;   // [kAttentionBlock, kGroup]

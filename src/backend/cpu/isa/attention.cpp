@@ -106,8 +106,9 @@ struct FloatDot {
 };
 
 void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  if (call.bf16) return TiledAttention<FloatEngine, uint16_t>(call, item, workspace).run();
-  TiledAttention<FloatEngine, float>(call, item, workspace).run();
+  if (call.bf16)
+    return TiledAttention<FloatEngine, ChunkReader<uint16_t, float>>(call, item, workspace).run();
+  TiledAttention<FloatEngine, ChunkReader<float, float>>(call, item, workspace).run();
 }
 
 void few(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
@@ -115,8 +116,12 @@ void few(const AttentionCall& call, const AttentionItem& item, std::byte* worksp
   FewAttention<FloatDot<float>, float>(call, item, workspace).run();
 }
 
+void packed(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
+  TiledAttention<FloatEngine, PackedReader<float>>(call, item, workspace).run();
+}
+
 }  // namespace
 
-const AttentionKernels attention_kernels{tiled, few};
+const AttentionKernels attention_kernels{tiled, few, packed};
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE
