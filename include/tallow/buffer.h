@@ -13,7 +13,10 @@
 namespace tallow {
 
 class Buffer {
+  class Key {};  // so that only allocate and wrap construct one
+
  public:
+  explicit Buffer(Key) {}
   enum class Kind : uint8_t { owned, mapped, borrowed };
 
   /// Uninitialized bytes from the device's pool, aligned to 64. Throws Error when there are none.
@@ -46,7 +49,6 @@ class Buffer {
   void release_pages(int64_t offset, int64_t bytes);
 
  private:
-  Buffer() = default;
   struct Packed {
     int64_t offset, key;
     std::shared_ptr<void> form;

@@ -27,7 +27,36 @@ struct Spec {
   Shape strides = {};
   int64_t offset = 0;  ///< bytes from the buffer's start
 };
-using Specs = std::vector<Spec>;
+
+/// A Spec per output, kept inline where there is one, as most ops have.
+class Specs {
+ public:
+  Specs() = default;
+  Specs(std::initializer_list<Spec> specs) {
+    if (specs.size() == 1) {
+      one_ = *specs.begin();
+      size_ = 1;
+    } else {
+      many_.assign(specs.begin(), specs.end());
+    }
+  }
+  void push_back(const Spec& spec) {
+    if (size_ == 1) many_.push_back(one_);
+    size_ = 0;
+    many_.push_back(spec);
+  }
+  size_t size() const { return size_ + many_.size(); }
+  bool empty() const { return size() == 0; }
+  const Spec* begin() const { return size_ ? &one_ : many_.data(); }
+  const Spec* end() const { return begin() + size(); }
+  const Spec& operator[](size_t i) const { return begin()[i]; }
+  Spec& operator[](size_t i) { return size_ ? one_ : many_[i]; }
+
+ private:
+  size_t size_ = 0;  // 1 where the one spec is inline
+  Spec one_;
+  std::vector<Spec> many_;
+};
 
 /// What a call costs at least, for the profiler.
 struct Work {
@@ -132,7 +161,9 @@ struct Op : OpBase {
 
 namespace detail {
 Tensors apply(const OpBase& op, Inputs inputs, const void* options);
-}
+/// The first output, without a list around it.
+Tensor apply_one(const OpBase& op, Inputs inputs, const void* options);
+}  // namespace detail
 
 /// The one dispatch function: infer, pick the device's kernel, else run the composite, else throw;
 /// then record the node if a gradient is wanted.
@@ -143,7 +174,7 @@ Tensors apply_many(const Op<O>& op, Inputs inputs, const std::type_identity_t<O>
 template <class O>
 Tensor apply(const Op<O>& op, std::initializer_list<Tensor> inputs,
              const std::type_identity_t<O>& options = {}) {
-  return detail::apply(op, Inputs(inputs.begin(), inputs.size()), &options)[0];
+  return detail::apply_one(op, Inputs(inputs.begin(), inputs.size()), &options);
 }
 
 }  // namespace tallow

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/pool.h"
+#include "core/recycle.h"
 #include "tallow/error.h"
 
 namespace tallow {
@@ -13,7 +14,7 @@ std::shared_ptr<Buffer> Buffer::allocate(int64_t bytes, Device device) {
   if (device.kind != DeviceKind::cpu) {
     fail("allocate: this build has no ", to_string(device), " backend; use the CPU");
   }
-  std::shared_ptr<Buffer> buffer(new Buffer);
+  auto buffer = std::allocate_shared<Buffer>(Recycler<Buffer>(), Key());
   buffer->data_ = pool_allocate(bytes);
   buffer->bytes_ = bytes;
   buffer->device_ = device;
@@ -22,7 +23,7 @@ std::shared_ptr<Buffer> Buffer::allocate(int64_t bytes, Device device) {
 
 std::shared_ptr<Buffer> Buffer::wrap(void* data, int64_t bytes, std::shared_ptr<void> owner,
                                      Kind kind, Device device) {
-  std::shared_ptr<Buffer> buffer(new Buffer);
+  auto buffer = std::allocate_shared<Buffer>(Recycler<Buffer>(), Key());
   buffer->data_ = static_cast<std::byte*>(data);
   buffer->bytes_ = bytes;
   buffer->owner_ = std::move(owner);

@@ -37,23 +37,15 @@ Tensor view_of(const Tensor& source, const Spec& spec) {
   return view;
 }
 
-Tensors make_outputs(const OpBase& op, Inputs inputs, const Specs& specs, Device device,
-                     bool tracked) {
-  Tensors outputs;
-  outputs.reserve(specs.size());
-  for (const Spec& spec : specs) {
-    if (spec.alias < 0) {
-      outputs.push_back(Tensor::empty(spec.shape, spec.dtype, device));
-    } else if (spec.is_view) {
-      outputs.push_back(view_of(inputs[spec.alias], spec));
-    } else if (tracked) {
-      fail(op.name, ": works in place, so that a gradient through it would be wrong; use NoGrad");
-    } else {
-      inputs[spec.alias].buffer()->modified();
-      outputs.push_back(inputs[spec.alias]);
-    }
+Tensor make_output(const OpBase& op, Inputs inputs, const Spec& spec, Device device, bool tracked) {
+  if (spec.alias < 0) return Tensor::empty(spec.shape, spec.dtype, device);
+  const Tensor& source = inputs[static_cast<size_t>(spec.alias)];
+  if (spec.is_view) return view_of(source, spec);
+  if (tracked) {
+    fail(op.name, ": works in place, so that a gradient through it would be wrong; use NoGrad");
   }
-  return outputs;
+  source.buffer()->modified();
+  return source;
 }
 
 double bytes_moved(Inputs inputs, Outputs outputs) {
@@ -106,7 +98,7 @@ uint64_t read_inputs(const OpBase& op, Inputs inputs) {
 }
 
 void record_node(const OpBase& op, Inputs inputs, const void* options, Specs specs,
-                 Tensors& outputs) {
+                 Outputs outputs) {
   auto node = std::make_shared<Node>();
   node->op = &op;
   node->options.resize(op.thunks->options_bytes);
@@ -145,28 +137,72 @@ void record_node(const OpBase& op, Inputs inputs, const void* options, Specs spe
 
 }  // namespace
 
-Tensors detail::apply(const OpBase& op, Inputs inputs, const void* options) {
-  static const bool bound = (bind_backends(), true);
-  (void)bound;
+namespace {
+
+// One call, in steps, so that one output needs no list.
+struct Call {
+  const OpBase& op;
+  Inputs inputs;
+  const void* options;
+  Device device = common_device(op, inputs);
   Specs specs = op.thunks->infer(op, inputs, options);
   bool tracked = false;
-  if (grad_enabled()) {
+
+  Call(const OpBase& called, Inputs in, const void* o) : op(called), inputs(in), options(o) {
+    if (!grad_enabled()) return;
     for (const Tensor& t : inputs) tracked |= t.requires_grad();
   }
-  Device device = common_device(op, inputs);
-  bool views_only = true;
-  for (const Spec& spec : specs) views_only &= spec.is_view;
-  Tensors outputs = make_outputs(op, inputs, specs, device, tracked);
-  if (!views_only && !run_kernel(op, device, inputs, outputs, options)) {
-    if (!op.has_composite) {
+  Tensor output(size_t i) const { return make_output(op, inputs, specs[i], device, tracked); }
+
+  // Fills the outputs; false where another way must be found.
+  bool run(Outputs outputs) const {
+    bool views_only = true;
+    for (const Spec& spec : specs) views_only &= spec.is_view;
+    return views_only || run_kernel(op, device, inputs, outputs, options);
+  }
+
+  Tensors run_composite() const {
+    if (!op.has_composite)
       fail(op.name, ": no kernel for ", device, "; move the inputs to the CPU");
-    }
     if (tracked && !op.has_vjp) return op.thunks->composite(op, inputs, options);
     NoGrad no_grad;
-    outputs = op.thunks->composite(op, inputs, options);
+    return op.thunks->composite(op, inputs, options);
   }
-  if (tracked) record_node(op, inputs, options, std::move(specs), outputs);
+
+  void record(Outputs outputs, bool by_composite) {
+    if (!tracked || (by_composite && !op.has_vjp)) return;
+    record_node(op, inputs, options, std::move(specs), outputs);
+  }
+};
+
+void bind_once() {
+  static const bool bound = (bind_backends(), true);
+  (void)bound;
+}
+
+}  // namespace
+
+Tensors detail::apply(const OpBase& op, Inputs inputs, const void* options) {
+  bind_once();
+  Call call(op, inputs, options);
+  Tensors outputs;
+  outputs.reserve(call.specs.size());
+  for (size_t i = 0; i < call.specs.size(); ++i) outputs.push_back(call.output(i));
+  bool ran = call.run(outputs);
+  if (!ran) outputs = call.run_composite();
+  call.record(outputs, !ran);
   return outputs;
+}
+
+Tensor detail::apply_one(const OpBase& op, Inputs inputs, const void* options) {
+  bind_once();
+  Call call(op, inputs, options);
+  if (call.specs.size() != 1) return detail::apply(op, inputs, options)[0];
+  Tensor output = call.output(0);
+  bool ran = call.run({&output, 1});
+  if (!ran) output = call.run_composite()[0];
+  call.record({&output, 1}, !ran);
+  return output;
 }
 
 }  // namespace tallow

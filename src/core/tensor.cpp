@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "core/recycle.h"
 #include "core/tensor_impl.h"
 #include "tallow/error.h"
 
@@ -39,7 +40,7 @@ Tensor copy_of(std::span<const T> values, const Shape& shape, DType dtype) {
 
 Tensor::Tensor(std::shared_ptr<Buffer> buffer, int64_t offset, Shape shape, Shape strides,
                DType dtype)
-    : impl_(std::make_shared<TensorImpl>()) {
+    : impl_(std::allocate_shared<TensorImpl>(Recycler<TensorImpl>())) {
   impl_->buffer = std::move(buffer);
   impl_->offset = offset;
   impl_->shape = shape;
