@@ -1,0 +1,171 @@
+// Python's numbers, NumPy's scalars and tensors of one element, as C++ numbers.
+#include "numbers.h"
+
+#include <cstring>
+
+#include "args.h"
+#include "objects.h"
+#include "tallow/error.h"
+
+namespace tallow::python {
+namespace {
+
+bool is_of_numpy(PyObject* object) {
+  return std::strncmp(Py_TYPE(object)->tp_name, "numpy.", 6) == 0 &&
+         std::strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") != 0;
+}
+
+// The NumPy scalar or tensor as one of Python's numbers; a new reference.
+PyObject* plain_number(PyObject* object) {
+  if (is_tensor(object)) return item(tensor_of(object));
+  PyObject* number = PyObject_CallMethod(object, "item", nullptr);
+  if (!number) throw PythonError{};
+  return number;
+}
+
+template <class T>
+T load(const void* at) {
+  T value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+}  // namespace
+
+bool is_numpy_bool(PyObject* object) {
+  const char* name = Py_TYPE(object)->tp_name;
+  return std::strcmp(name, "numpy.bool") == 0 || std::strcmp(name, "numpy.bool_") == 0;
+}
+
+bool is_numpy_number(PyObject* object) {
+  return is_of_numpy(object) && !is_numpy_bool(object) && PyNumber_Check(object);
+}
+
+bool is_one_element(PyObject* object) {
+  return is_tensor(object) && tensor_of(object).defined() && tensor_of(object).numel() == 1 &&
+         tensor_of(object).dim() == 0 && !tensor_of(object).requires_grad();
+}
+
+bool is_number(PyObject* o) {
+  return PyLong_Check(o) || PyFloat_Check(o) || PyComplex_Check(o) || is_numpy_bool(o) ||
+         is_numpy_number(o);
+}
+
+bool is_real(PyObject* o) {
+  return PyFloat_Check(o) || PyLong_Check(o) || (is_numpy_number(o) && !PyComplex_Check(o));
+}
+
+Scalar to_scalar(PyObject* o) {
+  if (PyBool_Check(o)) return o == Py_True;
+  if (PyLong_Check(o)) return to_integer(o);
+  if (PyFloat_Check(o)) return PyFloat_AS_DOUBLE(o);
+  if (PyComplex_Check(o)) {
+    return std::complex<double>(PyComplex_RealAsDouble(o), PyComplex_ImagAsDouble(o));
+  }
+  PyObject* number = plain_number(o);
+  if (!PyLong_Check(number) && !PyFloat_Check(number) && !PyComplex_Check(number)) {
+    Py_DECREF(number);
+    PyErr_Format(PyExc_TypeError, "expected a number, not %s", Py_TYPE(o)->tp_name);
+    throw PythonError{};
+  }
+  const Scalar scalar = to_scalar(number);
+  Py_DECREF(number);
+  return scalar;
+}
+
+int64_t to_integer(PyObject* o) {
+  if (!PyLong_Check(o)) {
+    const Scalar scalar = to_scalar(o);
+    if (!scalar.is_integer()) {
+      PyErr_Format(PyExc_TypeError, "expected an integer, not %s", to_string(scalar).c_str());
+      throw PythonError{};
+    }
+    return scalar.integer();
+  }
+  int overflow = 0;
+  const int64_t value = PyLong_AsLongLongAndOverflow(o, &overflow);
+  if (overflow > 0) {
+    // u64 numbers keep their bits.
+    const uint64_t bits = PyLong_AsUnsignedLongLong(o);
+    if (!PyErr_Occurred()) return static_cast<int64_t>(bits);
+  }
+  if (overflow < 0) PyErr_SetString(PyExc_OverflowError, "integer does not fit in 64 bits");
+  if (PyErr_Occurred()) throw PythonError{};
+  return value;
+}
+
+double to_real(PyObject* o) {
+  if (PyFloat_Check(o)) return PyFloat_AS_DOUBLE(o);
+  if (PyLong_Check(o)) {
+    const double value = PyLong_AsDouble(o);
+    if (value == -1 && PyErr_Occurred()) throw PythonError{};
+    return value;
+  }
+  return to_scalar(o).real();
+}
+
+PyObject* from_scalar(const Scalar& scalar) {
+  switch (scalar.kind()) {
+    case Scalar::Kind::boolean: return PyBool_FromLong(scalar.integer() != 0);
+    case Scalar::Kind::integer: return PyLong_FromLongLong(scalar.integer());
+    case Scalar::Kind::real: return PyFloat_FromDouble(scalar.real());
+    case Scalar::Kind::complex: return PyComplex_FromDoubles(scalar.real(), scalar.imag());
+  }
+  return nullptr;
+}
+
+PyObject* element(const void* at, DType dtype) {
+  switch (dtype) {
+    case DType::f64: return PyFloat_FromDouble(load<double>(at));
+    case DType::f32: return PyFloat_FromDouble(load<float>(at));
+    case DType::i8: return PyLong_FromLong(load<int8_t>(at));
+    case DType::i16: return PyLong_FromLong(load<int16_t>(at));
+    case DType::i32: return PyLong_FromLong(load<int32_t>(at));
+    case DType::i64: return PyLong_FromLongLong(load<int64_t>(at));
+    case DType::u8: return PyLong_FromLong(load<uint8_t>(at));
+    case DType::u16: return PyLong_FromLong(load<uint16_t>(at));
+    case DType::u32: return PyLong_FromUnsignedLong(load<uint32_t>(at));
+    case DType::u64: return PyLong_FromUnsignedLongLong(load<uint64_t>(at));
+    case DType::boolean: return PyBool_FromLong(load<uint8_t>(at));
+    case DType::c64:
+      return PyComplex_FromDoubles(load<float>(at), load<float>(static_cast<const char*>(at) + 4));
+    case DType::c128:
+      return PyComplex_FromDoubles(load<double>(at),
+                                   load<double>(static_cast<const char*>(at) + 8));
+    default: break;
+  }
+  if (!info(dtype).to_f32 || is_block(dtype)) fail("item: ", dtype, " has no single elements");
+  float value;
+  info(dtype).to_f32(at, &value, 1);
+  return PyFloat_FromDouble(value);
+}
+
+PyObject* item(const Tensor& tensor) {
+  if (tensor.numel() != 1) {
+    fail("item: a Tensor with ", tensor.numel(), " elements cannot be converted to Scalar");
+  }
+  return element(tensor.raw(), tensor.dtype());
+}
+
+PyObject* store(PyObject* result, PyObject* out) {
+  if (!is_tensor(result)) {  // a tuple
+    PyObject* list = PySequence_Tuple(out);
+    if (!list) throw PythonError{};
+    const Py_ssize_t count = PyTuple_GET_SIZE(list);
+    for (Py_ssize_t i = 0; i < count && i < PyTuple_GET_SIZE(result); ++i) {
+      Py_XDECREF(store(Py_NewRef(PyTuple_GET_ITEM(result, i)), PyTuple_GET_ITEM(list, i)));
+    }
+    Py_DECREF(list);
+    Py_DECREF(result);
+    return Py_NewRef(out);
+  }
+  if (!is_tensor(out)) {
+    PyErr_Format(PyExc_TypeError, "out: expected a Tensor, not %s", Py_TYPE(out)->tp_name);
+    throw PythonError{};
+  }
+  tensor_of(out) = tensor_of(result).to(tensor_of(out).dtype());
+  Py_DECREF(result);
+  return Py_NewRef(out);
+}
+
+}  // namespace tallow::python
