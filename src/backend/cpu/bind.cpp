@@ -1,5 +1,6 @@
 // Gives the ops the kernels of this backend. A backend binds by name, here, since linkers drop
 // objects that only register themselves.
+#include "backend/cpu/conv/conv.h"
 #include "backend/cpu/fused.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/limits.h"
@@ -16,6 +17,7 @@ void bind() {
   bind_fused();
   bind_pooling();
   bind_sdpa();
+  bind_conv();
 }
 
 }  // namespace tallow::cpu

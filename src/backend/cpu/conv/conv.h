@@ -1,0 +1,39 @@
+// The CPU kernels of convolutions.
+#pragma once
+
+#include "backend/cpu/conv/plan.h"
+
+namespace tallow::cpu {
+
+/// Results that stand at origin + step * position of a larger output.
+struct Placement {
+  int64_t step[3], origin[3], full[3];
+};
+
+/// All images and groups of one implicit product. x [batch, groups, channels, in], w [groups, outs,
+/// depth], y [batch, groups, outs, out], contiguous.
+template <class T>
+struct Product {
+  const Plan& plan;
+  int64_t batch, groups, outs;
+  const T* x;
+  const T* w;
+  const T* bias;      ///< [groups * outs], or null
+  const T* residual;  ///< as y, or null
+  ConvActivation activation;
+  T* y;
+  const Placement* placement = nullptr;  ///< null: y has the plan's pixels
+};
+template <class T>
+void run_conv(const Product<T>& product);
+
+template <class T>
+void conv_forward(Inputs in, const Tensor& y, const ConvOptions& o);
+template <class T>
+void conv_transposed(Inputs in, const Tensor& y, const ConvOptions& o);
+template <class T>
+void conv_weight(Inputs in, const Tensor& result, const ConvOptions& o);
+
+void bind_conv();
+
+}  // namespace tallow::cpu

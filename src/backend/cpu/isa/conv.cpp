@@ -1,0 +1,115 @@
+// What a convolution does around its products: the gathering of pixels into lanes, and bias,
+// residual and activation. Compiled for each instruction set.
+#include "backend/cpu/conv/kernels.h"
+#include "backend/cpu/isa/simd.h"
+
+namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
+namespace {
+
+#if TALLOW_ISA_LEVEL >= 2
+
+TALLOW_INLINE __m512 gather_run(__m512 lanes, const float* image, const Run& run, int64_t step) {
+  const __mmask16 mask = static_cast<__mmask16>(run.lanes);
+  const float* p = image + run.offset;
+  if (step == 1) return _mm512_mask_loadu_ps(lanes, mask, p);
+  if (step == 2) {
+    const uint32_t wide = _pdep_u32(run.lanes, 0x55555555u);
+    const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide), p);
+    const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide >> 16), p + 16);
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_mask_blend_ps(mask, lanes, _mm512_permutex2var_ps(low, even, high));
+  }
+  const __m512i index =
+      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(static_cast<int>(step)));
+  return _mm512_mask_i32gather_ps(lanes, mask, index, p, 4);
+}
+
+template <int kStep>
+void gather_by(const float* image, int64_t channels, int64_t channel_stride, const Run* runs,
+               const int32_t* first, int64_t taps, int64_t any_step, float* target) {
+  const int64_t step = kStep ? kStep : any_step;
+  for (int64_t c = 0; c < channels; ++c, image += channel_stride) {
+    for (int64_t t = 0; t < taps; ++t, target += kGroup) {
+      __m512 lanes = _mm512_setzero_ps();
+      for (int32_t r = first[t]; r < first[t + 1]; ++r) {
+        lanes = gather_run(lanes, image, runs[r], step);
+      }
+      _mm512_storeu_ps(target, lanes);
+    }
+  }
+}
+
+void gather(const float* image, int64_t channels, int64_t channel_stride, const Run* runs,
+            const int32_t* first, int64_t taps, int64_t step, float* target) {
+  if (step == 1) return gather_by<1>(image, channels, channel_stride, runs, first, taps, 1, target);
+  if (step == 2) return gather_by<2>(image, channels, channel_stride, runs, first, taps, 2, target);
+  gather_by<0>(image, channels, channel_stride, runs, first, taps, step, target);
+}
+
+#else
+
+void gather(const float* image, int64_t channels, int64_t channel_stride, const Run* runs,
+            const int32_t* first, int64_t taps, int64_t step, float* target) {
+  for (int64_t c = 0; c < channels; ++c, image += channel_stride) {
+    for (int64_t t = 0; t < taps; ++t, target += kGroup) {
+      for (int i = 0; i < kGroup; i += kLanes) store(target + i, Floats{});
+      for (int32_t r = first[t]; r < first[t + 1]; ++r) {
+        const float* p = image + runs[r].offset;
+        uint32_t lanes = runs[r].lanes;
+        if (lanes == 0xffff && step == 1) {
+          for (int i = 0; i < kGroup; i += kLanes) store(target + i, load(p + i));
+          continue;
+        }
+        for (; lanes; lanes &= lanes - 1) {
+          const int i = __builtin_ctz(lanes);
+          target[i] = p[i * step];
+        }
+      }
+    }
+  }
+}
+
+#endif
+
+template <ConvActivation kActivation>
+TALLOW_INLINE Floats activate(Floats v) {
+  if constexpr (kActivation == ConvActivation::relu) v = v < 0.f ? Floats{} : v;
+  if constexpr (kActivation == ConvActivation::silu) v = v / (1.f + exp(-v));
+  return v;
+}
+
+template <ConvActivation kActivation>
+void finish_as(const FinishCall& call) {
+  for (int64_t r = 0; r < call.rows; ++r) {
+    float* c = call.c + r * call.stride;
+    const float* more = call.residual ? call.residual + r * call.residual_stride : nullptr;
+    const Floats bias = splat(call.bias ? call.bias[r] : 0.f);
+    int64_t i = 0;
+    for (; i + kLanes <= call.columns; i += kLanes) {
+      Floats v = load(c + i) + bias;
+      if (more) v += load(more + i);
+      store(c + i, activate<kActivation>(v));
+    }
+    if (i == call.columns) continue;
+    const int64_t rest = call.columns - i;
+    Floats v = load_first(c + i, rest) + bias;
+    if (more) v += load_first(more + i, rest);
+    store_first(c + i, activate<kActivation>(v), rest);
+  }
+}
+
+void finish(const FinishCall& call) {
+  switch (call.activation) {
+    case ConvActivation::none: return finish_as<ConvActivation::none>(call);
+    case ConvActivation::relu: return finish_as<ConvActivation::relu>(call);
+    case ConvActivation::silu: return finish_as<ConvActivation::silu>(call);
+  }
+}
+
+}  // namespace
+
+constinit const ConvKernels conv_kernels{.gather = gather, .finish = finish};
+
+}  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE
