@@ -45,6 +45,13 @@ class Specs {
     size_ = 0;
     many_.push_back(spec);
   }
+  void pop_back() {
+    if (size_ == 1) {
+      size_ = 0;
+    } else {
+      many_.pop_back();
+    }
+  }
   size_t size() const { return size_ + many_.size(); }
   bool empty() const { return size() == 0; }
   const Spec* begin() const { return size_ ? &one_ : many_.data(); }
