@@ -6,6 +6,7 @@
 
 #include "numbers.h"
 #include "objects.h"
+#include "tallow/autograd.h"
 
 namespace tallow::python {
 namespace {
@@ -280,6 +281,23 @@ PyObject* with_extras(PyObject* result, const Args& args) {
 }
 
 }  // namespace
+
+PyObject* call_in_place(const Function& function, const char* op, PyObject* self,
+                        PyObject* const* args, Py_ssize_t count, PyObject* names) {
+  PyObject* result = call(function, self, args, count, names);
+  if (!result) return nullptr;
+  try {
+    Tensor value = std::move(tensor_of(result));
+    Py_DECREF(result);
+    WithoutGil gil;
+    in_place(tensor_of(self), op, std::move(value));
+    gil.end();
+    return Py_NewRef(self);
+  } catch (...) {
+    set_error();
+    return nullptr;
+  }
+}
 
 PyObject* call(const Function& function, PyObject* self, PyObject* const* args, Py_ssize_t count,
                PyObject* names) {

@@ -128,6 +128,22 @@ PyObject* none(WithoutGil& gil);
 PyObject* call(const Function& function, PyObject* self, PyObject* const* args, Py_ssize_t count,
                PyObject* names);
 
+/// As call, and then writes the result into `self` as the method `op` does.
+PyObject* call_in_place(const Function& function, const char* op, PyObject* self,
+                        PyObject* const* args, Py_ssize_t count, PyObject* names);
+
+/// Calls the method `name` of Tensor with one argument; NotImplemented where there is no such
+/// method.
+class Method {
+ public:
+  explicit constexpr Method(const char* name) : name_(name) {}
+  PyObject* operator()(PyObject* self, PyObject* const* args, Py_ssize_t count) const;
+
+ private:
+  const char* name_;
+  mutable PyMethodDef* definition_ = nullptr;
+};
+
 /// Sets the Python error that stands for the exception in flight. For use in `catch (...)`.
 void set_error();
 

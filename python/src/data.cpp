@@ -1,4 +1,6 @@
 // Tensors of Python's data: nested lists, and memory that others own.
+#include "data.h"
+
 #include <algorithm>
 #include <cstring>
 
@@ -128,22 +130,12 @@ PyObject* from_nested(PyObject*, PyObject* args) {
   PyObject *data = nullptr, *dtype = nullptr;
   if (!PyArg_ParseTuple(args, "O|O", &data, &dtype)) return nullptr;
   try {
-    NestedData nested(data);
-    return wrap(nested.make(data, dtype && dtype != Py_None ? dtype_of(dtype) : nested.natural()));
+    const bool given = dtype && dtype != Py_None;
+    return wrap(nested_tensor(data, given ? std::optional(dtype_of(dtype)) : std::nullopt));
   } catch (...) {
     set_error();
     return nullptr;
   }
-}
-
-// Keeps a Python object alive from C++, and lets it go on any thread.
-std::shared_ptr<void> owner_of(PyObject* object) {
-  return {Py_NewRef(object), [](void* held) {
-            if (!Py_IsInitialized()) return;
-            PyGILState_STATE state = PyGILState_Ensure();
-            Py_DECREF(static_cast<PyObject*>(held));
-            PyGILState_Release(state);
-          }};
 }
 
 Shape shape_of(PyObject* sequence) {
@@ -206,6 +198,20 @@ PyMethodDef functions[] = {{"_from_nested", from_nested, METH_VARARGS, nullptr},
                            {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
+
+std::shared_ptr<void> owner_of(PyObject* object) {
+  return {Py_NewRef(object), [](void* held) {
+            if (!Py_IsInitialized()) return;
+            PyGILState_STATE state = PyGILState_Ensure();
+            Py_DECREF(static_cast<PyObject*>(held));
+            PyGILState_Release(state);
+          }};
+}
+
+Tensor nested_tensor(PyObject* data, std::optional<DType> dtype) {
+  NestedData nested(data);
+  return nested.make(data, dtype.value_or(nested.natural()));
+}
 
 void add_data(PyObject* module) { add_functions(module, functions); }
 

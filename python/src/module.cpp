@@ -15,6 +15,7 @@ namespace tallow::python {
 
 void add_operators(PyObject* module);  // generated
 void add_data(PyObject* module);       // data.cpp
+void add_autograd(PyObject* module);   // autograd.cpp
 
 namespace {
 
@@ -22,6 +23,10 @@ PyObject* error_type;
 std::map<std::string, PyTypeObject*, std::less<>>& tuple_types() {
   static std::map<std::string, PyTypeObject*, std::less<>> types;
   return types;
+}
+std::map<std::string, PyMethodDef*, std::less<>>& methods() {
+  static std::map<std::string, PyMethodDef*, std::less<>> table;
+  return table;
 }
 
 }  // namespace
@@ -103,7 +108,19 @@ void add_methods(PyMethodDef* definitions) {
     if (!descriptor) throw PythonError{};
     PyObject_SetAttrString(reinterpret_cast<PyObject*>(tensor_type), method->ml_name, descriptor);
     Py_DECREF(descriptor);
+    methods()[method->ml_name] = method;
   }
+}
+
+PyObject* Method::operator()(PyObject* self, PyObject* const* args, Py_ssize_t count) const {
+  if (!definition_) {
+    auto found = methods().find(name_);
+    if (found == methods().end()) Py_RETURN_NOTIMPLEMENTED;
+    definition_ = found->second;
+  }
+  auto* function = reinterpret_cast<_PyCFunctionFastWithKeywords>(
+      reinterpret_cast<void (*)()>(definition_->ml_meth));
+  return function(self, args, count, nullptr);
 }
 
 void add_named_tuples(PyObject* module, const NamedTuple* tuples) {
@@ -139,6 +156,7 @@ void fill(PyObject* module) {
   add_objects(module);
   add_operators(module);
   add_data(module);
+  add_autograd(module);
 }
 
 PyModuleDef definition{

@@ -2,6 +2,7 @@
 #include "args.h"
 #include "numbers.h"
 #include "objects.h"
+#include "slots.h"
 #include "tallow/autograd.h"
 #include "tallow/error.h"
 
@@ -110,7 +111,6 @@ PyObject* tensor_requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_
 
 }  // namespace
 
-extern PyMethodDef tensor_methods[];
 PyMethodDef tensor_methods[] = {
     {"item", tensor_item, METH_NOARGS, "The only element, as a Python number."},
     {"tolist", tensor_tolist, METH_NOARGS, "The elements, as nested lists."},
