@@ -115,8 +115,10 @@ PyObject* get_mH(PyObject* self, void*) { return conjugate(get_mT(self, nullptr)
 PyObject* get_H(PyObject* self, void*) {
   const int dims = tensor_of(self).dim();
   if (dims != 2 && dims != 0) {
-    PyErr_Format(PyExc_RuntimeError, "tensor.H is only supported on matrices (2-D tensors). Got "
-                 "%d-D tensor.", dims);
+    PyErr_Format(PyExc_RuntimeError,
+                 "tensor.H is only supported on matrices (2-D tensors). Got "
+                 "%d-D tensor.",
+                 dims);
     return nullptr;
   }
   return conjugate(get_T(self, nullptr));

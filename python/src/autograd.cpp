@@ -67,7 +67,8 @@ PyObject* run_backward(PyObject*, PyObject* args) {
     return nullptr;
   }
   return guarded([&] {
-    const Tensors outputs = tensors_of(tensors, "backward"), seeds = tensors_of(gradients, "gradient");
+    const Tensors outputs = tensors_of(tensors, "backward"),
+                  seeds = tensors_of(gradients, "gradient");
     const Tensors leaves = tensors_of(inputs, "inputs");
     const GradOptions options{create_graph != 0, true, retain_graph != 0};
     WithoutGil gil;
@@ -154,15 +155,15 @@ PyObject* give_gradient(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "sOOO", &name, &inputs, &outputs, &function)) return nullptr;
   return guarded([&] {
     auto held = owner_of(function);
-    return tuple_of(custom_gradient(
-        name, tensors_of(inputs, name), tensors_of(outputs, name),
-        [held](const Tensors& gradients) {
-          WithGil gil;
-          PyObject* result = called(static_cast<PyObject*>(held.get()), tuple_of(gradients));
-          Tensors list = tensors_of(result, "backward");
-          Py_DECREF(result);
-          return list;
-        }));
+    return tuple_of(custom_gradient(name, tensors_of(inputs, name), tensors_of(outputs, name),
+                                    [held](const Tensors& gradients) {
+                                      WithGil gil;
+                                      PyObject* result = called(static_cast<PyObject*>(held.get()),
+                                                                tuple_of(gradients));
+                                      Tensors list = tensors_of(result, "backward");
+                                      Py_DECREF(result);
+                                      return list;
+                                    }));
   });
 }
 

@@ -78,8 +78,7 @@ class Selection {
   void take_number(int64_t i) {
     const int64_t size = view_.size(dim_);
     if (i < -size || i >= size) {
-      PyErr_Format(PyExc_IndexError,
-                   "index %lld is out of bounds for dimension %d with size %lld",
+      PyErr_Format(PyExc_IndexError, "index %lld is out of bounds for dimension %d with size %lld",
                    static_cast<long long>(i), dim_, static_cast<long long>(size));
       throw PythonError{};
     }
@@ -264,11 +263,10 @@ int contains(PyObject* self, PyObject* value) {
 }  // namespace
 
 void add_index_slots(std::vector<PyType_Slot>& slots) {
-  slots.insert(slots.end(),
-               {slot(Py_mp_subscript, get_item), slot(Py_mp_ass_subscript, set_item),
-                slot(Py_mp_length, length), slot(Py_sq_item, sequence_item),
-                slot(Py_sq_length, length), slot(Py_tp_iter, iterate),
-                slot(Py_sq_contains, contains)});
+  slots.insert(slots.end(), {slot(Py_mp_subscript, get_item), slot(Py_mp_ass_subscript, set_item),
+                             slot(Py_mp_length, length), slot(Py_sq_item, sequence_item),
+                             slot(Py_sq_length, length), slot(Py_tp_iter, iterate),
+                             slot(Py_sq_contains, contains)});
 }
 
 }  // namespace tallow::python

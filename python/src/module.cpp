@@ -16,6 +16,7 @@ namespace tallow::python {
 void add_operators(PyObject* module);  // generated
 void add_data(PyObject* module);       // data.cpp
 void add_autograd(PyObject* module);   // autograd.cpp
+void add_dlpack(PyObject* module);     // dlpack.cpp
 
 namespace {
 
@@ -157,6 +158,7 @@ void fill(PyObject* module) {
   add_operators(module);
   add_data(module);
   add_autograd(module);
+  add_dlpack(module);
 }
 
 PyModuleDef definition{

@@ -54,11 +54,10 @@ PyMemberDef members[] = {
 }  // namespace
 
 void add_tensor_class(PyObject* module) {
-  std::vector<PyType_Slot> slots = {slot(Py_tp_dealloc, deallocate), slot(Py_tp_traverse, traverse),
-                                    slot(Py_tp_clear, clear),
-                                    slot(Py_tp_getset, tensor_attributes()),
-                                    slot(Py_tp_members, members),
-                                    slot(Py_tp_methods, tensor_methods)};
+  std::vector<PyType_Slot> slots = {
+      slot(Py_tp_dealloc, deallocate), slot(Py_tp_traverse, traverse),
+      slot(Py_tp_clear, clear),        slot(Py_tp_getset, tensor_attributes()),
+      slot(Py_tp_members, members),    slot(Py_tp_methods, tensor_methods)};
   add_number_slots(slots);
   add_index_slots(slots);
   slots.push_back({0, nullptr});
