@@ -43,6 +43,7 @@ def argument(p, i):
 VALUE_TYPES = {
     "tensor": "Tensor", "tensors": "Tensors", "scalar": "Scalar", "integer": "int64_t",
     "real": "double", "boolean": "bool", "string": "std::string_view", "dims": "Dims",
+    "padding": "Padding",
     "shape": "Shape", "dtype": "DType", "device": "Device",
 }
 

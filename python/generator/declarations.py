@@ -14,6 +14,7 @@ TYPES = {
     "bool": ("boolean", "boolean"),
     "std::string_view": ("string", "string"),
     "const Dims&": ("dims", "dims"),
+    "const Padding&": ("padding", "padding"),
     "const Shape&": ("shape", "shape"),
     "DType": ("dtype", "dtype"),
     "Device": ("device", "device"),

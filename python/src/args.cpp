@@ -41,6 +41,7 @@ bool matches(Kind kind, PyObject* o) {
     case Kind::real: return is_real(o) || is_one_element(o);
     case Kind::boolean: return PyBool_Check(o) || is_numpy_bool(o);
     case Kind::string: return PyUnicode_Check(o);
+    case Kind::padding: return PyUnicode_Check(o) || is_integer(o) || is_integers(o);
     case Kind::dims:
     case Kind::shape: return is_integer(o) || is_integers(o);
     case Kind::dtype: return is_dtype(o);
@@ -204,6 +205,11 @@ Dims Args::dims(int i) const {
   if (!has(i)) return {};
   if (rest_slot_ != i && is_integer(slots_[i])) return to_integer(slots_[i]);
   return shape(i);
+}
+
+Padding Args::padding(int i) const {
+  if (PyUnicode_Check(slots_[i])) return string(i);
+  return dims(i);
 }
 
 Shape Args::shape(int i) const {

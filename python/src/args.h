@@ -25,6 +25,7 @@ enum class Kind : uint8_t {
   boolean,
   string,
   dims,
+  padding,
   shape,
   dtype,
   device,
@@ -72,6 +73,8 @@ class Args {
   std::string_view string(int i, std::string_view otherwise = "") const;
   Dims dims(int i) const;
   Dims dims(int i, const Dims& otherwise) const { return has(i) ? dims(i) : otherwise; }
+  Padding padding(int i) const;
+  Padding padding(int i, const Padding& otherwise) const { return has(i) ? padding(i) : otherwise; }
   Shape shape(int i) const;
   Shape shape(int i, const Shape& otherwise) const { return has(i) ? shape(i) : otherwise; }
   DType dtype(int i) const;

@@ -12,20 +12,43 @@ namespace {
 constexpr int64_t kDepthStep = 320;
 constexpr int64_t kBlockGroups = 16;  // of 16 pixels
 
-void finish(const FinishCall& call) { conv_kernels().finish(call); }
+void multiply(int rows, int64_t columns, int64_t k, const float* x, const float* w,
+              int64_t group_stride, float* c, int64_t ldc, const float* bias, bool accumulate,
+              bool relu) {
+  const int64_t groups = ceil_div(columns, kGroup);
+  conv_kernels().tile[rows - 1][groups - 1](
+      {k, x, w, kGroup, group_stride, c, ldc, columns, bias, accumulate, relu});
+}
+void multiply(int rows, int64_t columns, int64_t k, const double* x, const double* w,
+              int64_t group_stride, double* c, int64_t ldc, const double* bias, bool accumulate,
+              bool) {
+  run_tile(gemm_kernels().f64, rows, columns, k, x, w, group_stride, c, ldc, accumulate);
+  if (!bias || accumulate) return;
+  for (int r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < columns; ++i) c[r * ldc + i] += bias[r];
+  }
+}
+
+// Groups an odd number of cache lines apart do not meet in one set of the cache.
+int64_t padded(int64_t k) { return k | 1; }
+
+// What the tiles have not done already.
+template <class T>
+bool needs_finish(const Product<T>& p) {
+  const bool relu_in_tile = sizeof(T) == 4 && p.activation == ConvActivation::relu;
+  return p.residual || (p.activation != ConvActivation::none && !relu_in_tile);
+}
 
 template <class T>
 void finish_rows(const Product<T>& p, T* c, int64_t stride, int64_t rows, int64_t columns,
-                 int64_t out_channel, const T* residual, int64_t residual_stride) {
-  const T* bias = p.bias ? p.bias + out_channel : nullptr;
+                 const T* residual, int64_t residual_stride) {
   if constexpr (sizeof(T) == 4) {
-    if (!bias && !residual && p.activation == ConvActivation::none) return;
-    finish({c, stride, rows, columns, bias, residual, residual_stride, p.activation});
+    conv_kernels().finish(
+        {c, stride, rows, columns, nullptr, residual, residual_stride, p.activation});
   } else {
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t i = 0; i < columns; ++i) {
-        T v = c[r * stride + i] + (bias ? bias[r] : T(0));
-        if (residual) v += residual[r * residual_stride + i];
+        T v = c[r * stride + i] + (residual ? residual[r * residual_stride + i] : T(0));
         if (p.activation == ConvActivation::relu && v < 0) v = 0;
         if (p.activation == ConvActivation::silu) v = v / (1 + std::exp(-v));
         c[r * stride + i] = v;
@@ -100,7 +123,8 @@ void run_item(const Product<T>& p, const Items& items, const std::vector<Slice>&
   int64_t most = 0;
   for (const Slice& s : slices) most = std::max(most, s.depth());
   const auto bytes = [](int64_t n) { return n * static_cast<int64_t>(sizeof(T)); };
-  T* gathered = reinterpret_cast<T*>(scratch(Scratch::x, bytes(pixels.groups() * most * kGroup)));
+  T* gathered =
+      reinterpret_cast<T*>(scratch(Scratch::x, bytes(pixels.groups() * padded(most) * kGroup)));
   T* rows_of_w =
       reinterpret_cast<T*>(scratch(Scratch::panel, bytes(most * items.tile_rows + kPackSlack)));
   T* c = p.y + image * p.outs * all + begin;
@@ -110,24 +134,28 @@ void run_item(const Product<T>& p, const Items& items, const std::vector<Slice>&
     c = reinterpret_cast<T*>(scratch(Scratch::tile, bytes((o1 - o0) * c_stride)));
     c -= o0 * c_stride;
   }
+  const bool relu = p.activation == ConvActivation::relu && !p.residual;
   for (const Slice& s : slices) {
     const bool first = &s == &slices.front(), last = &s == &slices.back();
     const int64_t k = s.depth();
-    pixels.gather(x, s, gathered);
+    const int64_t group_stride = padded(k) * kGroup;
+    pixels.gather(x, s, gathered, group_stride);
     for (int64_t o = o0; o < o1; o += items.tile_rows) {
       const int rows = static_cast<int>(std::min(items.tile_rows, o1 - o));
       interleave<T>(kernels, rows, k, w + o * depth + s.channel0 * taps + s.tap0, depth, 1,
                     rows_of_w, rows);
+      const T* bias = p.bias ? p.bias + group * p.outs + o : nullptr;
       for (int64_t g = 0; g < pixels.groups(); g += tiles.groups) {
         const int64_t columns =
             std::min<int64_t>(pixels.count() - g * kGroup, tiles.groups * kGroup);
-        run_tile(tiles, rows, columns, k, rows_of_w, gathered + g * k * kGroup, k * kGroup,
-                 c + o * c_stride + g * kGroup, c_stride, !first);
+        multiply(rows, columns, k, rows_of_w, gathered + g * group_stride, group_stride,
+                 c + o * c_stride + g * kGroup, c_stride, bias, !first, last && relu);
       }
       if (!last) continue;
       const T* residual = p.residual ? p.residual + (image * p.outs + o) * all + begin : nullptr;
-      finish_rows(p, c + o * c_stride, c_stride, rows, pixels.count(), group * p.outs + o, residual,
-                  all);
+      if (needs_finish(p)) {
+        finish_rows(p, c + o * c_stride, c_stride, rows, pixels.count(), residual, all);
+      }
       if (!p.placement) continue;
       const Placement& at = *p.placement;
       place(p.plan, at, c + o * c_stride, c_stride, rows, begin, pixels.count(),

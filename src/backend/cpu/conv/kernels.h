@@ -28,12 +28,58 @@ struct FinishCall {
   ConvActivation activation;
 };
 
+/// Where the runs of a block of pixels stand, and where they are gathered to.
+struct GatherCall {
+  const float* image;
+  int64_t channels, channel_stride;
+  const Run* runs;
+  const int32_t* first;   ///< [group][taps_of_group]: the first run of a tap
+  int64_t taps_of_group;  ///< by which the taps of two groups are apart in `first`
+  int64_t groups, taps;
+  int64_t step;  ///< between the elements of neighbouring lanes
+  /// target[g * group_stride + (c * taps + t) * 16 + lane]; zero where no run says otherwise.
+  float* target;
+  int64_t group_stride;
+};
+
+/// c [rows, columns] = (accumulate ? c : bias or 0) + x w, then max(0, c) where `relu`.
+struct TileCall {
+  int64_t k;
+  const float* x;  ///< [k][rows]
+  const float* w;  ///< element (i, lane) at i * k_stride + lane / 16 * group_stride + lane % 16
+  int64_t k_stride, group_stride;
+  float* c;
+  int64_t ldc, columns;
+  const float* bias;  ///< [rows], or null
+  bool accumulate, relu;
+};
+
+/// A row of 6 x 6 tiles, 4 apart, of one channel: the transform of F(4 x 4, 3 x 3) and its inverse.
+struct WinogradCall {
+  const float* in;
+  float* out;
+  int64_t plane;          ///< by which the 36 values of a tile are apart
+  int64_t height, width;  ///< of the image that is read or written
+  int64_t y, x;           ///< where its first tile stands in that image; may be outside
+  int64_t tiles;
+  float bias;  ///< of the inverse
+  ConvActivation activation;
+  const float* residual;  ///< as `out`, or null
+};
+
 struct ConvKernels {
-  /// target[c][tap] = the 16 lanes, zero where no run says otherwise; the runs of tap t are
-  /// runs[first[t] .. first[t + 1]).
-  void (*gather)(const float* image, int64_t channels, int64_t channel_stride, const Run* runs,
-                 const int32_t* first, int64_t taps, int64_t step, float* target);
-  void (*finish)(const FinishCall& call);
+  int rows, groups;  ///< of a full tile
+  void (*tile[kMaxTileRows][kMaxTileGroups])(const TileCall&);
+  void (*gather)(const GatherCall&);
+  void (*finish)(const FinishCall&);
+  /// From an image to planes.
+  void (*winograd_input)(const WinogradCall&);
+  /// From planes to an image.
+  void (*winograd_output)(const WinogradCall&);
+  /// The kernels of `rows` output channels, each [channels][9] and `stride` apart, to
+  /// target[plane][channel][rows].
+  void (*winograd_weight)(const float* w, int64_t stride, int rows, int64_t channels, float* target,
+                          int64_t plane);
 };
 
 namespace isa_portable {

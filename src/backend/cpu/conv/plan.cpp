@@ -106,17 +106,19 @@ void Pixels::add_group(int64_t begin, int64_t end) {
   }
 }
 
-void Pixels::gather(const float* image, const Slice& slice, float* target) const {
-  const ConvKernels& kernels = conv_kernels();
-  image += slice.channel0 * plan_.channel_stride();
-  for (int64_t g = 0; g < groups(); ++g, target += slice.depth() * kGroup) {
-    kernels.gather(image, slice.channel1 - slice.channel0, plan_.channel_stride(), runs_.data(),
-                   first(g, slice.tap0), slice.tap1 - slice.tap0, plan_.step[2], target);
-  }
+void Pixels::gather(const float* image, const Slice& slice, float* target,
+                    int64_t group_stride) const {
+  const int64_t taps = static_cast<int64_t>(plan_.taps.size());
+  conv_kernels().gather({image + slice.channel0 * plan_.channel_stride(),
+                         slice.channel1 - slice.channel0, plan_.channel_stride(), runs_.data(),
+                         first(0, slice.tap0), taps, groups(), slice.tap1 - slice.tap0,
+                         plan_.step[2], target, group_stride});
 }
 
-void Pixels::gather(const double* image, const Slice& slice, double* target) const {
+void Pixels::gather(const double* image, const Slice& slice, double* to,
+                    int64_t group_stride) const {
   for (int64_t g = 0; g < groups(); ++g) {
+    double* target = to + g * group_stride;
     const int32_t* first_run = first(g, slice.tap0);
     for (int64_t c = slice.channel0; c < slice.channel1; ++c) {
       const double* channel = image + c * plan_.channel_stride();

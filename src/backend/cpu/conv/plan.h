@@ -45,9 +45,9 @@ class Pixels {
   int64_t begin() const { return begin_; }
   int64_t count() const { return end_ - begin_; }
   int64_t groups() const { return ceil_div(count(), kGroup); }
-  /// Gathers a slice of an image: [group][slice.depth()][16].
-  void gather(const float* image, const Slice& slice, float* target) const;
-  void gather(const double* image, const Slice& slice, double* target) const;
+  /// Gathers a slice of an image: [group][slice.depth()][16], groups being group_stride apart.
+  void gather(const float* image, const Slice& slice, float* target, int64_t group_stride) const;
+  void gather(const double* image, const Slice& slice, double* target, int64_t group_stride) const;
 
  private:
   void add_group(int64_t begin, int64_t end);

@@ -1,7 +1,8 @@
 // What a convolution does around its products: the gathering of pixels into lanes, and bias,
 // residual and activation. Compiled for each instruction set.
 #include "backend/cpu/conv/kernels.h"
-#include "backend/cpu/isa/simd.h"
+#include "backend/cpu/isa/conv_tile.h"
+#include "backend/cpu/isa/winograd.h"
 
 namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
 namespace {
@@ -27,58 +28,63 @@ TALLOW_INLINE __m512 gather_run(__m512 lanes, const float* image, const Run& run
 }
 
 template <int kStep>
-void gather_by(const float* image, int64_t channels, int64_t channel_stride, const Run* runs,
-               const int32_t* first, int64_t taps, int64_t any_step, float* target) {
-  const int64_t step = kStep ? kStep : any_step;
-  for (int64_t c = 0; c < channels; ++c, image += channel_stride) {
-    for (int64_t t = 0; t < taps; ++t, target += kGroup) {
-      __m512 lanes = _mm512_setzero_ps();
-      for (int32_t r = first[t]; r < first[t + 1]; ++r) {
-        lanes = gather_run(lanes, image, runs[r], step);
+void gather_by(const GatherCall& call) {
+  const int64_t step = kStep ? kStep : call.step;
+  const float* image = call.image;
+  for (int64_t c = 0; c < call.channels; ++c, image += call.channel_stride) {
+    const int32_t* first = call.first;
+    float* group = call.target + c * call.taps * kGroup;
+    for (int64_t g = 0; g < call.groups; ++g) {
+      for (int64_t t = 0; t < call.taps; ++t) {
+        __m512 lanes = _mm512_setzero_ps();
+        for (int32_t r = first[t]; r < first[t + 1]; ++r) {
+          lanes = gather_run(lanes, image, call.runs[r], step);
+        }
+        _mm512_storeu_ps(group + t * kGroup, lanes);
       }
-      _mm512_storeu_ps(target, lanes);
+      first += call.taps_of_group, group += call.group_stride;
     }
   }
 }
 
-void gather(const float* image, int64_t channels, int64_t channel_stride, const Run* runs,
-            const int32_t* first, int64_t taps, int64_t step, float* target) {
-  if (step == 1) return gather_by<1>(image, channels, channel_stride, runs, first, taps, 1, target);
-  if (step == 2) return gather_by<2>(image, channels, channel_stride, runs, first, taps, 2, target);
-  gather_by<0>(image, channels, channel_stride, runs, first, taps, step, target);
+void gather(const GatherCall& call) {
+  if (call.step == 1) return gather_by<1>(call);
+  if (call.step == 2) return gather_by<2>(call);
+  gather_by<0>(call);
 }
 
 #else
 
-void gather(const float* image, int64_t channels, int64_t channel_stride, const Run* runs,
-            const int32_t* first, int64_t taps, int64_t step, float* target) {
-  for (int64_t c = 0; c < channels; ++c, image += channel_stride) {
-    for (int64_t t = 0; t < taps; ++t, target += kGroup) {
-      for (int i = 0; i < kGroup; i += kLanes) store(target + i, Floats{});
-      for (int32_t r = first[t]; r < first[t + 1]; ++r) {
-        const float* p = image + runs[r].offset;
-        uint32_t lanes = runs[r].lanes;
-        if (lanes == 0xffff && step == 1) {
-          for (int i = 0; i < kGroup; i += kLanes) store(target + i, load(p + i));
-          continue;
-        }
-        for (; lanes; lanes &= lanes - 1) {
-          const int i = __builtin_ctz(lanes);
-          target[i] = p[i * step];
+TALLOW_INLINE void gather_run(float* target, const float* image, const Run& run, int64_t step) {
+  const float* p = image + run.offset;
+  if (run.lanes == 0xffff && step == 1) {
+    for (int i = 0; i < kGroup; i += kLanes) store(target + i, load(p + i));
+    return;
+  }
+  for (uint32_t lanes = run.lanes; lanes; lanes &= lanes - 1) {
+    const int i = __builtin_ctz(lanes);
+    target[i] = p[i * step];
+  }
+}
+
+void gather(const GatherCall& call) {
+  const float* image = call.image;
+  for (int64_t c = 0; c < call.channels; ++c, image += call.channel_stride) {
+    const int32_t* first = call.first;
+    float* group = call.target + c * call.taps * kGroup;
+    for (int64_t g = 0; g < call.groups; ++g) {
+      for (int64_t t = 0; t < call.taps; ++t) {
+        for (int i = 0; i < kGroup; i += kLanes) store(group + t * kGroup + i, Floats{});
+        for (int32_t r = first[t]; r < first[t + 1]; ++r) {
+          gather_run(group + t * kGroup, image, call.runs[r], call.step);
         }
       }
+      first += call.taps_of_group, group += call.group_stride;
     }
   }
 }
 
 #endif
-
-template <ConvActivation kActivation>
-TALLOW_INLINE Floats activate(Floats v) {
-  if constexpr (kActivation == ConvActivation::relu) v = v < 0.f ? Floats{} : v;
-  if constexpr (kActivation == ConvActivation::silu) v = v / (1.f + exp(-v));
-  return v;
-}
 
 template <ConvActivation kActivation>
 void finish_as(const FinishCall& call) {
@@ -110,6 +116,14 @@ void finish(const FinishCall& call) {
 
 }  // namespace
 
-constinit const ConvKernels conv_kernels{.gather = gather, .finish = finish};
+constinit const ConvKernels conv_kernels = [] {
+  ConvKernels kernels{};
+  kernels.rows = kTileRows, kernels.groups = kTileGroups;
+  fill_tiles(kernels.tile);
+  kernels.gather = gather, kernels.finish = finish;
+  kernels.winograd_input = winograd_input, kernels.winograd_output = winograd_output;
+  kernels.winograd_weight = winograd_weight;
+  return kernels;
+}();
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE

@@ -1,0 +1,91 @@
+// Register tiles of convolutions: as those of gemm.cpp, with lanes at any stride, a bias to begin
+// with, and any number of columns.
+#pragma once
+
+#include "backend/cpu/conv/kernels.h"
+#include "backend/cpu/isa/simd.h"
+
+namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
+namespace {
+
+#if TALLOW_ISA_LEVEL >= 2
+constexpr int kTileRows = 14, kTileGroups = 2;
+#elif TALLOW_ISA_LEVEL == 1
+constexpr int kTileRows = 6, kTileGroups = 1;
+#else
+constexpr int kTileRows = 2, kTileGroups = 1;
+#endif
+
+template <int R, int N>
+TALLOW_INLINE void tile_step(Floats (&sum)[R][N], const float* x, const float* w,
+                             int64_t group_stride) {
+  Floats lanes[N];
+#pragma GCC unroll 16
+  for (int n = 0; n < N; ++n) {
+    lanes[n] = load(w + n * kLanes / kGroup * group_stride + n * kLanes % kGroup);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    const Floats value = splat(x[r]);
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) sum[r][n] += value * lanes[n];
+  }
+}
+
+// The last columns, where they do not fill the vectors.
+template <int R, int N>
+void store_edge(const Floats (&sum)[R][N], const TileCall& call) {
+  for (int r = 0; r < R; ++r) {
+    for (int n = 0; n < N; ++n) {
+      const int64_t left = call.columns - n * kLanes;
+      if (left <= 0) break;
+      float* c = call.c + r * call.ldc + n * kLanes;
+      Floats v = sum[r][n];
+      if (left >= kLanes) {
+        if (call.accumulate) v += load(c);
+        store(c, call.relu ? max(v, Floats{}) : v);
+      } else {
+        if (call.accumulate) v += load_first(c, left);
+        store_first(c, call.relu ? max(v, Floats{}) : v, left);
+      }
+    }
+  }
+}
+
+template <int R, int G>
+void tile(const TileCall& call) {
+  constexpr int N = kGroup / kLanes * G;
+  Floats sum[R][N];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    const Floats begin = call.bias && !call.accumulate ? splat(call.bias[r]) : Floats{};
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) sum[r][n] = begin;
+  }
+  const float *x = call.x, *w = call.w;
+  const int64_t k_stride = call.k_stride, group_stride = call.group_stride;
+#pragma GCC unroll 1
+  for (int64_t i = 0; i < call.k; ++i, x += R, w += k_stride) {
+    tile_step<R, N>(sum, x, w, group_stride);
+  }
+  if (call.columns < G * kGroup) return store_edge<R, N>(sum, call);
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int n = 0; n < N; ++n) {
+      float* c = call.c + r * call.ldc + n * kLanes;
+      Floats v = call.accumulate ? load(c) + sum[r][n] : sum[r][n];
+      store(c, call.relu ? max(v, Floats{}) : v);
+    }
+  }
+}
+
+template <int R = kTileRows, int G = kTileGroups>
+constexpr void fill_tiles(void (*(&table)[kMaxTileRows][kMaxTileGroups])(const TileCall&)) {
+  table[R - 1][G - 1] = tile<R, G>;
+  if constexpr (G > 1) fill_tiles<R, G - 1>(table);
+  if constexpr (R > 1 && G == 1) fill_tiles<R - 1, kTileGroups>(table);
+}
+
+}  // namespace
+}  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE
