@@ -100,15 +100,20 @@ Work weight_work(Inputs in, Outputs out, const ConvOptions&) {
 
 }  // namespace
 
-constinit Op<ConvOptions> conv_op{"convolution",
-                                  {.infer = infer, .vjp = vjp, .cpu = conv::forward, .work = work}};
+constinit Op<ConvOptions> conv_op{
+    "convolution",
+    {.infer = infer, .vjp = vjp, .cpu = conv::forward, .work = work, .reads = reads_the_other}};
 constinit Op<ConvOptions> conv_transpose_op{"conv_transpose",
                                             {.infer = transpose_infer,
                                              .vjp = transpose_vjp,
                                              .cpu = conv::transposed,
-                                             .work = transpose_work}};
-constinit Op<ConvOptions> conv_weight_op{
-    "conv_weight",
-    {.infer = weight_infer, .vjp = weight_vjp, .cpu = conv::weight, .work = weight_work}};
+                                             .work = transpose_work,
+                                             .reads = reads_the_other}};
+constinit Op<ConvOptions> conv_weight_op{"conv_weight",
+                                         {.infer = weight_infer,
+                                          .vjp = weight_vjp,
+                                          .cpu = conv::weight,
+                                          .work = weight_work,
+                                          .reads = reads_the_other}};
 
 }  // namespace tallow

@@ -23,9 +23,15 @@ struct Product {
   ConvActivation activation;
   T* y;
   const Placement* placement = nullptr;  ///< null: y has the plan's pixels
+  Buffer* kept = nullptr;                ///< where transformed weights may be kept, if they may
+  int64_t kept_offset = 0;
 };
 template <class T>
 void run_conv(const Product<T>& product);
+
+/// Whether Winograd's algorithm computes the product, and faster.
+bool winograd_fits(const Product<float>& product);
+void run_winograd(const Product<float>& product);
 
 template <class T>
 void conv_forward(Inputs in, const Tensor& y, const ConvOptions& o);

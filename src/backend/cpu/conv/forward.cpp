@@ -169,12 +169,20 @@ void run_item(const Product<T>& p, const Items& items, const std::vector<Slice>&
 template <class T>
 void run_conv(const Product<T>& p) {
   if (p.outs == 0 || p.batch == 0 || p.plan.pixels() == 0) return;
+  if constexpr (sizeof(T) == 4) {
+    if (winograd_fits(p)) return run_winograd(p);
+  }
   const Items items = cut(p);
   const std::vector<Slice> slices = slices_of(p.plan, 0, p.plan.channels, kDepthStep);
   const int64_t count = p.batch * p.groups * items.blocks * items.parts;
   const double flops = 2.0 * static_cast<double>(p.batch * p.groups * p.outs) *
                        static_cast<double>(p.plan.pixels()) * static_cast<double>(p.plan.depth());
   over_items(count, flops, [&](int64_t i) { run_item(p, items, slices, i); });
+}
+
+// What others own may change without notice, and what is trained will soon.
+static bool keeps_forms(const Tensor& weight) {
+  return weight.buffer()->kind() != Buffer::Kind::borrowed && !weight.requires_grad();
 }
 
 template <class T>
@@ -185,9 +193,20 @@ void conv_forward(Inputs in, const Tensor& y, const ConvOptions& o) {
   const int64_t channels = w.size(1), outs = w.size(0) / o.groups;
   const Plan plan =
       plan_of(o, Spatial(x.shape()), Spatial(w.shape()), Spatial(y.shape()), channels);
-  run_conv<T>({plan, x.size(0), o.groups, outs, x.data<T>(), w.data<T>(),
-               bias ? bias.data<T>() : nullptr, residual ? residual.data<T>() : nullptr,
-               static_cast<ConvActivation>(o.activation), y.data<T>()});
+  Product<T> product{plan,
+                     x.size(0),
+                     o.groups,
+                     outs,
+                     x.data<T>(),
+                     w.data<T>(),
+                     bias ? bias.data<T>() : nullptr,
+                     residual ? residual.data<T>() : nullptr,
+                     static_cast<ConvActivation>(o.activation),
+                     y.data<T>()};
+  if (keeps_forms(in[1]) && w.raw() == in[1].raw()) {
+    product.kept = in[1].buffer().get(), product.kept_offset = in[1].offset();
+  }
+  run_conv<T>(product);
 }
 
 template void run_conv(const Product<float>&);

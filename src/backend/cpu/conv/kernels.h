@@ -62,9 +62,9 @@ struct WinogradCall {
   int64_t height, width;  ///< of the image that is read or written
   int64_t y, x;           ///< where its first tile stands in that image; may be outside
   int64_t tiles;
-  float bias;  ///< of the inverse
-  ConvActivation activation;
-  const float* residual;  ///< as `out`, or null
+  float bias = 0;  ///< of the inverse
+  ConvActivation activation = ConvActivation::none;
+  const float* residual = nullptr;  ///< as `out`, or null
 };
 
 struct ConvKernels {

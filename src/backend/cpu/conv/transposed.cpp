@@ -23,7 +23,7 @@ struct Line {
 Line line_of(const ConvOptions& o, int d, int64_t kernel, int64_t out, int64_t remainder) {
   Line line;
   line.count = out <= remainder ? 0 : ceil_div(out - remainder, o.stride[d]);
-  for (int64_t k = 0; k < kernel; ++k) {
+  for (int64_t k = kernel - 1; k >= 0; --k) {  // in the order in which they read
     const int64_t from = remainder + o.padding[d] - k * o.dilation[d];
     if (from % o.stride[d] != 0) continue;
     line.taps.push_back(k), line.at.push_back(from / o.stride[d]);
