@@ -192,7 +192,41 @@ PyObject* hold_memory(PyObject*, PyObject* object) {
   });
 }
 
-PyMethodDef functions[] = {{"_from_nested", from_nested, METH_VARARGS, nullptr},
+// The elements in row-major order, as bytes.
+PyObject* to_bytes(PyObject*, PyObject* object) {
+  try {
+    const Tensor x = tensor_of(object).detach().contiguous();
+    return PyBytes_FromStringAndSize(x.nbytes() ? static_cast<const char*>(x.raw()) : nullptr,
+                                     x.nbytes());
+  } catch (...) {
+    set_error();
+    return nullptr;
+  }
+}
+PyObject* from_bytes(PyObject*, PyObject* args) {
+  PyObject *bytes, *sizes, *dtype;
+  if (!PyArg_ParseTuple(args, "SOO", &bytes, &sizes, &dtype)) return nullptr;
+  try {
+    Tensor x = Tensor::empty(shape_of(sizes), dtype_of(dtype));
+    if (x.nbytes() != PyBytes_GET_SIZE(bytes)) fail("tensor: the data has another size");
+    if (x.nbytes() > 0) std::memcpy(x.raw(), PyBytes_AS_STRING(bytes), x.nbytes());
+    return wrap(std::move(x));
+  } catch (...) {
+    set_error();
+    return nullptr;
+  }
+}
+// The same tensor as an instance of a subclass of Tensor.
+PyObject* as_subclass(PyObject*, PyObject* args) {
+  PyObject *self, *type;
+  if (!PyArg_ParseTuple(args, "OO!", &self, &PyType_Type, &type)) return nullptr;
+  return wrap_as(reinterpret_cast<PyTypeObject*>(type), tensor_of(self));
+}
+
+PyMethodDef functions[] = {{"_to_bytes", to_bytes, METH_O, nullptr},
+                           {"_from_bytes", from_bytes, METH_VARARGS, nullptr},
+                           {"_as_subclass", as_subclass, METH_VARARGS, nullptr},
+                           {"_from_nested", from_nested, METH_VARARGS, nullptr},
                            {"_from_memory", from_memory, METH_VARARGS, nullptr},
                            {"_hold_memory", hold_memory, METH_O, nullptr},
                            {nullptr, nullptr, 0, nullptr}};

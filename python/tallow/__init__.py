@@ -1,8 +1,15 @@
 """Tensors, gradients and language models, with PyTorch's spelling: `import tallow as torch`."""
 
+import builtins as _builtins
+from math import e, inf, nan, pi  # noqa: F401
+
 from . import _C
 from ._C import *  # noqa: F403
 from ._C import Error, Size, Tensor, device, dtype  # noqa: F401
-from ._data import as_tensor, from_numpy, tensor  # noqa: F401
-from . import autograd  # noqa: F401
+from ._data import as_tensor, asarray, from_numpy, tensor  # noqa: F401
+from . import _methods  # noqa: F401
+from . import autograd, fft, linalg, nn, special  # noqa: F401
 from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
+from ._functions import *  # noqa: F403
+
+newaxis = None

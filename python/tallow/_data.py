@@ -108,5 +108,18 @@ def as_tensor(data, dtype=None, device=None):
     return tensor(data, dtype=dtype)
 
 
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """The data as a tensor: on the same memory unless `copy` is True."""
+    if copy or not (isinstance(obj, Tensor) or _is_array(obj) or hasattr(obj, "__dlpack__")):
+        result = tensor(obj, dtype=dtype)
+    elif isinstance(obj, Tensor) or _is_array(obj):
+        result = as_tensor(obj, dtype)
+    else:
+        result = as_tensor(_C.from_dlpack(obj), dtype)
+    if copy is False and isinstance(obj, Tensor) and result is not obj:
+        raise ValueError(f"asarray: a copy is needed for {dtype}")
+    return result.requires_grad_() if requires_grad else result
+
+
 Tensor.numpy = numpy
 Tensor.__array__ = _array

@@ -1,0 +1,208 @@
+"""Methods of Tensor that are short in Python."""
+
+import copy
+
+from . import _C
+from ._C import Tensor, device, dtype
+from ._data import tensor
+
+_to_dtype = Tensor.to
+
+
+def _is_device(x):
+    return isinstance(x, (str, device))
+
+
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
+    """The tensor in another dtype or on another device: to(dtype), to(device), to(other),
+    to(device, dtype), each with `copy`; itself where nothing changes."""
+    if args:
+        first, *rest = args
+        if isinstance(first, Tensor):
+            dtype = first.dtype
+        elif _is_device(first) or first is None:
+            device = first
+            if rest and isinstance(rest[0], _C.dtype | type):
+                dtype = rest.pop(0)
+        elif isinstance(first, _C.dtype | type):
+            dtype = first
+        else:
+            raise TypeError(f"to(): expected a dtype, device or Tensor, not {type(first).__name__}")
+        if len(rest) > 1:
+            copy = rest[1]
+    if device is not None and str(_C.device(device) if isinstance(device, str) else device) != "cpu":
+        raise _C.Error(f"to: no device {device}; this build of tallow has cpu")
+    if dtype is None or dtype is self.dtype:
+        return self.clone() if copy else self
+    return _to_dtype(self, dtype)
+
+
+def _cast(name, dtype):
+    def method(self, memory_format=None):
+        return self if self.dtype is dtype else _to_dtype(self, dtype)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"The elements as {dtype.name}."
+    return method
+
+
+_CASTS = {
+    "float": _C.float32, "double": _C.float64, "half": _C.float16, "bfloat16": _C.bfloat16,
+    "long": _C.int64, "int": _C.int32, "short": _C.int16, "char": _C.int8, "byte": _C.uint8,
+    "bool": _C.bool, "cfloat": _C.complex64, "cdouble": _C.complex128,
+}
+_TYPE_NAMES = {
+    _C.float32: "FloatTensor", _C.float64: "DoubleTensor", _C.float16: "HalfTensor",
+    _C.bfloat16: "BFloat16Tensor", _C.int64: "LongTensor", _C.int32: "IntTensor",
+    _C.int16: "ShortTensor", _C.int8: "CharTensor", _C.uint8: "ByteTensor", _C.bool: "BoolTensor",
+    _C.complex64: "ComplexFloatTensor", _C.complex128: "ComplexDoubleTensor",
+}
+
+
+def type_(self, dtype=None, non_blocking=False):
+    """The name of the tensor's type, or the tensor in another dtype."""
+    if dtype is None:
+        return "tallow." + _TYPE_NAMES.get(self.dtype, self.dtype.name)
+    if isinstance(dtype, str):
+        short = dtype.rpartition(".")[2]
+        for key, name in _TYPE_NAMES.items():
+            if name == short:
+                return self.to(key)
+        raise ValueError(f"invalid type: '{dtype}'")
+    return self.to(dtype)
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+    return tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+
+
+def _new(name):
+    def method(self, *size, dtype=None, device=None, requires_grad=False, layout=None,
+               pin_memory=False):
+        if len(size) == 1 and not isinstance(size[0], int):
+            size = size[0]
+        result = getattr(_C, name)(tuple(size), dtype=dtype or self.dtype)
+        return result.requires_grad_() if requires_grad else result
+
+    method.__name__ = method.__qualname__ = f"new_{name}"
+    return method
+
+
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None,
+             pin_memory=False):
+    result = _C.full(tuple(size), fill_value, dtype=dtype or self.dtype)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _view_in_place(name):
+    """unsqueeze_ and its like: the handle becomes the view."""
+
+    def method(self, *args, **kwargs):
+        return _C._rebind(self, getattr(self, name)(*args, **kwargs))
+
+    method.__name__ = method.__qualname__ = name + "_"
+    return method
+
+
+def zero_(self):
+    """Fills the tensor with zeros."""
+    return _C._copy_(self, 0)
+
+
+def fill_(self, value):
+    """Fills the tensor with a number, or a tensor of one element."""
+    if isinstance(value, Tensor) and value.dim() != 0:
+        raise _C.Error("fill_: only supports 0-dimension value tensor but got tensor with "
+                       f"{value.dim()} dimensions")
+    return _C._copy_(self, value)
+
+
+def __deepcopy__(self, memo):
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support the "
+                           "deepcopy protocol at the moment")
+    result = self.detach().clone()
+    if type(self) is not Tensor:
+        result = _C._as_subclass(result, type(self))
+    result.requires_grad_(self.requires_grad)
+    if self.grad is not None:
+        result.grad = copy.deepcopy(self.grad, memo)
+    result.__dict__.update(copy.deepcopy(self.__dict__, memo))
+    memo[id(self)] = result
+    return result
+
+
+def _rebuild(data, shape, dtype, requires_grad, attributes):
+    result = _C._from_bytes(data, shape, dtype)
+    result.requires_grad_(requires_grad)
+    result.__dict__.update(attributes)
+    return result
+
+
+def __reduce_ex__(self, protocol):
+    if not self.is_leaf:
+        raise RuntimeError("Only leaf tensors can be pickled; call .detach()")
+    return _rebuild, (_C._to_bytes(self), tuple(self.shape), self.dtype, self.requires_grad,
+                      dict(self.__dict__))
+
+
+def __format__(self, spec):
+    if self.dim() == 0 and type(self) is Tensor:
+        return format(self.item(), spec)
+    return object.__format__(self, spec)
+
+
+def __reversed__(self):
+    return self if self.dim() == 0 else self.flip(0)
+
+
+def _only(self):
+    return self.item()
+
+
+def __complex__(self):
+    return complex(self.item())
+
+
+def is_nonzero(self):
+    """Whether the only element is not zero."""
+    if self.numel() != 1:
+        raise RuntimeError(f"Boolean value of Tensor with {self.numel()} values is ambiguous")
+    return bool(self)
+
+
+def _constant(value):
+    return lambda self: value
+
+
+def _itself(self, *args, **kwargs):
+    return self
+
+
+def _install():
+    Tensor.to = to
+    for name, dtype in _CASTS.items():
+        setattr(Tensor, name, _cast(name, dtype))
+    for name in ("zeros", "ones", "empty"):
+        setattr(Tensor, f"new_{name}", _new(name))
+    for name in ("squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "as_strided"):
+        setattr(Tensor, name + "_", _view_in_place(name))
+    for method in (new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
+                   __format__, __reversed__, __complex__):
+        setattr(Tensor, method.__name__, method)
+    Tensor.type = type_
+    Tensor.type_as = lambda self, other: self.to(other.dtype)
+    Tensor.new = lambda self, *args: new_tensor(self, args[0]) if args else _C.empty((0,))
+    for name in ("cpu", "resolve_conj", "resolve_neg", "pin_memory", "share_memory_"):
+        setattr(Tensor, name, _itself)
+    for name in ("is_conj", "is_neg", "is_pinned", "is_shared", "is_distributed", "is_coalesced"):
+        setattr(Tensor, name, _constant(False))
+    Tensor.get_device = _constant(-1)
+    Tensor.is_same_size = lambda self, other: self.shape == other.shape
+    Tensor.is_signed = lambda self: self.dtype.is_signed
+    Tensor.__array_priority__ = 1000
+
+
+_install()

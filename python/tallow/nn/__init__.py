@@ -1,0 +1,3 @@
+"""The functional part of torch.nn."""
+
+from . import functional  # noqa: F401
