@@ -30,7 +30,7 @@ def argument(p, i):
     if p.default is None:
         return f"a.{p.accessor}({i})"
     if p.default == "{}":
-        return f"a.{p.accessor}({i})" if p.accessor in ("dims", "shape", "string", "padding") else (
+        return f"a.{p.accessor}({i})" if p.accessor in ("dims", "shape", "string") else (
             f"a.{p.accessor}({i}, {{}})")
     default = p.default
     if p.kind == "shape" and default.startswith("{"):
@@ -45,7 +45,6 @@ VALUE_TYPES = {
     "real": "double", "boolean": "bool", "string": "std::string_view", "dims": "Dims",
     "padding": "Padding",
     "shape": "Shape", "dtype": "DType", "device": "Device",
-    "padding": "Padding",
 }
 
 

@@ -16,7 +16,6 @@ TYPES = {
     "const Dims&": ("dims", "dims"),
     "const Padding&": ("padding", "padding"),
     "const Shape&": ("shape", "shape"),
-    "const Padding&": ("padding", "padding"),
     "DType": ("dtype", "dtype"),
     "Device": ("device", "device"),
     "std::optional<int64_t>": ("integer", "maybe_integer"),

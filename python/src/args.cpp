@@ -47,7 +47,6 @@ bool matches(Kind kind, PyObject* o) {
     case Kind::dtype: return is_dtype(o);
     case Kind::device: return is_device(o) || PyUnicode_Check(o);
     case Kind::generator: return true;
-    case Kind::padding: return PyUnicode_Check(o) || is_integer(o) || is_integers(o);
   }
   return false;
 }
@@ -225,11 +224,6 @@ Shape Args::shape(int i) const {
     for (Py_ssize_t k = 0; k < count; ++k) sizes.push_back(to_integer(items[k]));
   }
   return sizes;
-}
-
-Padding Args::padding(int i) const {
-  if (has(i) && PyUnicode_Check(slots_[i])) return string(i);
-  return dims(i);
 }
 
 DType Args::dtype(int i) const { return dtype_of(slots_[i]); }

@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "tallow/ops.h"
-#include "tallow/padding.h"
 
 namespace tallow::python {
 
@@ -31,7 +30,6 @@ enum class Kind : uint8_t {
   dtype,
   device,
   generator,
-  padding,  // integers, or "same" and "valid"
 };
 
 struct Parameter {
@@ -79,8 +77,6 @@ class Args {
   Padding padding(int i, const Padding& otherwise) const { return has(i) ? padding(i) : otherwise; }
   Shape shape(int i) const;
   Shape shape(int i, const Shape& otherwise) const { return has(i) ? shape(i) : otherwise; }
-  Padding padding(int i) const;
-  Padding padding(int i, const Padding& otherwise) const { return has(i) ? padding(i) : otherwise; }
   DType dtype(int i) const;
   DType dtype(int i, DType otherwise) const { return has(i) ? dtype(i) : otherwise; }
   Device device(int i) const;
