@@ -10,19 +10,29 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kDepthStep = 320;
-constexpr int64_t kBlockGroups = 16;  // of 16 pixels
+constexpr int64_t kBlockGroups = 16;           // of 16 pixels
+constexpr int64_t kChunkBytes = 256 << 10;     // of weights that share a pair of groups
+constexpr int64_t kMostTiles = 256;            // in such a chunk
+constexpr int64_t kGatheredBytes = 768 << 10;  // where pixels are few
 
-void multiply(int rows, int64_t columns, int64_t k, const float* x, const float* w,
-              int64_t group_stride, float* c, int64_t ldc, const float* bias, bool accumulate,
+/// Groups of 16 pixels as the inner dimension walks them.
+template <class T>
+struct Lanes {
+  const T* data;
+  int64_t k_stride, group_stride;
+};
+
+void multiply(int rows, int64_t columns, int64_t k, const float* x, const float* data,
+              const Lanes<float>& lanes, float* c, int64_t ldc, const float* bias, bool accumulate,
               bool relu) {
   const int64_t groups = ceil_div(columns, kGroup);
   conv_kernels().tile[rows - 1][groups - 1](
-      {k, x, w, kGroup, group_stride, c, ldc, columns, bias, accumulate, relu});
+      {k, x, data, lanes.k_stride, lanes.group_stride, c, ldc, columns, bias, accumulate, relu});
 }
-void multiply(int rows, int64_t columns, int64_t k, const double* x, const double* w,
-              int64_t group_stride, double* c, int64_t ldc, const double* bias, bool accumulate,
-              bool) {
-  run_tile(gemm_kernels().f64, rows, columns, k, x, w, group_stride, c, ldc, accumulate);
+void multiply(int rows, int64_t columns, int64_t k, const double* x, const double* data,
+              const Lanes<double>& lanes, double* c, int64_t ldc, const double* bias,
+              bool accumulate, bool) {
+  run_tile(gemm_kernels().f64, rows, columns, k, x, data, lanes.group_stride, c, ldc, accumulate);
   if (!bias || accumulate) return;
   for (int r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < columns; ++i) c[r * ldc + i] += bias[r];
@@ -107,62 +117,142 @@ Items cut(const Product<T>& p) {
   return items;
 }
 
+// Weights as tiles read them, [group][tile][depth][rows].
 template <class T>
-void run_item(const Product<T>& p, const Items& items, const std::vector<Slice>& slices,
-              int64_t index) {
-  const int64_t part = index % items.parts, block = index / items.parts % items.blocks;
-  const int64_t image = index / items.parts / items.blocks, group = image % p.groups;
-  const int64_t o0 = part * items.part_outs, o1 = std::min(p.outs, o0 + items.part_outs);
-  const int64_t all = p.plan.pixels(), begin = block * items.block_pixels;
-  const Pixels pixels(p.plan, begin, std::min(all, begin + items.block_pixels));
-  const GemmKernels& kernels = gemm_kernels();
-  const Tiles<T, T, T>& tiles = conv_tiles<T>();
-  const int64_t taps = static_cast<int64_t>(p.plan.taps.size()), depth = p.plan.depth();
-  const T* x = p.x + image * p.plan.channels * p.plan.channel_stride();
-  const T* w = p.w + group * p.outs * depth;
-  int64_t most = 0;
-  for (const Slice& s : slices) most = std::max(most, s.depth());
-  const auto bytes = [](int64_t n) { return n * static_cast<int64_t>(sizeof(T)); };
-  T* gathered =
-      reinterpret_cast<T*>(scratch(Scratch::x, bytes(pixels.groups() * padded(most) * kGroup)));
-  T* rows_of_w =
-      reinterpret_cast<T*>(scratch(Scratch::panel, bytes(most * items.tile_rows + kPackSlack)));
-  T* c = p.y + image * p.outs * all + begin;
-  int64_t c_stride = all;
-  if (p.placement) {
-    c_stride = round_up(pixels.count(), kGroup);
-    c = reinterpret_cast<T*>(scratch(Scratch::tile, bytes((o1 - o0) * c_stride)));
-    c -= o0 * c_stride;
+std::shared_ptr<void> pack_weights(const Product<T>& p, int64_t tile_rows) {
+  const int64_t depth = p.plan.depth(), tiles = ceil_div(p.outs, tile_rows);
+  std::shared_ptr<void> form =
+      packed_memory((p.groups * p.outs * depth + kPackSlack) * static_cast<int64_t>(sizeof(T)));
+  T* target = static_cast<T*>(form.get());
+  // In order, since the slack behind a tile is written before the next one.
+  for (int64_t i = 0; i < p.groups * tiles; ++i) {
+    const int64_t o = i % tiles * tile_rows, at = (i / tiles * p.outs + o) * depth;
+    const int rows = static_cast<int>(std::min(tile_rows, p.outs - o));
+    interleave<T>(gemm_kernels(), rows, depth, p.w + at, depth, 1, target + at, rows);
   }
-  const bool relu = p.activation == ConvActivation::relu && !p.residual;
-  for (const Slice& s : slices) {
-    const bool first = &s == &slices.front(), last = &s == &slices.back();
-    const int64_t k = s.depth();
-    const int64_t group_stride = padded(k) * kGroup;
-    pixels.gather(x, s, gathered, group_stride);
-    for (int64_t o = o0; o < o1; o += items.tile_rows) {
-      const int rows = static_cast<int>(std::min(items.tile_rows, o1 - o));
-      interleave<T>(kernels, rows, k, w + o * depth + s.channel0 * taps + s.tap0, depth, 1,
-                    rows_of_w, rows);
-      const T* bias = p.bias ? p.bias + group * p.outs + o : nullptr;
-      for (int64_t g = 0; g < pixels.groups(); g += tiles.groups) {
-        const int64_t columns =
-            std::min<int64_t>(pixels.count() - g * kGroup, tiles.groups * kGroup);
-        multiply(rows, columns, k, rows_of_w, gathered + g * group_stride, group_stride,
-                 c + o * c_stride + g * kGroup, c_stride, bias, !first, last && relu);
+  return form;
+}
+
+template <class T>
+struct ConvRun {
+  const Product<T>& p;
+  Items items;
+  std::vector<Slice> slices;
+  const T* packed;  // or null
+};
+
+// One item: a block of pixels of an image, and a part of the output channels.
+template <class T>
+class ItemRun {
+ public:
+  ItemRun(const ConvRun<T>& run, int64_t index)
+      : run_(run),
+        p_(run.p),
+        part_(index % run.items.parts),
+        image_(index / run.items.parts / run.items.blocks),
+        begin_(index / run.items.parts % run.items.blocks * run.items.block_pixels),
+        pixels_(p_.plan, begin_, std::min(p_.plan.pixels(), begin_ + run.items.block_pixels)) {
+    o0_ = part_ * run.items.part_outs, o1_ = std::min(p_.outs, o0_ + run.items.part_outs);
+    c_ = p_.y + image_ * p_.outs * p_.plan.pixels() + begin_;
+    c_stride_ = p_.plan.pixels();
+    if (!p_.placement) return;
+    c_stride_ = round_up(pixels_.count(), kGroup);
+    c_ = memory(Scratch::tile, (o1_ - o0_) * c_stride_) - o0_ * c_stride_;
+  }
+
+  void run() {
+    for (const Slice& s : run_.slices) {
+      set_lanes(s);
+      const int64_t chunk = chunk_rows(s.depth());
+      for (int64_t o = o0_; o < o1_; o += chunk) {
+        const int64_t end = std::min(o1_, o + chunk);
+        multiply_chunk(s, o, end);
+        if (&s == &run_.slices.back()) finish(o, end);
       }
-      if (!last) continue;
-      const T* residual = p.residual ? p.residual + (image * p.outs + o) * all + begin : nullptr;
-      if (needs_finish(p)) {
-        finish_rows(p, c + o * c_stride, c_stride, rows, pixels.count(), residual, all);
-      }
-      if (!p.placement) continue;
-      const Placement& at = *p.placement;
-      place(p.plan, at, c + o * c_stride, c_stride, rows, begin, pixels.count(),
-            p.y + (image * p.outs + o) * at.full[0] * at.full[1] * at.full[2]);
     }
   }
-}
+
+ private:
+  static T* memory(Scratch slot, int64_t count) {
+    return reinterpret_cast<T*>(scratch(slot, count * static_cast<int64_t>(sizeof(T))));
+  }
+
+  // Output channels whose weights are multiplied with a pair of pixel groups in turn.
+  int64_t chunk_rows(int64_t depth) const {
+    const int64_t rows = run_.items.tile_rows;
+    const int64_t fitting = kChunkBytes / static_cast<int64_t>(sizeof(T)) / (depth * rows + 1);
+    return std::clamp<int64_t>(fitting, 1, kMostTiles) * rows;
+  }
+
+  // Where the pixels of a slice stand: in the image itself, or gathered.
+  void set_lanes(const Slice& s) {
+    const int64_t k = s.depth();
+    const T* image = p_.x + image_ * p_.plan.channels * p_.plan.channel_stride();
+    in_place_ = p_.plan.pointwise && sizeof(T) == 4 ? pixels_.count() / kGroup : 0;
+    const int64_t stride = p_.plan.channel_stride();
+    rows_ = {image + s.channel0 * stride + begin_, stride, kGroup};
+    gathered_ = {nullptr, kGroup, padded(k) * kGroup};
+    if (in_place_ == pixels_.groups()) return;
+    T* target = memory(Scratch::x, (pixels_.groups() - in_place_) * gathered_.group_stride);
+    pixels_.gather(image, s, in_place_, target, gathered_.group_stride);
+    gathered_.data = target;
+  }
+
+  const T* weights(const Slice& s, int64_t o, int rows, T* room) const {
+    const int64_t depth = p_.plan.depth(), taps = static_cast<int64_t>(p_.plan.taps.size());
+    const int64_t at = (image_ % p_.groups * p_.outs + o) * depth, k0 = s.channel0 * taps + s.tap0;
+    if (run_.packed) return run_.packed + at + k0 * rows;
+    interleave<T>(gemm_kernels(), rows, s.depth(), p_.w + at + k0, depth, 1, room, rows);
+    return room;
+  }
+
+  void multiply_chunk(const Slice& s, int64_t from, int64_t to) {
+    const int64_t k = s.depth(), step = run_.items.tile_rows;
+    const bool first = &s == &run_.slices.front(), last = &s == &run_.slices.back();
+    const bool relu = last && p_.activation == ConvActivation::relu && !p_.residual;
+    T* room = run_.packed ? nullptr : memory(Scratch::panel, k * (to - from) + kPackSlack);
+    const T* w[kMostTiles];
+    for (int64_t o = from, i = 0; o < to; o += step, ++i) {
+      w[i] = weights(s, o, static_cast<int>(std::min(step, to - o)), room + k * (o - from));
+    }
+    const int64_t most = conv_tiles<T>().groups;
+    for (int64_t g = 0; g < pixels_.groups();) {
+      const bool in_place = g < in_place_;
+      const int64_t end = std::min(in_place ? in_place_ : pixels_.groups(), g + most);
+      const Lanes<T>& lanes = in_place ? rows_ : gathered_;
+      const T* data = lanes.data + (in_place ? g : g - in_place_) * lanes.group_stride;
+      const int64_t columns = std::min(pixels_.count(), end * kGroup) - g * kGroup;
+      for (int64_t o = from, i = 0; o < to; o += step, ++i) {
+        const T* bias = p_.bias ? p_.bias + image_ % p_.groups * p_.outs + o : nullptr;
+        multiply(static_cast<int>(std::min(step, to - o)), columns, k, w[i], data, lanes,
+                 c_ + o * c_stride_ + g * kGroup, c_stride_, bias, !first, relu);
+      }
+      g = end;
+    }
+  }
+
+  void finish(int64_t from, int64_t to) {
+    const int64_t all = p_.plan.pixels(), row = image_ * p_.outs + from;
+    T* c = c_ + from * c_stride_;
+    if (needs_finish(p_)) {
+      finish_rows(p_, c, c_stride_, to - from, pixels_.count(),
+                  p_.residual ? p_.residual + row * all + begin_ : nullptr, all);
+    }
+    if (!p_.placement) return;
+    const Placement& at = *p_.placement;
+    place(p_.plan, at, c, c_stride_, to - from, begin_, pixels_.count(),
+          p_.y + row * at.full[0] * at.full[1] * at.full[2]);
+  }
+
+  const ConvRun<T>& run_;
+  const Product<T>& p_;
+  int64_t part_, image_, begin_, o0_, o1_;
+  Pixels pixels_;
+  T* c_;  // of output channel 0
+  int64_t c_stride_;
+  int64_t in_place_ = 0;  // groups that are read where they stand
+  Lanes<T> rows_, gathered_;
+};
 
 }  // namespace
 
@@ -172,12 +262,20 @@ void run_conv(const Product<T>& p) {
   if constexpr (sizeof(T) == 4) {
     if (winograd_fits(p)) return run_winograd(p);
   }
-  const Items items = cut(p);
-  const std::vector<Slice> slices = slices_of(p.plan, 0, p.plan.channels, kDepthStep);
-  const int64_t count = p.batch * p.groups * items.blocks * items.parts;
+  ConvRun<T> run{p, cut(p), {}, nullptr};
+  const int64_t groups = run.items.block_pixels / kGroup;
+  const int64_t step = groups <= 4 ? kGatheredBytes / (groups * 64) : kDepthStep;
+  run.slices = slices_of(p.plan, 0, p.plan.channels, step);
+  std::shared_ptr<void> form;
+  if (p.kept && sizeof(T) == 4) {
+    const int64_t key = int64_t{5} << 56 ^ p.groups << 48 ^ p.outs << 24 ^ p.plan.depth();
+    form = p.kept->packed(p.kept_offset, key, [&] { return pack_weights(p, run.items.tile_rows); });
+    run.packed = static_cast<const T*>(form.get());
+  }
+  const int64_t count = p.batch * p.groups * run.items.blocks * run.items.parts;
   const double flops = 2.0 * static_cast<double>(p.batch * p.groups * p.outs) *
                        static_cast<double>(p.plan.pixels()) * static_cast<double>(p.plan.depth());
-  over_items(count, flops, [&](int64_t i) { run_item(p, items, slices, i); });
+  over_items(count, flops, [&](int64_t i) { ItemRun<T>(run, i).run(); });
 }
 
 // What others own may change without notice, and what is trained will soon.

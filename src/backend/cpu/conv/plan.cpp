@@ -35,6 +35,7 @@ Plan plan_of(const ConvOptions& o, const Spatial& in, const Spatial& kernel, con
   const bool pointwise = kernel.numel() == 1 && o.padding[0] + o.padding[1] + o.padding[2] == 0 &&
                          o.stride[0] * o.stride[1] * o.stride[2] == 1 &&
                          std::equal(in.size, in.size + 3, out.size);
+  plan.pointwise = pointwise;
   if (pointwise) {  // one long row
     plan.in[2] = plan.out[2] = in.numel();
     plan.in[0] = plan.in[1] = plan.out[0] = plan.out[1] = 1;
@@ -106,19 +107,25 @@ void Pixels::add_group(int64_t begin, int64_t end) {
   }
 }
 
-void Pixels::gather(const float* image, const Slice& slice, float* target,
+void Pixels::gather(const float* image, const Slice& slice, int64_t group, float* target,
                     int64_t group_stride) const {
-  const int64_t taps = static_cast<int64_t>(plan_.taps.size());
-  conv_kernels().gather({image + slice.channel0 * plan_.channel_stride(),
-                         slice.channel1 - slice.channel0, plan_.channel_stride(), runs_.data(),
-                         first(0, slice.tap0), taps, groups(), slice.tap1 - slice.tap0,
-                         plan_.step[2], target, group_stride});
+  conv_kernels().gather({.image = image + slice.channel0 * plan_.channel_stride(),
+                         .channels = slice.channel1 - slice.channel0,
+                         .channel_stride = plan_.channel_stride(),
+                         .runs = runs_.data(),
+                         .first = first(group, slice.tap0),
+                         .taps_of_group = static_cast<int64_t>(plan_.taps.size()),
+                         .groups = groups() - group,
+                         .taps = slice.tap1 - slice.tap0,
+                         .step = plan_.step[2],
+                         .target = target,
+                         .group_stride = group_stride});
 }
 
-void Pixels::gather(const double* image, const Slice& slice, double* to,
+void Pixels::gather(const double* image, const Slice& slice, int64_t group, double* to,
                     int64_t group_stride) const {
-  for (int64_t g = 0; g < groups(); ++g) {
-    double* target = to + g * group_stride;
+  for (int64_t g = group; g < groups(); ++g, to += group_stride) {
+    double* target = to;
     const int32_t* first_run = first(g, slice.tap0);
     for (int64_t c = slice.channel0; c < slice.channel1; ++c) {
       const double* channel = image + c * plan_.channel_stride();

@@ -20,7 +20,8 @@ struct Tap {
 struct Plan {
   int64_t in[3], out[3], step[3];
   std::vector<Tap> taps;
-  int64_t channels = 0;  ///< of the input, in a group
+  bool pointwise = false;  ///< one tap, at the output's own position
+  int64_t channels = 0;    ///< of the input, in a group
   int64_t pixels() const { return out[0] * out[1] * out[2]; }
   int64_t channel_stride() const { return in[0] * in[1] * in[2]; }
   int64_t depth() const { return channels * static_cast<int64_t>(taps.size()); }
@@ -45,9 +46,12 @@ class Pixels {
   int64_t begin() const { return begin_; }
   int64_t count() const { return end_ - begin_; }
   int64_t groups() const { return ceil_div(count(), kGroup); }
-  /// Gathers a slice of an image: [group][slice.depth()][16], groups being group_stride apart.
-  void gather(const float* image, const Slice& slice, float* target, int64_t group_stride) const;
-  void gather(const double* image, const Slice& slice, double* target, int64_t group_stride) const;
+  /// Gathers a slice of an image from a group of pixels on: [group][slice.depth()][16], groups
+  /// being group_stride apart.
+  void gather(const float* image, const Slice& slice, int64_t group, float* target,
+              int64_t group_stride) const;
+  void gather(const double* image, const Slice& slice, int64_t group, double* target,
+              int64_t group_stride) const;
 
  private:
   void add_group(int64_t begin, int64_t end);

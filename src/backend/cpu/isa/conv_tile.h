@@ -52,10 +52,27 @@ void store_edge(const Floats (&sum)[R][N], const TileCall& call) {
   }
 }
 
+// Asks for the lines of c that a tile will write, while it computes.
+template <int R, int G>
+TALLOW_INLINE void fetch(const float* c, int64_t ldc) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+    for (int n = 0; n < G; ++n) {
+#if TALLOW_ISA_LEVEL >= 1
+      asm volatile("prefetchw %0" : : "m"(c[r * ldc + n * kGroup]));
+#else
+      __builtin_prefetch(c + r * ldc + n * kGroup, 1);
+#endif
+    }
+  }
+}
+
 template <int R, int G>
 void tile(const TileCall& call) {
   constexpr int N = kGroup / kLanes * G;
   Floats sum[R][N];
+  fetch<R, G>(call.c, call.ldc);
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
     const Floats begin = call.bias && !call.accumulate ? splat(call.bias[r]) : Floats{};
@@ -67,6 +84,8 @@ void tile(const TileCall& call) {
 #pragma GCC unroll 1
   for (int64_t i = 0; i < call.k; ++i, x += R, w += k_stride) {
     tile_step<R, N>(sum, x, w, group_stride);
+    __builtin_prefetch(w + G * group_stride);  // of the tile to the right
+    if constexpr (G == 2) __builtin_prefetch(w + G * group_stride + kGroup);
   }
   if (call.columns < G * kGroup) return store_edge<R, N>(sum, call);
 #pragma GCC unroll 16
