@@ -19,13 +19,11 @@ Tensors gradients_of(Inputs inputs, Inputs grads, const F& function) {
     t = record ? t.expand(t.shape()) : t.detach().requires_grad_();
     wanted.push_back(t);
   }
-  struct Restore {
-    bool value;
-    ~Restore() { set_grad_enabled(value); }
-  } restore{record};
-  set_grad_enabled(true);
-  const Tensors outputs = function(Inputs(own));
-  set_grad_enabled(record);
+  Tensors outputs;
+  {
+    GradMode recording(true);
+    outputs = function(Inputs(own));
+  }
   Tensors from, weights;
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].requires_grad()) continue;

@@ -140,7 +140,9 @@ Tensors through_composite(const Node& node, const Tensors& saved, const Tensors&
 Tensors node_gradients(const NodePtr& node, Tensors grads, bool create_graph) {
   if (node->custom_backward) return node->custom_backward(grads);
   for (size_t i = 0; i < grads.size(); ++i) {
-    if (!grads[i].defined()) grads[i] = Tensor::zeros(node->specs[i].shape, node->specs[i].dtype);
+    const Spec& spec = node->specs[i];
+    if (!grads[i].defined() && is_differentiable(spec.dtype))
+      grads[i] = Tensor::zeros(spec.shape, spec.dtype);
   }
   SavedTensors saved = saved_tensors(node, create_graph);
   if (node->op->has_vjp) {
