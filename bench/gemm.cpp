@@ -37,7 +37,7 @@ static double best_seconds(int64_t m, int64_t n, int64_t k, bool narrow) {
   for (int i = 0; i < 5 || seconds() < end; ++i) {
     const double begin = seconds();
     if (narrow && m > 8 && has_bf16_product()) {
-      product_bf16({x, m, k, k, 1}, {&w, 1}, y, n);
+      product_bf16({x, DType::f32, m, k, k, 1}, {&w, 1}, y, n);
     } else {
       product<float>({x, m, k, k, 1}, {&w, 1}, y, n);
     }

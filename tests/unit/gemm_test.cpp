@@ -90,6 +90,7 @@ void each_case(const F& check) {
 }
 
 Activations<float> rows(const Case& c) { return {c.x.data(), c.m, c.k, c.k, 1}; }
+Bf16Rows bf16_rows(const Case& c) { return {c.x.data(), DType::f32, c.m, c.k, c.k, 1}; }
 
 }  // namespace
 
@@ -145,12 +146,12 @@ TEST_CASE("bf16 tiles and dot products give the same as sums in f64") {
   each_case([](const Case& c, float* y) {
     const auto form = pack_pairs(c.narrow_w().data(), c.n, c.k);
     const Weight w = c.weight(Weight::Form::pairs, DType::bf16, form.get());
-    product_bf16(rows(c), {&w, 1}, y, c.n);
+    product_bf16(bf16_rows(c), {&w, 1}, y, c.n);
   });
   each_case([](const Case& c, float* y) {
     const auto narrow = c.narrow_w();
     const Weight w = c.weight(Weight::Form::rows, DType::bf16, narrow.data());
-    product_bf16(rows(c), {&w, 1}, y, c.n);
+    product_bf16(bf16_rows(c), {&w, 1}, y, c.n);
   });
 }
 
@@ -167,8 +168,8 @@ TEST_CASE("a long k in several steps stays exact to f32 on bf16 tiles") {
     for (int threads : {1, 2, 3}) {
       set_num_threads(threads);
       std::vector<float> y(static_cast<size_t>(c.m * c.n), NAN), z = y;
-      product_bf16(rows(c), {&packed, 1}, y.data(), c.n);
-      product_bf16(rows(c), {&plain, 1}, z.data(), c.n);
+      product_bf16(bf16_rows(c), {&packed, 1}, y.data(), c.n);
+      product_bf16(bf16_rows(c), {&plain, 1}, z.data(), c.n);
       CHECK(worst(y, c.expected) <= c.tolerance);
       CHECK(worst(z, c.expected) <= c.tolerance);
       if (threads == 1) first = y;
@@ -224,6 +225,6 @@ TEST_CASE("nothing is written for no rows, and zeros for no k") {
   if (!has_bf16_product()) return;
   y[3] = 7;
   w.dtype = DType::bf16;
-  product_bf16({y, 2, 0, 0, 1}, {&w, 1}, y, 2);
+  product_bf16({y, DType::f32, 2, 0, 0, 1}, {&w, 1}, y, 2);
   CHECK(y[3] == 0);
 }

@@ -120,16 +120,23 @@ void product_blocks(const Activations<float>& x, std::span<const Weight> weights
 constexpr int64_t kManyRows = 24;  // from here a dequantized panel is paid back
 constexpr int64_t kFewRows = 8;    // up to here reading the weight takes longer than the arithmetic
 
+Bf16Rows as_bf16(const Activations<float>& x) {
+  return {x.data, DType::f32, x.m, x.k, x.row_stride, x.k_stride};
+}
+
 void multiply(const Activations<float>& x, std::span<const Weight> weights, float* y, int64_t ldy,
               bool gated) {
   const bool few = x.m <= kFewRows;
+  if (weights.size() == 1 && takes_few_rows(x, weights[0])) {
+    return product_few(x, weights[0], y, ldy);
+  }
   if (all_of(weights, is_blocks)) {
     const bool amx = isa() == Isa::amx && x.m >= kManyRows;
-    return amx ? product_bf16(x, weights, y, ldy, gated)
+    return amx ? product_bf16(as_bf16(x), weights, y, ldy, gated)
                : product_blocks(x, weights, y, ldy, gated);
   }
   if (!few && has_bf16_product() && all_of(weights, is_bf16)) {
-    return product_bf16(x, weights, y, ldy, gated);
+    return product_bf16(as_bf16(x), weights, y, ldy, gated);
   }
   product<float>(x, weights, y, ldy, gated);
 }
@@ -177,9 +184,25 @@ void linear_f64(Inputs in, const Tensor& out, int count) {
   }
 }
 
+// bf16 in and out without a copy in f32; false where there is no such product.
+bool linear_bf16(Inputs in, const Tensor& out) {
+  if (out.dtype() != DType::bf16 || in[1].dtype() != DType::bf16 || !has_bf16_product()) {
+    return false;
+  }
+  const Tensor x = in[0].contiguous();
+  const int64_t k = x.shape().back(), n = out.shape().back(), m = n == 0 ? 0 : out.numel() / n;
+  Call call;
+  call.add(in[1], in[2], DType::f32);
+  const Weight& w = call.weights[0];
+  if (m <= kFewRows && takes_few_rows({nullptr, m, k, k, 1}, w)) return false;
+  product_bf16({x.raw(), DType::bf16, m, k, k, 1}, w, static_cast<uint16_t*>(out.raw()), n);
+  return true;
+}
+
 void linear(Inputs in, Outputs out, const LinearOptions& options) {
   if (out[0].dtype() == DType::f64) return linear_f64(in, out[0], options.weights);
-  linear_f32(in, out[0], options.weights);
+  if (options.weights == 1 && linear_bf16(in, out[0])) return;
+  compute_real(out[0], [&](const Tensor& y) { linear_f32(in, y, options.weights); });
 }
 
 void gated_linear(Inputs in, Outputs out, const NoOptions& options) {

@@ -24,12 +24,7 @@ void check_weight(const char* op, const Tensor& x, const Tensor& weight, const T
     fail(op, ": bias ", bias, " does not fit weight ", weight, "; it needs [", weight.size(0), "]");
 }
 
-DType result_type(Inputs in) {
-  for (const Tensor& t : in) {
-    if (t.defined() && t.dtype() == DType::f64) return DType::f64;
-  }
-  return DType::f32;
-}
+DType result_type(Inputs in) { return in[0].dtype(); }
 
 Specs infer(Inputs in, const LinearOptions& options) {
   check_real("linear", "x", in[0], 1);

@@ -21,20 +21,23 @@ struct PairPanel {
   const uint32_t* second;  // the next 16 columns, where there are any
 };
 
-// 16 rows of bf16, k0 to k1, in pairs; zeros up to `words`.
+// 16 columns of a weight of bf16, k0 to k1, in pairs; zeros up to `words`.
 void interleave_pairs(const GemmKernels& kernels, const Weight& w, int64_t n0, int64_t k0,
                       int64_t k1, int64_t words, uint32_t* target) {
   const int rows = static_cast<int>(std::min<int64_t>(kGroup, w.n - n0));
-  const auto* source = static_cast<const uint16_t*>(w.data) + n0 * w.k + k0;
+  const auto* source = static_cast<const uint16_t*>(w.data) + n0 * w.n_stride + k0 * w.k_stride;
   const int64_t used = ceil_div(k1 - k0, 2);
-  if (w.k % 2 == 0 && reinterpret_cast<uintptr_t>(source) % 4 == 0) {
-    kernels.interleave_32(rows, used, reinterpret_cast<const uint32_t*>(source), w.k / 2, target,
-                          kGroup);
+  if (w.k_stride != 1) {
+    zip_pairs(rows, k1 - k0, source, w.k_stride, target);
+  } else if (w.n_stride % 2 == 0 && (k1 - k0) % 2 == 0 &&
+             reinterpret_cast<uintptr_t>(source) % 4 == 0) {
+    kernels.interleave_32(rows, used, reinterpret_cast<const uint32_t*>(source), w.n_stride / 2,
+                          target, kGroup);
   } else {
     auto* copy = reinterpret_cast<uint32_t*>(scratch(Scratch::rows, kGroup * used * 4));
     for (int r = 0; r < rows; ++r) {
       copy[r * used + used - 1] = 0;
-      std::memcpy(copy + r * used, source + r * w.k, static_cast<size_t>(k1 - k0) * 2);
+      std::memcpy(copy + r * used, source + r * w.n_stride, static_cast<size_t>(k1 - k0) * 2);
     }
     kernels.interleave_32(rows, used, copy, used, target, kGroup);
   }
@@ -65,8 +68,8 @@ PairPanel pair_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, i
 // x as [step][16 rows][k / 32][16][32] bf16.
 class TiledX {
  public:
-  TiledX(const Activations<float>& x, int64_t k_step, int64_t grain)
-      : x_(x), k_step_(k_step), tiles_(ceil_div(x.m, 16)) {
+  TiledX(const GemmKernels& kernels, const Bf16Rows& x, int64_t k_step, int64_t grain)
+      : kernels_(kernels), x_(x), k_step_(k_step), tiles_(ceil_div(x.m, 16)) {
     const int64_t steps = ceil_div(x.k, k_step);
     data_ = reinterpret_cast<uint16_t*>(scratch(Scratch::x, tiles_ * 16 * round_up(x.k, 32) * 2));
     parallel_for(tiles_, x.m * x.k > 65536 ? grain : tiles_, [&](int64_t begin, int64_t end, int) {
@@ -83,23 +86,43 @@ class TiledX {
  private:
   void pack(int64_t t, int64_t k0) const {
     const int rows = static_cast<int>(std::min<int64_t>(16, x_.m - t * 16));
-    amx_pack(rows, std::min(k_step_, x_.k - k0), x_.data + t * 16 * x_.row_stride + k0,
-             x_.row_stride, const_cast<uint16_t*>(tile(t, k0)));
+    const int64_t k = std::min(k_step_, x_.k - k0);
+    const int64_t offset = t * 16 * x_.row_stride + k0 * x_.k_stride;
+    auto* target = const_cast<uint16_t*>(tile(t, k0));
+    if (x_.dtype == DType::f32) {
+      amx_pack(rows, k, static_cast<const float*>(x_.data) + offset, x_.row_stride, target);
+    } else if (x_.k_stride == 1) {
+      amx_pack(rows, k, static_cast<const uint16_t*>(x_.data) + offset, x_.row_stride, target);
+    } else {
+      transpose(rows, k, static_cast<const uint16_t*>(x_.data) + offset, target);
+    }
   }
-  Activations<float> x_;
+  // Columns in memory: their pairs, then those transposed.
+  void transpose(int rows, int64_t k, const uint16_t* source, uint16_t* target) const {
+    for (int64_t j = 0; j < k; j += 32, source += 32 * x_.k_stride, target += 512) {
+      alignas(64) uint32_t pairs[256] = {};
+      zip_pairs(rows, std::min<int64_t>(32, k - j), source, x_.k_stride, pairs);
+      kernels_.interleave_32(16, 16, pairs, 16, reinterpret_cast<uint32_t*>(target), kGroup);
+    }
+  }
+  const GemmKernels& kernels_;
+  Bf16Rows x_;
   int64_t k_step_, tiles_;
   uint16_t* data_;
 };
 
 // A unit goes through k in steps of x's tiles, so that the 32 rows and 32 columns of a product lie
 // in L1; the sums wait in L2, 32 columns wide, until the last step writes them to c.
-struct AmxEngine : Epilogue<float> {
+// T is y's type; sums of bf16 results wait to the end, and are rounded with their bias.
+template <class T>
+struct AmxEngine : Epilogue<T> {
+  static constexpr bool kNarrow = sizeof(T) == 2;
   const GemmKernels& kernels;
   const TiledX& x;
 
   AmxEngine(const GemmKernels& k, const TiledX& tiled) : kernels(k), x(tiled) {}
   void begin() const { amx_configure(); }
-  void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, float* c, int64_t ldc,
+  void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, T* c, int64_t ldc,
             bool accumulate) const {
     const int64_t k = round_up(k1 - k0, 32), panels = ceil_div(unit.columns, kUnit);
     const int64_t sums_size = round_up(m1 - m0, 32) * kUnit;
@@ -113,8 +136,13 @@ struct AmxEngine : Epilogue<float> {
         memory = reinterpret_cast<uint32_t*>(scratch(Scratch::panel, panels * kUnit * k * 2)) +
                  i * kUnit * k / 2;
       }
-      strips[i] = {pair_panel(kernels, part, k0, k1, memory), part.columns, c + i * kUnit, ldc,
-                   sums + i * sums_size};
+      const auto* bias = static_cast<const float*>(unit.weight->bias);
+      strips[i] = {pair_panel(kernels, part, k0, k1, memory),
+                   part.columns,
+                   c + i * kUnit,
+                   ldc,
+                   sums + i * sums_size,
+                   bias ? bias + part.n0 : nullptr};
     }
     for (int64_t at = k0; at == k0 || at < k1; at += x.k_step()) {
       const Step step{k0, at, std::min(k1, at + x.k_step()), at + x.k_step() >= k1, accumulate};
@@ -126,9 +154,10 @@ struct AmxEngine : Epilogue<float> {
   struct Strip {
     PairPanel panel;
     int64_t columns;
-    float* c;
+    T* c;
     int64_t ldc;
     float* sums;
+    const float* bias;
   };
   struct Step {
     int64_t panel_k0, k0, k1;  // the panel begins at panel_k0
@@ -144,8 +173,9 @@ struct AmxEngine : Epilogue<float> {
     // Tiles work in pairs: a row tile that stands out takes the one before it along.
     int64_t whole = s.columns == kUnit ? (m1 - m0) / 16 : 0;
     if ((m1 - m0) % 16) whole = whole / 2 * 2;
-    const int64_t rest = m1 - m0 - whole * 16;
-    if (whole) {
+    if constexpr (kNarrow) {
+      whole = 0;
+    } else if (whole) {
       block.row_tiles = whole, block.x = x.tile(m0 / 16, step.k0);
       block.from = !step.first() ? s.sums : step.accumulate ? s.c : nullptr;
       block.from_ld = step.first() ? s.ldc : kUnit;
@@ -153,11 +183,12 @@ struct AmxEngine : Epilogue<float> {
       block.to_ld = step.last ? s.ldc : kUnit;
       amx_block(block);
     }
+    const int64_t rest = m1 - m0 - whole * 16;
     if (!rest) return;
     float* sums = s.sums + whole * 16 * kUnit;
-    float* c = s.c + whole * 16 * s.ldc;
+    T* c = s.c + whole * 16 * s.ldc;
     const size_t bytes = static_cast<size_t>(s.columns) * sizeof(float);
-    const bool begin_with_c = step.first() && step.accumulate;
+    const bool begin_with_c = !kNarrow && step.first() && step.accumulate;
     for (int64_t i = 0; begin_with_c && i < rest; ++i) {
       std::memcpy(sums + i * kUnit, c + i * s.ldc, bytes);
     }
@@ -166,8 +197,11 @@ struct AmxEngine : Epilogue<float> {
     block.to = sums;
     block.from_ld = block.to_ld = kUnit;
     amx_block(block);
-    for (int64_t i = 0; step.last && i < rest; ++i) {
-      std::memcpy(c + i * s.ldc, sums + i * kUnit, bytes);
+    if (!step.last) return;
+    if constexpr (kNarrow) {
+      store_bf16(sums, kUnit, rest, s.columns, s.bias, c, s.ldc);
+    } else {
+      for (int64_t i = 0; i < rest; ++i) std::memcpy(c + i * s.ldc, sums + i * kUnit, bytes);
     }
   }
 };
@@ -190,7 +224,7 @@ struct DotEngine : Epilogue<float> {
   }
 };
 
-double work_of(const Activations<float>& x, const Units& units) {
+double work_of(const Bf16Rows& x, const Units& units) {
   return static_cast<double>(x.m) * static_cast<double>(x.k) * static_cast<double>(units.count());
 }
 
@@ -211,39 +245,66 @@ int64_t tile_step(int64_t k) {
   return k <= kWholeStep ? round_up(k, 32) : round_up(ceil_div(k, ceil_div(k, kTileStep)), 32);
 }
 
-void product_amx(const GemmKernels& kernels, const Activations<float>& x,
-                 std::span<const Weight> weights, float* y, int64_t ldy, bool gated) {
+// A weight of rows in pairs, for products with so many rows that they need it more than once.
+Weight packed_pairs(const GemmKernels& kernels, const Weight& w) {
+  const int64_t words = round_up(w.k, 32) / 2, groups = ceil_div(w.n, kGroup);
+  auto* pairs = reinterpret_cast<uint32_t*>(scratch(Scratch::weight, groups * words * kGroup * 4));
+  parallel_for(groups, groups * words > 4096 ? 4 : groups, [&](int64_t begin, int64_t end, int) {
+    for (int64_t g = begin; g < end; ++g) {
+      interleave_pairs(kernels, w, g * kGroup, 0, w.k, words, pairs + g * words * kGroup);
+    }
+  });
+  Weight packed = w;
+  packed.form = Weight::Form::pairs, packed.data = pairs;
+  return packed;
+}
+
+template <class T>
+void product_amx(const GemmKernels& kernels, const Bf16Rows& x, std::span<const Weight> weights,
+                 T* y, int64_t ldy, bool gated) {
+  const int64_t k = std::max<int64_t>(x.k, 1);
+  const int64_t most_rows = std::clamp<int64_t>(kBlockBytes / (2 * k) / 32 * 32, 32, kRowBlock);
+  Weight packed;
+  if (weights.size() == 1 && weights[0].form == Weight::Form::rows && x.m > most_rows) {
+    packed = packed_pairs(kernels, weights[0]);
+    weights = {&packed, 1};
+  }
   const bool resident = std::all_of(weights.begin(), weights.end(),
                                     [](const Weight& w) { return w.form == Weight::Form::pairs; });
-  const int64_t k = std::max<int64_t>(x.k, 1);
   const bool sums = resident && k > kWholeStep;  // many columns reuse the x of a step
   const int64_t row_block = sums ? kResidentRows : kRowBlock;
-  const int64_t pieces = resident ? 1 : ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
+  const bool whole = resident || sizeof(T) == 2;
+  const int64_t pieces = whole ? 1 : ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
   const Units units(weights, unit_width(weights, sums ? kMostPanels : kMostMade), gated);
   const int64_t step = round_up(ceil_div(k, pieces), kStepMultiple);
   Cut cut = cut_product(x.m, units.count(), row_block, step, work_of(x, units));
   int64_t grain = 1;
   if (resident && share_rows(cut, x.m, 32, weights[0])) grain = cut.row_block / 16;
-  const TiledX tiled(x, pieces == 1 ? tile_step(k) : kStepMultiple, grain);
-  run_product<float>(AmxEngine(kernels, tiled), cut, x.m, x.k, weights, units, y, ldy, gated);
+  const TiledX tiled(kernels, x, pieces == 1 ? tile_step(k) : kStepMultiple, grain);
+  run_product<T>(AmxEngine<T>(kernels, tiled), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 
 // Rows of x in bf16, an even number of elements each.
-Activations<uint32_t> rows_in_pairs(const Activations<float>& x) {
+Activations<uint32_t> rows_in_pairs(const Bf16Rows& x) {
   const int64_t words = ceil_div(x.k, 2);
   auto* rows = reinterpret_cast<uint32_t*>(scratch(Scratch::tile, x.m * words * 4));
   parallel_for(x.m, x.m * x.k > 65536 ? 16 : x.m, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       auto* row = reinterpret_cast<uint16_t*>(rows + i * words);
       if (x.k % 2) row[x.k] = 0;
-      f32_to_bf16_rne(x.data + i * x.row_stride, row, x.k);
+      if (x.dtype == DType::f32) {
+        f32_to_bf16_rne(static_cast<const float*>(x.data) + i * x.row_stride, row, x.k);
+        continue;
+      }
+      const auto* from = static_cast<const uint16_t*>(x.data) + i * x.row_stride;
+      for (int64_t j = 0; j < x.k; ++j) row[j] = from[j * x.k_stride];
     }
   });
   return {rows, x.m, words, words, 1};
 }
 
-void product_dot(const GemmKernels& kernels, const Activations<float>& x,
-                 std::span<const Weight> weights, float* y, int64_t ldy, bool gated) {
+void product_dot(const GemmKernels& kernels, const Bf16Rows& x, std::span<const Weight> weights,
+                 float* y, int64_t ldy, bool gated) {
   const Units units(weights, kUnit, gated);
   const Cut cut = cut_product(x.m, units.count(), 768, kPairStep, work_of(x, units));
   const PackedX<uint32_t> packed(kernels, rows_in_pairs(x), bf16_tiles.rows, kPairStep / 2, 0);
@@ -254,15 +315,24 @@ void product_dot(const GemmKernels& kernels, const Activations<float>& x,
 
 bool has_bf16_product() { return isa() >= Isa::avx512_bf16; }
 
-void product_bf16(const Activations<float>& x, std::span<const Weight> weights, float* y,
-                  int64_t ldy, bool gated) {
+void product_bf16(const Bf16Rows& x, std::span<const Weight> weights, float* y, int64_t ldy,
+                  bool gated) {
   if (x.m == 0) return;
   const GemmKernels& kernels = gemm_kernels();
   if (isa() == Isa::amx) {
-    product_amx(kernels, x, weights, y, ldy, gated);
+    product_amx<float>(kernels, x, weights, y, ldy, gated);
   } else {
     product_dot(kernels, x, weights, y, ldy, gated);
   }
+}
+
+void product_bf16(const Bf16Rows& x, const Weight& weight, uint16_t* y, int64_t ldy) {
+  if (x.m == 0) return;
+  if (isa() == Isa::amx)
+    return product_amx<uint16_t>(gemm_kernels(), x, {&weight, 1}, y, ldy, false);
+  auto* wide = reinterpret_cast<float*>(scratch(Scratch::up, x.m * weight.n * 4));
+  product_dot(gemm_kernels(), x, {&weight, 1}, wide, weight.n, false);
+  store_bf16(wide, weight.n, x.m, weight.n, nullptr, y, ldy);
 }
 
 }  // namespace tallow::cpu

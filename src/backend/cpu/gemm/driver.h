@@ -135,7 +135,7 @@ template <class T>
 struct Epilogue {
   void begin() const {}
   void finish(const Unit& unit, int64_t m0, int64_t m1, T* c, int64_t ldc) const {
-    if (!unit.weight->bias) return;
+    if (sizeof(T) == 2 || !unit.weight->bias) return;  // bf16 was rounded with its bias
     const T* bias = static_cast<const T*>(unit.weight->bias) + unit.n0;
     for (int64_t i = m0; i < m1; ++i, c += ldc) {
       for (int64_t j = 0; j < unit.columns; ++j) c[j] += bias[j];

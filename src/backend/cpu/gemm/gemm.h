@@ -19,7 +19,8 @@ namespace tallow::cpu {
 /// A weight [n, k] and where it stands in the product.
 struct Weight {
   enum class Form : uint8_t {
-    rows,    ///< as `dtype` has them, any strides where that is f32 or f64, else contiguous
+    rows,    ///< as `dtype` has them: any strides of f32 and f64, one that is 1 of bf16 where
+             ///< has_bf16_product(); else contiguous
     groups,  ///< f32 in groups of 16 rows, [n / 16][k][16]
     pairs,   ///< bf16 in groups of 16 rows in pairs, [n / 16][k to a multiple of 32, / 2][16][2]
     blocks,  ///< quantized and packed: data is a PackedBlocks
@@ -28,7 +29,7 @@ struct Weight {
   DType dtype = DType::f32;
   const void* data = nullptr;
   int64_t n = 0, k = 0;
-  int64_t n_stride = 0, k_stride = 1;  ///< of f32 and f64 rows, in elements
+  int64_t n_stride = 0, k_stride = 1;  ///< of f32, f64 and bf16 rows, in elements
   const void* bias = nullptr;          ///< [n] of y's type, or null
 };
 
@@ -47,10 +48,25 @@ template <class T>
 void product(const Activations<T>& x, std::span<const Weight> weights, T* y, int64_t ldy,
              bool gated = false);
 
+/// The same for few rows of x and weights of f32 or bf16 that are read as they lie in memory: rows
+/// or, of f32, columns without gaps. takes_few_rows() says whether that is possible, and pays.
+void product_few(const Activations<float>& x, const Weight& weight, float* y, int64_t ldy);
+bool takes_few_rows(const Activations<float>& x, const Weight& weight);
+
+/// x [m, k] in f32 or bf16, by its strides, one of which is 1.
+struct Bf16Rows {
+  const void* data;
+  DType dtype;
+  int64_t m, k;
+  int64_t row_stride, k_stride = 1;
+};
+
 /// The same with x rounded to bf16, for weights in pairs, in packed blocks or in bf16 rows, where
-/// the processor has bf16 tiles or dot products: has_bf16_product(). x has contiguous rows.
-void product_bf16(const Activations<float>& x, std::span<const Weight> weights, float* y,
-                  int64_t ldy, bool gated = false);
+/// the processor has bf16 tiles or dot products: has_bf16_product(). y is f32, or bf16 where there
+/// is one weight; biases are f32.
+void product_bf16(const Bf16Rows& x, std::span<const Weight> weights, float* y, int64_t ldy,
+                  bool gated = false);
+void product_bf16(const Bf16Rows& x, const Weight& weight, uint16_t* y, int64_t ldy);
 bool has_bf16_product();
 
 /// Rows [n, k] in the form `groups` (f32) or `pairs` (bf16), packed in parallel.
@@ -61,7 +77,7 @@ std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k,
 
 /// This thread's scratch memory number `slot`, at least `bytes` long, aligned to 64. It stays until
 /// the next call with the same slot.
-enum class Scratch { x, panel, rows, tile, up, kCount };
+enum class Scratch { x, panel, rows, tile, up, weight, kCount };
 std::byte* scratch(Scratch slot, int64_t bytes);
 
 }  // namespace tallow::cpu

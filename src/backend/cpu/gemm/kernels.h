@@ -29,6 +29,25 @@ struct Tiles {
   TileFn<X, W, C> fn[kMaxTileRows][kMaxTileGroups];  // [rows - 1][groups - 1]
 };
 
+/// y [rows, columns] (+)= x [rows, k] w [columns, k]^T for a table of up to kMostDotRows rows and
+/// up to 4 columns, from rows as they lie in memory.
+inline constexpr int kMostDotRows = 6, kDotColumns = 4;
+template <class W>
+using DotFn = void (*)(int64_t k, const float* x, int64_t ldx, const W* w, int64_t ldw, int columns,
+                       float* y, int64_t ldy, bool accumulate);
+/// y [rows, columns] (+)= x [rows, k] w [k, columns] for up to kRowColumns columns; w's rows are
+/// `ldw` apart, and x [rows, k] by its strides.
+inline constexpr int kRowColumns = 64;
+using RowFn = void (*)(int64_t k, const float* x, int64_t row_stride, int64_t k_stride,
+                       const float* w, int64_t ldw, int columns, float* y, int64_t ldy,
+                       bool accumulate);
+struct DotKernels {
+  int rows;                        // the most of this level
+  DotFn<float> f32[kMostDotRows];  // [rows - 1]
+  DotFn<uint16_t> bf16[kMostDotRows];
+  RowFn columns[kMostDotRows];
+};
+
 struct GemmKernels {
   Tiles<float, float, float> f32;
   Tiles<double, double, double> f64;
@@ -48,20 +67,29 @@ struct GemmKernels {
 
 namespace isa_portable {
 extern const GemmKernels gemm_kernels;
-}
+extern const DotKernels dot_kernels;
+}  // namespace isa_portable
 namespace isa_avx2 {
 extern const GemmKernels gemm_kernels;
-}
+extern const DotKernels dot_kernels;
+}  // namespace isa_avx2
 namespace isa_avx512 {
 extern const GemmKernels gemm_kernels;
-}
+extern const DotKernels dot_kernels;
+}  // namespace isa_avx512
 
-/// The table of isa().
+/// The tables of isa().
 const GemmKernels& gemm_kernels();
+const DotKernels& dot_kernels();
 
 // AVX512-BF16 (gemm/pairs_bf16.cpp): both sides in pairs.
 extern const Tiles<uint32_t, uint32_t, float> bf16_tiles;
 void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n);
+/// target[r] = bf16(source[r] + bias) for rows of `columns`; bias may be null.
+void store_bf16(const float* source, int64_t ld, int64_t rows, int64_t columns, const float* bias,
+                uint16_t* target, int64_t target_ld);
+/// Rows [k][columns <= 16] of bf16, ld apart, to pairs [ceil(k / 2)][16].
+void zip_pairs(int columns, int64_t k, const uint16_t* source, int64_t ld, uint32_t* target);
 
 // AMX (gemm/tiles_amx.cpp).
 /// Sets this thread's tile registers up for amx_block: before each use, since other libraries in
@@ -82,5 +110,6 @@ void amx_block(const AmxBlock& block);
 /// x [rows <= 16, k] f32 to one tile column of the form above; rows past `rows` and k up to the
 /// next multiple of 32 become zeros.
 void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target);
+void amx_pack(int rows, int64_t k, const uint16_t* x, int64_t ldx, uint16_t* target);
 
 }  // namespace tallow::cpu

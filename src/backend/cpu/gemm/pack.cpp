@@ -75,15 +75,23 @@ std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k,
                     round_up(k, 32) / 2, read);
 }
 
-const GemmKernels& gemm_kernels() {
 #if defined(__x86_64__)
-  static const GemmKernels& chosen = isa() >= Isa::avx512 ? isa_avx512::gemm_kernels
-                                     : isa() == Isa::avx2 ? isa_avx2::gemm_kernels
-                                                          : isa_portable::gemm_kernels;
-  return chosen;
+#define TALLOW_BY_ISA(table)               \
+  isa() >= Isa::avx512 ? isa_avx512::table \
+  : isa() == Isa::avx2 ? isa_avx2::table   \
+                       : isa_portable::table
 #else
-  return isa_portable::gemm_kernels;
+#define TALLOW_BY_ISA(table) isa_portable::table
 #endif
+
+const GemmKernels& gemm_kernels() {
+  static const GemmKernels& chosen = TALLOW_BY_ISA(gemm_kernels);
+  return chosen;
+}
+
+const DotKernels& dot_kernels() {
+  static const DotKernels& chosen = TALLOW_BY_ISA(dot_kernels);
+  return chosen;
 }
 
 }  // namespace tallow::cpu

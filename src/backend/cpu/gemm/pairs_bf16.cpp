@@ -65,4 +65,31 @@ void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n) {
   }
 }
 
+void store_bf16(const float* source, int64_t ld, int64_t rows, int64_t columns, const float* bias,
+                uint16_t* target, int64_t target_ld) {
+  for (int64_t c = 0; c < columns; c += 16) {
+    const __mmask16 mask =
+        static_cast<__mmask16>(columns - c >= 16 ? 0xffff : (1 << (columns - c)) - 1);
+    const __m512 shift = bias ? _mm512_maskz_loadu_ps(mask, bias + c) : _mm512_setzero_ps();
+    for (int64_t r = 0; r < rows; ++r) {
+      const __m512 value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, source + r * ld + c), shift);
+      const __m256bh narrow = _mm512_cvtneps_pbh(value);
+      _mm256_mask_storeu_epi16(target + r * target_ld + c, mask, reinterpret_cast<__m256i>(narrow));
+    }
+  }
+}
+
+void zip_pairs(int columns, int64_t k, const uint16_t* source, int64_t ld, uint32_t* target) {
+  const __mmask16 mask = static_cast<__mmask16>((1u << columns) - 1);
+  int64_t i = 0;
+  for (; i + 2 <= k; i += 2, source += 2 * ld, target += kGroup) {
+    const __m512i even = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, source));
+    const __m512i odd = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, source + ld));
+    _mm512_storeu_si512(target, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
+  }
+  if (i < k) {
+    _mm512_storeu_si512(target, _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, source)));
+  }
+}
+
 }  // namespace tallow::cpu

@@ -21,6 +21,12 @@ void interleave(const GemmKernels& kernels, int rows, int64_t k, const T* source
     }
   }
   const int lanes = static_cast<int>(stride < kGroup ? rows : kGroup);
+  if (row_stride == 1 && rows == kGroup && stride == kGroup) {
+    for (int64_t j = 0; j < k; ++j, target += kGroup, source += k_stride) {
+      std::memcpy(target, source, sizeof(T) * kGroup);
+    }
+    return;
+  }
   for (int64_t j = 0; j < k; ++j, target += stride, source += k_stride) {
     if (row_stride == 1 && rows == lanes) {
       std::memcpy(target, source, sizeof(T) * static_cast<size_t>(lanes));

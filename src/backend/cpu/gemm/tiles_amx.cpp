@@ -107,4 +107,16 @@ void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target
   }
 }
 
+void amx_pack(int rows, int64_t k, const uint16_t* x, int64_t ldx, uint16_t* target) {
+  for (int64_t j = 0; j < k; j += 32) {
+    const int64_t left = k - j;
+    const __mmask32 mask = left >= 32 ? ~0u : (1u << left) - 1;
+    for (int r = 0; r < 16; ++r, target += 32) {
+      const __m512i value =
+          r < rows ? _mm512_maskz_loadu_epi16(mask, x + r * ldx + j) : _mm512_setzero_si512();
+      _mm512_storeu_si512(target, value);
+    }
+  }
+}
+
 }  // namespace tallow::cpu
