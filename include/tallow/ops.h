@@ -28,4 +28,5 @@
 #include "tallow/ops/recurrent.h"      // IWYU pragma: export
 #include "tallow/ops/reduce.h"         // IWYU pragma: export
 #include "tallow/ops/shape.h"          // IWYU pragma: export
+#include "tallow/ops/special.h"        // IWYU pragma: export
 #include "tallow/ops/spectral.h"       // IWYU pragma: export

@@ -58,6 +58,15 @@ To convert(From v) {
   }
 }
 
+// The type that holds every value of both dtypes on the way from one to the other.
+ComputeType transit(DType from, DType to) {
+  ComputeType a = compute_type(from), b = compute_type(to);
+  if (a == b) return a;
+  if (a == ComputeType::c128 || b == ComputeType::c128) return ComputeType::c128;
+  if (a == ComputeType::f64 || b == ComputeType::f64) return ComputeType::f64;
+  return ComputeType::f32;
+}
+
 template <class T>
 constexpr DType dtype_of() {
   if constexpr (std::is_same_v<T, float>) return DType::f32;
@@ -66,29 +75,100 @@ constexpr DType dtype_of() {
   return DType::i64;
 }
 
-// n elements at `source`, `stride` elements apart.
+// Calls f with the strides of every row that [begin, begin + n) touches: f(offset, first, count),
+// in elements, `offset` being that of the row's element `first`.
+template <class F>
+void for_rows(const Shape& shape, const Shape& strides, int64_t begin, int64_t n, const F& f) {
+  int last = shape.size() - 1;
+  int64_t index[Shape::kMaxDims];
+  int64_t rest = begin, offset = 0;
+  for (int d = last; d >= 0; --d) {
+    index[d] = rest % shape[d];
+    rest /= shape[d];
+    offset += index[d] * strides[d];
+  }
+  for (int64_t done = 0; done < n;) {
+    int64_t count = std::min(n - done, shape[last] - index[last]);
+    f(offset, count);
+    done += count;
+    index[last] += count;
+    offset += count * strides[last];
+    for (int d = last; d > 0 && index[d] == shape[d]; --d) {
+      offset += strides[d - 1] - shape[d] * strides[d];
+      index[d] = 0;
+      ++index[d - 1];
+    }
+  }
+}
+
+template <class Bits>
+void gather(const StridedElements& from, int64_t begin, int64_t n, void* target) {
+  Bits* to = static_cast<Bits*>(target);
+  const Bits* base = reinterpret_cast<const Bits*>(from.base);
+  int64_t stride = from.strides.back();
+  for_rows(from.shape, from.strides, begin, n, [&](int64_t offset, int64_t count) {
+    const Bits* row = base + offset;
+    if (stride == 1) {
+      for (int64_t i = 0; i < count; ++i) to[i] = row[i];
+    } else if (stride == 0) {
+      for (int64_t i = 0; i < count; ++i) to[i] = *row;
+    } else {
+      for (int64_t i = 0; i < count; ++i) to[i] = row[i * stride];
+    }
+    to += count;
+  });
+}
+
+constexpr bool is_compute_dtype(DType d) {
+  return d == DType::f32 || d == DType::f64 || d == DType::i64 || d == DType::c128;
+}
+
+// n elements of any dtype as T.
 template <class T>
-void load(DType dtype, const std::byte* source, int64_t stride, int64_t n, T* out) {
+void load(DType dtype, const void* source, int64_t n, T* out) {
   bool native = with_native_type(dtype, [&]<class S>(S) {
-    const S* from = reinterpret_cast<const S*>(source);
-    for (int64_t i = 0; i < n; ++i) out[i] = convert<T>(from[i * stride]);
+    const S* from = static_cast<const S*>(source);
+    for (int64_t i = 0; i < n; ++i) out[i] = convert<T>(from[i]);
   });
   if (native) return;
   const DTypeInfo& row = info(dtype);
-  std::byte packed[2 * 64];
-  float values[64];
-  for (int64_t done = 0; done < n; done += 64) {
-    int64_t count = std::min<int64_t>(64, n - done);
-    const std::byte* from = source + done * stride * row.bytes;
-    if (stride != 1) {
-      for (int64_t i = 0; i < count; ++i) {
-        std::memcpy(packed + i * row.bytes, from + i * stride * row.bytes, row.bytes);
-      }
-      from = packed;
+  if constexpr (std::is_same_v<T, float>) {
+    row.to_f32(source, out, n);
+  } else {
+    float values[64];
+    for (int64_t done = 0; done < n; done += 64) {
+      int64_t count = std::min<int64_t>(64, n - done);
+      row.to_f32(static_cast<const std::byte*>(source) + done * row.bytes, values, count);
+      for (int64_t i = 0; i < count; ++i) out[done + i] = convert<T>(values[i]);
     }
-    row.to_f32(from, values, count);
-    for (int64_t i = 0; i < count; ++i) out[done + i] = convert<T>(values[i]);
   }
+}
+
+// n values as elements of any dtype.
+template <class T>
+void store(const T* values, DType dtype, void* target, int64_t n) {
+  bool native = with_native_type(dtype, [&]<class S>(S) {
+    S* out = static_cast<S*>(target);
+    for (int64_t i = 0; i < n; ++i) out[i] = convert<S>(values[i]);
+  });
+  if (native) return;
+  const DTypeInfo& row = info(dtype);
+  if constexpr (std::is_same_v<T, float>) {
+    row.from_f32(values, target, n);
+  } else {
+    float chunk[64];
+    for (int64_t done = 0; done < n; done += 64) {
+      int64_t count = std::min<int64_t>(64, n - done);
+      for (int64_t i = 0; i < count; ++i) chunk[i] = convert<float>(values[done + i]);
+      row.from_f32(chunk, static_cast<std::byte*>(target) + done * row.bytes, count);
+    }
+  }
+}
+
+// Calls f(T{}) for a dtype that values are computed in.
+template <class F>
+void with_compute_dtype(DType dtype, const F& f) {
+  with_any_compute_type(compute_type(dtype), f);
 }
 
 enum Category { kBoolean, kInteger, kReal, kComplex };
@@ -139,49 +219,80 @@ Shape broadcast_strides(const Tensor& x, const Shape& shape) {
   return strides;
 }
 
+void gather_elements(const StridedElements& from, int64_t begin, int64_t n, void* to) {
+  if (from.shape.empty()) {
+    std::memcpy(to, from.base, static_cast<size_t>(from.bytes));
+    return;
+  }
+  switch (from.bytes) {
+    case 1: return gather<uint8_t>(from, begin, n, to);
+    case 2: return gather<uint16_t>(from, begin, n, to);
+    case 4: return gather<uint32_t>(from, begin, n, to);
+    case 8: return gather<uint64_t>(from, begin, n, to);
+    default: return gather<Complex>(from, begin, n, to);
+  }
+}
+
+void convert_elements(DType from, const void* source, DType to, void* target, int64_t n) {
+  if (from == to) {
+    std::memcpy(target, source, static_cast<size_t>(n * info(from).bytes));
+  } else if (is_compute_dtype(to)) {
+    with_compute_dtype(to, [&]<class T>(T) { load(from, source, n, static_cast<T*>(target)); });
+  } else if (is_compute_dtype(from)) {
+    with_compute_dtype(from,
+                       [&]<class T>(T) { store(static_cast<const T*>(source), to, target, n); });
+  } else {
+    with_any_compute_type(transit(from, to), [&]<class T>(T) {
+      T values[kChunk];
+      auto* in = static_cast<const std::byte*>(source);
+      auto* out = static_cast<std::byte*>(target);
+      for (int64_t done = 0; done < n; done += kChunk) {
+        int64_t count = std::min(kChunk, n - done);
+        load(from, in + done * info(from).bytes, count, values);
+        store(values, to, out + done * info(to).bytes, count);
+      }
+    });
+  }
+}
+
 template <class T>
 ElementReader<T>::ElementReader(const Tensor& x, const Shape& shape)
-    : base_(static_cast<const std::byte*>(x.raw())),
+    : view_{static_cast<const std::byte*>(x.raw()), info(x.dtype()).bytes, shape,
+            broadcast_strides(x, shape)},
       dtype_(x.dtype()),
-      shape_(shape),
-      strides_(broadcast_strides(x, shape)),
-      direct_(x.dtype() == dtype_of<T>() && x.is_contiguous() && x.shape() == shape) {
+      dense_(x.is_contiguous() && x.shape() == shape) {
+  direct_ = dense_ && dtype_ == dtype_of<T>();
   // Neighbouring dimensions that one stride walks become one.
-  for (int i = shape_.size() - 2; i >= 0; --i) {
-    if (strides_[i] != strides_[i + 1] * shape_[i + 1] && shape_[i] != 1) continue;
-    if (shape_[i] == 1) {
-      shape_.erase(i);
-      strides_.erase(i);
+  auto& [base, bytes, sizes, strides] = view_;
+  for (int i = sizes.size() - 2; i >= 0; --i) {
+    if (strides[i] != strides[i + 1] * sizes[i + 1] && sizes[i] != 1) continue;
+    if (sizes[i] == 1) {
+      sizes.erase(i);
+      strides.erase(i);
     } else {
-      shape_[i] *= shape_[i + 1];
-      strides_[i] = strides_[i + 1];
-      shape_.erase(i + 1);
-      strides_.erase(i + 1);
+      sizes[i] *= sizes[i + 1];
+      strides[i] = strides[i + 1];
+      sizes.erase(i + 1);
+      strides.erase(i + 1);
     }
   }
 }
 
 template <class T>
 const T* ElementReader<T>::read(int64_t begin, int64_t n, T* scratch) const {
-  if (direct_) return reinterpret_cast<const T*>(base_) + begin;
-  int64_t bytes = info(dtype_).bytes;
-  if (shape_.empty()) {
-    load(dtype_, base_, 0, n, scratch);
-    return scratch;
-  }
-  int last = shape_.size() - 1;
-  for (int64_t done = 0; done < n;) {
-    int64_t index = begin + done, offset = 0;
-    int64_t column = index % shape_[last];
-    index /= shape_[last];
-    for (int i = last - 1; i >= 0; --i) {
-      offset += index % shape_[i] * strides_[i];
-      index /= shape_[i];
+  if (n == 0) return scratch;
+  if (direct_) return reinterpret_cast<const T*>(view_.base) + begin;
+  if (dense_) {
+    load(dtype_, view_.base + begin * view_.bytes, n, scratch);
+  } else if (dtype_ == dtype_of<T>()) {
+    gather_elements(view_, begin, n, scratch);
+  } else {
+    Complex packed[kChunk];  // as many bytes as any element has
+    for (int64_t done = 0; done < n; done += kChunk) {
+      int64_t count = std::min(kChunk, n - done);
+      gather_elements(view_, begin + done, count, packed);
+      load(dtype_, packed, count, scratch + done);
     }
-    int64_t count = std::min(n - done, shape_[last] - column);
-    offset += column * strides_[last];
-    load(dtype_, base_ + offset * bytes, strides_[last], count, scratch + done);
-    done += count;
   }
   return scratch;
 }
@@ -189,19 +300,7 @@ const T* ElementReader<T>::read(int64_t begin, int64_t n, T* scratch) const {
 template <class T>
 void write_elements(const Tensor& x, int64_t begin, int64_t n, const T* values) {
   std::byte* target = static_cast<std::byte*>(x.raw()) + begin * info(x.dtype()).bytes;
-  if (reinterpret_cast<const std::byte*>(values) == target) return;
-  bool native = with_native_type(x.dtype(), [&]<class S>(S) {
-    S* out = reinterpret_cast<S*>(target);
-    for (int64_t i = 0; i < n; ++i) out[i] = convert<S>(values[i]);
-  });
-  if (native) return;
-  const DTypeInfo& row = info(x.dtype());
-  float chunk[64];
-  for (int64_t done = 0; done < n; done += 64) {
-    int64_t count = std::min<int64_t>(64, n - done);
-    for (int64_t i = 0; i < count; ++i) chunk[i] = convert<float>(values[done + i]);
-    row.from_f32(chunk, target + done * row.bytes, count);
-  }
+  if (reinterpret_cast<const std::byte*>(values) != target) store(values, x.dtype(), target, n);
 }
 
 template <class T>

@@ -18,6 +18,19 @@ enum class ComputeType { f32, f64, i64, c128 };
 ComputeType compute_type(DType dtype);
 using Complex = std::complex<double>;
 
+/// Elements of `bytes` bytes each, laid out by strides (0 where they repeat).
+struct StridedElements {
+  const std::byte* base;
+  int64_t bytes;
+  Shape shape, strides;
+};
+/// Copies elements [begin, begin + n), in row-major order of the shape, next to each other.
+void gather_elements(const StridedElements& from, int64_t begin, int64_t n, void* to);
+
+/// n neighbouring elements of one dtype as another; neither is a block dtype. A real value that an
+/// integer cannot hold becomes some integer; a complex one is its real part where it must be real.
+void convert_elements(DType from, const void* source, DType to, void* target, int64_t n);
+
 /// Elements [begin, begin + n) of x broadcast to `shape`, in row-major order: a pointer into the
 /// tensor where it holds T without gaps, else `scratch` (room for n). T is float, double,
 /// int64_t or Complex; a complex element read as another type is its real part.
@@ -28,10 +41,9 @@ class ElementReader {
   const T* read(int64_t begin, int64_t n, T* scratch) const;
 
  private:
-  const std::byte* base_;
+  StridedElements view_;
   DType dtype_;
-  Shape shape_, strides_;  // of the broadcast view
-  bool direct_;
+  bool direct_, dense_;  // of type T without gaps; without gaps
 };
 
 /// Writes n values to elements [begin, begin + n) of a contiguous tensor of a non-block dtype.

@@ -26,14 +26,22 @@ struct Unary {
   Tensor (*f)(const Tensor&);
 };
 constexpr Unary kUnary[] = {
-    {"neg", tallow::neg},       {"abs", tallow::abs},
-    {"exp", tallow::exp},       {"log", tallow::log},
-    {"sqrt", tallow::sqrt},     {"rsqrt", tallow::rsqrt},
-    {"square", tallow::square}, {"reciprocal", tallow::reciprocal},
-    {"sin", tallow::sin},       {"cos", tallow::cos},
-    {"tanh", tallow::tanh},     {"sigmoid", tallow::sigmoid},
-    {"relu", tallow::relu},     {"silu", tallow::silu},
-    {"gelu", tallow::gelu},     {"softsign", tallow::softsign},
+    {"neg", tallow::neg},
+    {"abs", tallow::abs},
+    {"exp", tallow::exp},
+    {"log", tallow::log},
+    {"sqrt", tallow::sqrt},
+    {"rsqrt", tallow::rsqrt},
+    {"square", tallow::square},
+    {"reciprocal", tallow::reciprocal},
+    {"sin", tallow::sin},
+    {"cos", tallow::cos},
+    {"tanh", tallow::tanh},
+    {"sigmoid", tallow::sigmoid},
+    {"relu", [](const Tensor& x) { return tallow::relu(x); }},
+    {"silu", [](const Tensor& x) { return tallow::silu(x); }},
+    {"gelu", [](const Tensor& x) { return tallow::gelu(x); }},
+    {"softsign", tallow::softsign},
 };
 
 struct Binary {
@@ -41,9 +49,14 @@ struct Binary {
   Tensor (*f)(const Tensor&, const Tensor&);
 };
 constexpr Binary kBinary[] = {
-    {"add", tallow::add},         {"sub", tallow::sub},       {"mul", tallow::mul},
-    {"div", tallow::div},         {"pow", tallow::pow},       {"maximum", tallow::maximum},
-    {"minimum", tallow::minimum}, {"matmul", tallow::matmul},
+    {"add", [](const Tensor& a, const Tensor& b) { return tallow::add(a, b); }},
+    {"sub", [](const Tensor& a, const Tensor& b) { return tallow::sub(a, b); }},
+    {"mul", tallow::mul},
+    {"div", [](const Tensor& a, const Tensor& b) { return tallow::div(a, b); }},
+    {"pow", tallow::pow},
+    {"maximum", tallow::maximum},
+    {"minimum", tallow::minimum},
+    {"matmul", tallow::matmul},
 };
 
 std::map<std::string, Single> make_table() {

@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "ops/elements.h"
-#include "ops/elementwise/elementwise.h"
 #include "tallow/autograd.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
@@ -133,7 +132,7 @@ constinit Op<ReduceOptions> mean_op{
 Tensors amax_vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
   const Tensor& x = saved.inputs[0];
   Tensor top = spread(saved.outputs[0], x, saved.options);
-  Tensor share = equal_to(x, top);
+  Tensor share = eq(x, top).to(x.dtype());
   Tensor ties = apply(sum_op, {share}, {saved.options.dims, true});
   return {share * spread(grads[0], x, saved.options) / ties};
 }
