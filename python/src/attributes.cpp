@@ -143,6 +143,7 @@ PyGetSetDef getset[] = {
     {"mT", get_mT, nullptr, "A view with the last two dimensions swapped.", nullptr},
     {"H", get_H, nullptr, "The conjugate of a transposed matrix.", nullptr},
     {"mH", get_mH, nullptr, "The conjugate, with the last two dimensions swapped.", nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {"name", get_name, nullptr, nullptr, nullptr},
     {"is_sparse", get_false, nullptr, nullptr, nullptr},
     {"is_cuda", get_false, nullptr, nullptr, nullptr},

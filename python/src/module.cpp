@@ -17,6 +17,7 @@ void add_operators(PyObject* module);  // generated
 void add_data(PyObject* module);       // data.cpp
 void add_autograd(PyObject* module);   // autograd.cpp
 void add_dlpack(PyObject* module);     // dlpack.cpp
+void add_print(PyObject* module);      // print.cpp
 
 namespace {
 
@@ -159,6 +160,7 @@ void fill(PyObject* module) {
   add_data(module);
   add_autograd(module);
   add_dlpack(module);
+  add_print(module);
 }
 
 PyModuleDef definition{
