@@ -32,6 +32,15 @@ void run_conv(const Product<T>& product);
 /// Whether Winograd's algorithm computes the product, and faster.
 bool winograd_fits(const Product<float>& product);
 void run_winograd(const Product<float>& product);
+/// Whether the product with pixels as rows wastes less.
+bool turned_fits(const Product<float>& product);
+void run_turned(const Product<float>& product);
+
+template <class T>
+double flops_of(const Product<T>& p) {
+  return 2.0 * static_cast<double>(p.batch * p.groups * p.outs) *
+         static_cast<double>(p.plan.pixels()) * static_cast<double>(p.plan.depth());
+}
 
 template <class T>
 void conv_forward(Inputs in, const Tensor& y, const ConvOptions& o);

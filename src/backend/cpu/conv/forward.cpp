@@ -261,6 +261,7 @@ void run_conv(const Product<T>& p) {
   if (p.outs == 0 || p.batch == 0 || p.plan.pixels() == 0) return;
   if constexpr (sizeof(T) == 4) {
     if (winograd_fits(p)) return run_winograd(p);
+    if (turned_fits(p)) return run_turned(p);
   }
   ConvRun<T> run{p, cut(p), {}, nullptr};
   const int64_t groups = run.items.block_pixels / kGroup;
@@ -273,9 +274,7 @@ void run_conv(const Product<T>& p) {
     run.packed = static_cast<const T*>(form.get());
   }
   const int64_t count = p.batch * p.groups * run.items.blocks * run.items.parts;
-  const double flops = 2.0 * static_cast<double>(p.batch * p.groups * p.outs) *
-                       static_cast<double>(p.plan.pixels()) * static_cast<double>(p.plan.depth());
-  over_items(count, flops, [&](int64_t i) { ItemRun<T>(run, i).run(); });
+  over_items(count, flops_of(p), [&](int64_t i) { ItemRun<T>(run, i).run(); });
 }
 
 // What others own may change without notice, and what is trained will soon.

@@ -37,9 +37,11 @@ struct GatherCall {
   int64_t taps_of_group;  ///< by which the taps of two groups are apart in `first`
   int64_t groups, taps;
   int64_t step;  ///< between the elements of neighbouring lanes
-  /// target[g * group_stride + (c * taps + t) * 16 + lane]; zero where no run says otherwise.
+  /// target[g * group_stride + (c * taps + t) * width + lane], zero where no run says otherwise.
+  /// 16 lanes are written each time, so that with a smaller width there must be room behind.
   float* target;
   int64_t group_stride;
+  int64_t width;
 };
 
 /// c [rows, columns] = (accumulate ? c : bias or 0) + x w, then max(0, c) where `relu`.
@@ -52,6 +54,7 @@ struct TileCall {
   int64_t ldc, columns;
   const float* bias;  ///< [rows], or null
   bool accumulate, relu;
+  int x_stride = 0;  ///< between the rows of x where it is not `rows`
 };
 
 /// A row of 6 x 6 tiles, 4 apart, of one channel: the transform of F(4 x 4, 3 x 3) and its inverse.

@@ -64,11 +64,11 @@ std::vector<Slice> slices_of(const Plan& plan, int64_t channel0, int64_t channel
   return slices;
 }
 
-Pixels::Pixels(const Plan& plan, int64_t begin, int64_t end)
-    : plan_(plan), begin_(begin), end_(end) {
+Pixels::Pixels(const Plan& plan, int64_t begin, int64_t end, int width)
+    : plan_(plan), begin_(begin), end_(end), width_(width) {
   first_.reserve(static_cast<size_t>(groups()) * plan.taps.size() + 1);
   runs_.reserve(static_cast<size_t>(2 * groups()) * plan.taps.size());
-  for (int64_t p = begin; p < end; p += kGroup) add_group(p, std::min(end, p + kGroup));
+  for (int64_t p = begin; p < end; p += width_) add_group(p, std::min(end, p + width_));
   first_.push_back(static_cast<int32_t>(runs_.size()));
 }
 
@@ -119,7 +119,8 @@ void Pixels::gather(const float* image, const Slice& slice, int64_t group, float
                          .taps = slice.tap1 - slice.tap0,
                          .step = plan_.step[2],
                          .target = target,
-                         .group_stride = group_stride});
+                         .group_stride = group_stride,
+                         .width = width_});
 }
 
 void Pixels::gather(const double* image, const Slice& slice, int64_t group, double* to,

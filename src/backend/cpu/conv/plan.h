@@ -42,12 +42,13 @@ std::vector<Slice> slices_of(const Plan& plan, int64_t channel0, int64_t channel
 /// The runs of a block of pixels: for each group of 16 and each tap.
 class Pixels {
  public:
-  Pixels(const Plan& plan, int64_t begin, int64_t end);
+  /// In groups of `width`, at most 16, pixels.
+  Pixels(const Plan& plan, int64_t begin, int64_t end, int width = kGroup);
   int64_t begin() const { return begin_; }
   int64_t count() const { return end_ - begin_; }
-  int64_t groups() const { return ceil_div(count(), kGroup); }
-  /// Gathers a slice of an image from a group of pixels on: [group][slice.depth()][16], groups
-  /// being group_stride apart.
+  int64_t groups() const { return ceil_div(count(), width_); }
+  /// Gathers a slice of an image from a group of pixels on: [group][slice.depth()][width],
+  /// groups being group_stride apart, with room for 16 - width elements behind.
   void gather(const float* image, const Slice& slice, int64_t group, float* target,
               int64_t group_stride) const;
   void gather(const double* image, const Slice& slice, int64_t group, double* target,
@@ -59,7 +60,7 @@ class Pixels {
     return first_.data() + group * static_cast<int64_t>(plan_.taps.size()) + tap;
   }
   const Plan& plan_;
-  int64_t begin_, end_;
+  int64_t begin_, end_, width_;
   std::vector<Run> runs_;
   std::vector<int32_t> first_;  // [group][tap], and the end
 };

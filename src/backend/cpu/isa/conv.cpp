@@ -33,14 +33,14 @@ void gather_by(const GatherCall& call) {
   const float* image = call.image;
   for (int64_t c = 0; c < call.channels; ++c, image += call.channel_stride) {
     const int32_t* first = call.first;
-    float* group = call.target + c * call.taps * kGroup;
+    float* group = call.target + c * call.taps * call.width;
     for (int64_t g = 0; g < call.groups; ++g) {
       for (int64_t t = 0; t < call.taps; ++t) {
         __m512 lanes = _mm512_setzero_ps();
         for (int32_t r = first[t]; r < first[t + 1]; ++r) {
           lanes = gather_run(lanes, image, call.runs[r], step);
         }
-        _mm512_storeu_ps(group + t * kGroup, lanes);
+        _mm512_storeu_ps(group + t * call.width, lanes);
       }
       first += call.taps_of_group, group += call.group_stride;
     }
@@ -71,12 +71,12 @@ void gather(const GatherCall& call) {
   const float* image = call.image;
   for (int64_t c = 0; c < call.channels; ++c, image += call.channel_stride) {
     const int32_t* first = call.first;
-    float* group = call.target + c * call.taps * kGroup;
+    float* group = call.target + c * call.taps * call.width;
     for (int64_t g = 0; g < call.groups; ++g) {
       for (int64_t t = 0; t < call.taps; ++t) {
-        for (int i = 0; i < kGroup; i += kLanes) store(group + t * kGroup + i, Floats{});
+        for (int i = 0; i < kGroup; i += kLanes) store(group + t * call.width + i, Floats{});
         for (int32_t r = first[t]; r < first[t + 1]; ++r) {
-          gather_run(group + t * kGroup, image, call.runs[r], call.step);
+          gather_run(group + t * call.width, image, call.runs[r], call.step);
         }
       }
       first += call.taps_of_group, group += call.group_stride;

@@ -16,6 +16,8 @@ constexpr int kTileRows = 6, kTileGroups = 1;
 constexpr int kTileRows = 2, kTileGroups = 1;
 #endif
 
+constexpr int64_t kAhead = 512;  // elements: what a core asks for while memory answers
+
 template <int R, int N>
 TALLOW_INLINE void tile_step(Floats (&sum)[R][N], const float* x, const float* w,
                              int64_t group_stride) {
@@ -80,12 +82,15 @@ void tile(const TileCall& call) {
     for (int n = 0; n < N; ++n) sum[r][n] = begin;
   }
   const float *x = call.x, *w = call.w;
+  const int64_t x_stride = call.x_stride ? call.x_stride : R;
   const int64_t k_stride = call.k_stride, group_stride = call.group_stride;
 #pragma GCC unroll 1
-  for (int64_t i = 0; i < call.k; ++i, x += R, w += k_stride) {
+  for (int64_t i = 0; i < call.k; ++i, x += x_stride, w += k_stride) {
     tile_step<R, N>(sum, x, w, group_stride);
-    __builtin_prefetch(w + G * group_stride);  // of the tile to the right
-    if constexpr (G == 2) __builtin_prefetch(w + G * group_stride + kGroup);
+    // What the tile to the right, and then those below, will read.
+    __builtin_prefetch(w + G * group_stride, 0, 2);
+    if constexpr (G == 2) __builtin_prefetch(w + G * group_stride + kGroup, 0, 2);
+    __builtin_prefetch(x + kAhead, 0, 2);
   }
   if (call.columns < G * kGroup) return store_edge<R, N>(sum, call);
 #pragma GCC unroll 16
