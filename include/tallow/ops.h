@@ -28,5 +28,6 @@
 #include "tallow/ops/recurrent.h"      // IWYU pragma: export
 #include "tallow/ops/reduce.h"         // IWYU pragma: export
 #include "tallow/ops/shape.h"          // IWYU pragma: export
+#include "tallow/ops/signal.h"         // IWYU pragma: export
 #include "tallow/ops/special.h"        // IWYU pragma: export
 #include "tallow/ops/spectral.h"       // IWYU pragma: export

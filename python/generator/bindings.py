@@ -30,7 +30,7 @@ def argument(p, i):
     if p.default is None:
         return f"a.{p.accessor}({i})"
     if p.default == "{}":
-        return f"a.{p.accessor}({i})" if p.accessor in ("dims", "shape", "string") else (
+        return f"a.{p.accessor}({i})" if p.accessor in ("dims", "shape", "reals", "string") else (
             f"a.{p.accessor}({i}, {{}})")
     default = p.default
     if p.kind == "shape" and default.startswith("{"):
@@ -44,7 +44,7 @@ VALUE_TYPES = {
     "tensor": "Tensor", "tensors": "Tensors", "scalar": "Scalar", "integer": "int64_t",
     "real": "double", "boolean": "bool", "string": "std::string_view", "dims": "Dims",
     "padding": "Padding",
-    "shape": "Shape", "dtype": "DType", "device": "Device",
+    "shape": "Shape", "reals": "Reals", "dtype": "DType", "device": "Device",
 }
 
 

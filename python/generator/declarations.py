@@ -16,6 +16,7 @@ TYPES = {
     "const Dims&": ("dims", "dims"),
     "const Padding&": ("padding", "padding"),
     "const Shape&": ("shape", "shape"),
+    "const Reals&": ("reals", "reals"),
     "DType": ("dtype", "dtype"),
     "Device": ("device", "device"),
     "std::optional<int64_t>": ("integer", "maybe_integer"),

@@ -22,6 +22,15 @@ bool is_integers(PyObject* o) {
   return true;
 }
 
+bool is_reals(PyObject* o) {
+  if (!is_sequence(o)) return false;
+  PyObject** items = PySequence_Fast_ITEMS(o);
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) {
+    if (!is_real(items[i])) return false;
+  }
+  return true;
+}
+
 bool is_tensors(PyObject* o) {
   if (!is_sequence(o)) return false;
   PyObject** items = PySequence_Fast_ITEMS(o);
@@ -44,6 +53,7 @@ bool matches(Kind kind, PyObject* o) {
     case Kind::padding: return PyUnicode_Check(o) || is_integer(o) || is_integers(o);
     case Kind::dims:
     case Kind::shape: return is_integer(o) || is_integers(o);
+    case Kind::reals: return is_real(o) || is_reals(o);
     case Kind::dtype: return is_dtype(o);
     case Kind::device: return is_device(o) || PyUnicode_Check(o);
     case Kind::generator: return true;
@@ -224,6 +234,16 @@ Shape Args::shape(int i) const {
     for (Py_ssize_t k = 0; k < count; ++k) sizes.push_back(to_integer(items[k]));
   }
   return sizes;
+}
+
+Reals Args::reals(int i) const {
+  if (!has(i)) return {};
+  if (!is_sequence(slots_[i])) return to_real(slots_[i]);
+  std::vector<double> values;
+  PyObject** items = PySequence_Fast_ITEMS(slots_[i]);
+  const Py_ssize_t count = PySequence_Fast_GET_SIZE(slots_[i]);
+  for (Py_ssize_t k = 0; k < count; ++k) values.push_back(to_real(items[k]));
+  return Reals(values);
 }
 
 DType Args::dtype(int i) const { return dtype_of(slots_[i]); }

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "tallow/ops.h"
+#include "tallow/reals.h"
 
 namespace tallow::python {
 
@@ -27,6 +28,7 @@ enum class Kind : uint8_t {
   dims,
   padding,
   shape,
+  reals,
   dtype,
   device,
   generator,
@@ -77,6 +79,8 @@ class Args {
   Padding padding(int i, const Padding& otherwise) const { return has(i) ? padding(i) : otherwise; }
   Shape shape(int i) const;
   Shape shape(int i, const Shape& otherwise) const { return has(i) ? shape(i) : otherwise; }
+  Reals reals(int i) const;
+  Reals reals(int i, const Reals& otherwise) const { return has(i) ? reals(i) : otherwise; }
   DType dtype(int i) const;
   DType dtype(int i, DType otherwise) const { return has(i) ? dtype(i) : otherwise; }
   Device device(int i) const;

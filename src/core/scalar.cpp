@@ -1,7 +1,10 @@
 // Numbers beside tensors.
 #include "tallow/scalar.h"
 
+#include <algorithm>
+
 #include "tallow/error.h"
+#include "tallow/reals.h"
 
 namespace tallow {
 
@@ -23,6 +26,11 @@ std::string to_string(const Scalar& scalar) {
     case Scalar::Kind::complex: break;
   }
   return str(scalar.real(), scalar.imag() < 0 ? "-" : "+", std::abs(scalar.imag()), "j");
+}
+
+Reals::Reals(std::span<const double> values) : count_(static_cast<int>(values.size())) {
+  if (values.size() > kMax) fail("a list of ", values.size(), " numbers; ", kMax, " are the most");
+  std::copy(values.begin(), values.end(), values_);
 }
 
 }  // namespace tallow
