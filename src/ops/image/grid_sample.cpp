@@ -5,6 +5,7 @@
 
 #include "ops/elements.h"
 #include "ops/image/grid.h"
+#include "tallow/autograd.h"
 #include "tallow/ops.h"
 #include "tallow/parallel.h"
 
@@ -282,9 +283,19 @@ constinit Op<GridOptions> grid_sample_backward_op{
 
 Tensors vjp(const Saved<GridOptions>& saved, Inputs grads) {
   const Tensor &x = saved.inputs[0], &grid = saved.inputs[1];
-  const Tensor in[] = {grads[0], x, grid};
-  const auto both = apply_many(grid_sample_backward_op, in, saved.options);
-  return {both[0], both[1]};
+  if (!grad_enabled()) {
+    const Tensor in[] = {grads[0], x, grid};
+    const auto both = apply_many(grid_sample_backward_op, in, saved.options);
+    return {both[0], both[1]};
+  }
+  const Tensor y = grid_sample_composite(x, grid, saved.options);
+  Tensors wanted;
+  for (const Tensor& t : saved.inputs) {
+    if (t.requires_grad()) wanted.push_back(t);
+  }
+  const Tensors found = grad({y}, wanted, {grads[0]}, {.create_graph = true, .allow_unused = true});
+  if (wanted.size() == 2) return {found[0], found[1]};
+  return x.requires_grad() ? Tensors{found[0], Tensor()} : Tensors{Tensor(), found[0]};
 }
 
 Specs infer(Inputs in, const GridOptions& o) {

@@ -211,7 +211,7 @@ Tensor norm_pool(const char* op, int dims, const Tensor& x, double p, const Dims
   read_sizes(op, "kernel_size", kernel, dims, 1, sizes);
   const double count = static_cast<double>(sizes[0] * sizes[1] * sizes[2]);
   const Tensor mean = average(op, dims, pow(x, p), kernel, stride, 0, ceil_mode, true, {});
-  return pow(mean * count, 1.0 / p);
+  return pow(sign(mean) * relu(abs(mean)) * count, 1.0 / p);
 }
 
 }  // namespace

@@ -98,8 +98,7 @@ Tensor stft(const Tensor& self, int64_t n_fft, std::optional<int64_t> hop_length
   const bool half = onesided.value_or(!complex);
   const Tensor spectrum = half ? fft::rfft(parts, {}, -1, norm) : fft::fft(parts, {}, -1, norm);
   const Tensor y = spectrum.transpose(-2, -1);
-  if (!return_complex.value_or(true)) fail("stft: a real result is not given; use view_as_real");
-  return y;
+  return return_complex.value_or(true) ? y : view_as_real(y);
 }
 
 Tensor istft(const Tensor& self, int64_t n_fft, std::optional<int64_t> hop_length,
