@@ -7,6 +7,7 @@
 #include "backend/cpu/limits.h"
 #include "backend/cpu/linear.h"
 #include "backend/cpu/pooling.h"
+#include "backend/cpu/recurrent/kernels.h"
 #include "backend/cpu/sdpa/sdpa.h"
 #include "ops/registry.h"
 
@@ -18,6 +19,7 @@ void bind() {
   bind_fft();
   bind_fused();
   bind_pooling();
+  bind_recurrent();
   bind_sdpa();
   bind_conv();
 }

@@ -1,0 +1,300 @@
+// cross_entropy and nll_loss: one op each over [outer, C, inner], whose backward pass writes the
+// gradient from the logits and one number a row, so that no [N, C] tensor lives in between.
+#include "ops/loss/cross_entropy.h"
+
+#include <cmath>
+#include <limits>
+
+#include "ops/elements.h"
+#include "ops/gradients.h"
+#include "ops/loss/reduction.h"
+#include "ops/registry.h"
+#include "tallow/parallel.h"
+
+namespace tallow {
+
+namespace {
+
+const char* name_of(const ClassLossOptions& o) {
+  return o.normalized ? "nll_loss" : "cross_entropy";
+}
+
+DType wide_type(const Tensor& x) { return x.dtype() == DType::f64 ? DType::f64 : DType::f32; }
+
+Specs infer(Inputs in, const ClassLossOptions&) {
+  const Shape rows{in[0].size(0), in[0].size(2)};
+  return {{rows, wide_type(in[0])}, {rows, wide_type(in[0])}};
+}
+
+/// The classes of a call and what they count.
+template <class T>
+struct Targets {
+  ClassLossOptions options;
+  Tensor target, weight;
+  const int64_t* classes;
+  const T* weights;  // or null
+  T all = 0;         // the sum of the weights
+
+  Targets(const Tensor& targets, const Tensor& given, int64_t count, DType type,
+          const ClassLossOptions& o)
+      : options(o),
+        target(targets.to(DType::i64).contiguous()),
+        weight(given.defined() ? given.detach().to(type).contiguous() : Tensor()),
+        classes(target.data<int64_t>()),
+        weights(weight.defined() ? weight.data<T>() : nullptr) {
+    for (int64_t c = 0; c < count; ++c) all += weight_of(c);
+    for (int64_t i = 0; i < target.numel(); ++i) {
+      if (classes[i] != o.ignore_index && (classes[i] < 0 || classes[i] >= count))
+        fail(name_of(o), ": target ", classes[i], " is out of bounds; classes are 0 to ",
+             count - 1);
+    }
+  }
+  bool ignored(int64_t row) const { return classes[row] == options.ignore_index; }
+  T weight_of(int64_t c) const { return weights ? weights[c] : T(1); }
+};
+
+/// Logits [C] of a row, `step` elements apart.
+template <class T>
+struct Row {
+  const T* x;
+  int64_t count, step;
+  T operator[](int64_t c) const { return x[c * step]; }
+};
+
+template <class T>
+T log_sum_exp(const Row<T>& x) {
+  T top = -std::numeric_limits<T>::infinity();
+  for (int64_t c = 0; c < x.count; ++c) top = x[c] > top || x[c] != x[c] ? x[c] : top;
+  if (std::isinf(top)) return top;
+  T total = 0;
+  for (int64_t c = 0; c < x.count; ++c) total += std::exp(x[c] - top);
+  return top + std::log(total);
+}
+
+template <class T>
+T loss_of(const Row<T>& x, T lse, int64_t row, const Targets<T>& t) {
+  const int64_t target = t.classes[row];
+  const T smoothing = static_cast<T>(t.options.smoothing);
+  T loss = (1 - smoothing) * t.weight_of(target) * (lse - x[target]);
+  if (smoothing == 0) return loss;
+  T spread = 0;
+  for (int64_t c = 0; c < x.count; ++c) spread += t.weight_of(c) * (lse - x[c]);
+  return loss + smoothing / static_cast<T>(x.count) * spread;
+}
+
+/// Calls fn(row, logits, offset) for all rows of x [outer, C, inner].
+template <class T, class F>
+void over_rows(const Tensor& x, const F& fn) {
+  const int64_t count = x.size(1), inner = x.size(2), rows = x.size(0) * inner;
+  const T* data = x.data<T>();
+  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, count));
+  parallel_for(rows, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t offset = row / inner * count * inner + row % inner;
+      fn(row, Row<T>{data + offset, count, inner}, offset);
+    }
+  });
+}
+
+template <class T>
+void forward(Inputs in, Outputs out, const ClassLossOptions& o) {
+  const Tensor x = in[0].to(out[0].dtype()).contiguous();
+  const Targets<T> targets(in[1], in[2], x.size(1), x.dtype(), o);
+  T *loss = out[0].data<T>(), *lse = out[1].data<T>();
+  over_rows<T>(x, [&](int64_t row, const Row<T>& logits, int64_t) {
+    const bool ignored = targets.ignored(row);
+    lse[row] = o.normalized || ignored ? T(0) : log_sum_exp(logits);
+    loss[row] = ignored ? T(0) : loss_of(logits, lse[row], row, targets);
+  });
+}
+
+void cpu(Inputs in, Outputs out, const ClassLossOptions& o) {
+  if (out[0].dtype() == DType::f64) return forward<double>(in, out, o);
+  forward<float>(in, out, o);
+}
+
+/// What each log probability counts in its row's loss, less its sign.
+template <class T>
+Tensor coefficients(Inputs in, const ClassLossOptions& o, DType type) {
+  const Tensor result = Tensor::empty(in[0].shape(), type);
+  const Targets<T> targets(in[1], in[2], in[0].size(1), type, o);
+  T* data = result.data<T>();
+  const T share = static_cast<T>(o.smoothing) / static_cast<T>(in[0].size(1));
+  over_rows<T>(result, [&](int64_t row, const Row<T>& r, int64_t offset) {
+    const bool ignored = targets.ignored(row);
+    T* to = data + offset;
+    for (int64_t c = 0; c < r.count; ++c)
+      to[c * r.step] = ignored ? 0 : share * targets.weight_of(c);
+    if (ignored) return;
+    const int64_t target = targets.classes[row];
+    to[target * r.step] += (1 - static_cast<T>(o.smoothing)) * targets.weight_of(target);
+  });
+  return result;
+}
+
+/// Of each row of x [N, C, inner], [N, 1, inner].
+Tensor log_sum_exp(const Tensor& x) {
+  const Tensor top = amax(x.detach(), 1, true);
+  return log(sum(exp(x - top), 1, true)) + top;
+}
+
+Tensors composite(Inputs in, const ClassLossOptions& o) {
+  const DType type = wide_type(in[0]);
+  const Tensor counts =
+      type == DType::f64 ? coefficients<double>(in, o, type) : coefficients<float>(in, o, type);
+  Tensor x = in[0].to(type), lse;
+  if (!o.normalized) {
+    lse = log_sum_exp(x);
+    x = x - lse;
+  }
+  // Not 0 times infinity.
+  const Tensor used = where(ne(counts, 0), x, 0.0);
+  return {-sum(used * counts, {1}),
+          lse.defined() ? lse.detach().squeeze(1) : sum(counts, {1}) * 0.0};
+}
+
+Tensors vjp(const Saved<ClassLossOptions>& saved, Inputs grads) {
+  const Inputs in = saved.inputs;
+  if (grad_enabled()) {
+    return gradients_of(in, grads.first(1),
+                        [&](Inputs x) { return Tensors{composite(x, saved.options)[0]}; });
+  }
+  const Tensor inputs[] = {in[0], in[1], in[2], saved.outputs[1], grads[0]};
+  return {apply_many(class_loss_backward_op, inputs, saved.options)[0], Tensor(), Tensor()};
+}
+
+Specs infer_backward(Inputs in, const ClassLossOptions&) {
+  return {{in[0].shape(), wide_type(in[0])}};
+}
+
+template <class T>
+void backward(Inputs in, const Tensor& out, const ClassLossOptions& o) {
+  const Tensor x = in[0].to(out.dtype()).contiguous(), lses = in[3].contiguous(),
+               grads = in[4].to(out.dtype()).contiguous();
+  const Targets<T> targets(in[1], in[2], x.size(1), x.dtype(), o);
+  const T *lse = lses.data<T>(), *grad = grads.data<T>();
+  T* data = out.data<T>();
+  const T smoothing = static_cast<T>(o.smoothing), share = smoothing / static_cast<T>(x.size(1));
+  over_rows<T>(x, [&](int64_t row, const Row<T>& logits, int64_t offset) {
+    T* to = data + offset;
+    if (targets.ignored(row)) {
+      for (int64_t c = 0; c < logits.count; ++c) to[c * logits.step] = 0;
+      return;
+    }
+    const int64_t target = targets.classes[row];
+    const T hit = (1 - smoothing) * targets.weight_of(target), g = grad[row];
+    const T total = o.normalized ? T(0) : g * (hit + share * targets.all);
+    for (int64_t c = 0; c < logits.count; ++c) {
+      const T p = o.normalized ? T(0) : std::exp(logits[c] - lse[row]) * total;
+      to[c * logits.step] = share == 0 ? p : p - g * share * targets.weight_of(c);
+    }
+    to[target * logits.step] -= g * hit;
+  });
+}
+
+void backward_cpu(Inputs in, Outputs out, const ClassLossOptions& o) {
+  if (out[0].dtype() == DType::f64) return backward<double>(in, out[0], o);
+  backward<float>(in, out[0], o);
+}
+
+// ---- the functions ----
+
+/// input as [N, C, inner], and the shape of its rows.
+struct Layout {
+  Tensor input;
+  Shape rows;
+};
+
+Layout layout(const char* op, const Tensor& input) {
+  if (!is_real(input.dtype())) fail(op, ": input is ", input, "; call .to(f32)");
+  if (input.dim() == 0) fail(op, ": input is ", input, "; it needs [C], [N, C] or [N, C, ...]");
+  if (input.dim() == 1) return {input.unsqueeze(0).unsqueeze(2), {}};
+  Shape rows = input.shape();
+  rows.erase(1);
+  int64_t inner = 1;
+  for (int d = 2; d < input.dim(); ++d) inner *= input.size(d);
+  return {input.reshape({input.size(0), input.size(1), inner}), rows};
+}
+
+void check_weight(const char* op, const Tensor& weight, int64_t classes) {
+  if (!weight.defined()) return;
+  if (weight.dim() != 1 || weight.size(0) != classes || !is_real(weight.dtype()))
+    fail(op, ": weight is ", weight, "; it needs a real [", classes, "]");
+}
+
+/// What the targets count together.
+Tensor total_weight(const Tensor& target, const Tensor& weight, int64_t ignore_index, DType type) {
+  const Tensor classes = target.to(DType::i64).contiguous();
+  const Tensor weights = weight.defined() ? weight.to(DType::f64).contiguous() : Tensor();
+  double total = 0;
+  for (int64_t i = 0; i < classes.numel(); ++i) {
+    const int64_t c = classes.data<int64_t>()[i];
+    if (c != ignore_index) total += weights.defined() ? weights.data<double>()[c] : 1;
+  }
+  return Tensor::scalar(total, type);
+}
+
+Tensor class_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
+                  std::string_view reduction, const ClassLossOptions& o) {
+  const char* op = name_of(o);
+  check_reduction(op, reduction);
+  const Layout x = layout(op, input);
+  if (target.dtype() != DType::i64 && target.dtype() != DType::u8)
+    fail(op, ": target is ", target, "; classes are i64 or u8");
+  if (target.shape() != x.rows)
+    fail(op, ": target ", target, " does not fit input ", input, "; it needs ", x.rows);
+  check_weight(op, weight, x.input.size(1));
+  const Tensor rows[] = {x.input, target.reshape({x.input.size(0), x.input.size(2)}), weight};
+  const Tensor loss = apply_many(class_loss_op, rows, o)[0];
+  if (reduction == "none") return loss.reshape(x.rows).to(input.dtype());
+  Tensor total = sum(loss);
+  if (reduction == "mean")
+    total = total / total_weight(target, weight, o.ignore_index, total.dtype());
+  return total.to(input.dtype());
+}
+
+/// Probabilities as targets.
+Tensor soft_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
+                 std::string_view reduction, double smoothing) {
+  const char* op = "cross_entropy";
+  check_reduction(op, reduction);
+  if (!is_real(target.dtype())) fail(op, ": target is ", target, "; probabilities are real");
+  const Layout x = layout(op, input);
+  check_weight(op, weight, x.input.size(1));
+  const DType type = wide_type(input);
+  Tensor wanted = target.reshape(x.input.shape()).to(type);
+  if (smoothing > 0)
+    wanted = wanted * (1 - smoothing) + smoothing / static_cast<double>(x.input.size(1));
+  Tensor log_p = x.input.to(type);
+  log_p = log_p - log_sum_exp(log_p);
+  if (weight.defined()) log_p = log_p * weight.to(type).reshape({1, -1, 1});
+  const Tensor loss = -sum(log_p * wanted, {1});
+  if (reduction == "none") return loss.reshape(x.rows).to(input.dtype());
+  Tensor total = sum(loss);
+  if (reduction == "mean") total = total / static_cast<double>(loss.numel());
+  return total.to(input.dtype());
+}
+
+}  // namespace
+
+constinit Op<ClassLossOptions> class_loss_op{
+    "cross_entropy",
+    {.infer = infer, .vjp = vjp, .cpu = cpu, .composite = composite, .save_outputs = true}};
+constinit Op<ClassLossOptions> class_loss_backward_op{
+    "cross_entropy_backward", {.infer = infer_backward, .cpu = backward_cpu}};
+
+Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight,
+                     int64_t ignore_index, std::string_view reduction, double label_smoothing) {
+  if (!(label_smoothing >= 0 && label_smoothing <= 1))
+    fail("cross_entropy: label_smoothing is ", label_smoothing, "; it needs a value in [0, 1]");
+  if (target.shape() == input.shape() && is_real(target.dtype()))
+    return soft_loss(input, target, weight, reduction, label_smoothing);
+  return class_loss(input, target, weight, reduction, {ignore_index, label_smoothing, false});
+}
+
+Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
+                int64_t ignore_index, std::string_view reduction) {
+  return class_loss(input, target, weight, reduction, {ignore_index, 0, true});
+}
+
+}  // namespace tallow
