@@ -9,5 +9,12 @@ namespace tallow {
 struct ValuesIndices {
   Tensor values, indices;
 };
+struct MinMax {
+  Tensor min, max;
+};
+/// Counts and the edges between which they were taken.
+struct Histogram {
+  Tensor hist, bin_edges;
+};
 
 }  // namespace tallow

@@ -1,172 +1,146 @@
-// Reductions over any dimensions: sum, mean, amax. Sums accumulate in f64 (or i64), whatever the
-// dtype.
-#include <limits>
+// Sums: sum, mean, nansum, count_nonzero. They accumulate in f64, or i64, whatever the dtype.
+#include <cmath>
 
-#include "ops/elements.h"
-#include "tallow/autograd.h"
-#include "tallow/error.h"
-#include "tallow/ops.h"
-#include "tallow/parallel.h"
+#include "ops/elementwise/elementwise.h"
+#include "ops/reduce/fold.h"
 
 namespace tallow {
 namespace {
 
-struct ReduceOptions {
-  uint32_t dims;  // a bit per dimension
-  bool keepdim;
+template <class T>
+struct SumOf {
+  static constexpr bool kOrdered = false;
+  using State = std::conditional_t<std::is_same_v<T, Complex>, Complex,
+                                   std::conditional_t<std::is_integral_v<T>, uint64_t, double>>;
+  const Tensor& out;
+  double count = 1;
+
+  State start() const { return State(0); }
+  void take(State& s, T v, int64_t) const { s += static_cast<State>(v); }
+  void merge(State& s, State other) const { s += other; }
+  void finish(State s, int64_t at) const {
+    if constexpr (!std::is_integral_v<T>) s /= count;
+    if constexpr (std::is_same_v<T, float>) return write_result(out, at, s);
+    write_result(out, at, static_cast<T>(s));
+  }
 };
 
-uint32_t reduced_dims(const Tensor& x, const Dims& dims, const char* op) {
-  return !dims.given() ? (1u << x.dim()) - 1 : dim_bits(dims, x.dim(), op);
+template <class T>
+struct NanSumOf : SumOf<T> {
+  using State = typename SumOf<T>::State;
+  void take(State& s, T v, int64_t) const { s += v == v ? static_cast<State>(v) : State(0); }
+};
+
+template <class T>
+struct NonZeros {
+  static constexpr bool kOrdered = false;
+  using State = int64_t;
+  const Tensor& out;
+  State start() const { return 0; }
+  void take(State& s, T v, int64_t) const { s += v != T(0); }
+  void merge(State& s, State other) const { s += other; }
+  void finish(State s, int64_t at) const { write_result(out, at, s); }
+};
+
+Specs infer_sum(const char* op, Inputs in, const ReduceOptions& o) {
+  check_not_block(op, in[0]);
+  const DType dtype = is_integral(in[0].dtype()) ? DType::i64 : in[0].dtype();
+  return {{reduced_shape(in[0].shape(), o.dims, o.keepdim), dtype}};
 }
 
-Shape reduced_shape(const Shape& shape, const ReduceOptions& o, bool keepdim) {
-  Shape out;
-  for (int i = 0; i < shape.size(); ++i) {
-    bool reduced = o.dims >> i & 1;
-    if (!reduced) out.push_back(shape[i]);
-    if (reduced && keepdim) out.push_back(1);
-  }
-  return out;
-}
+constinit Op<ReduceOptions> nansum_op{
+    "nansum",
+    {.infer =
+         [](Inputs in, const ReduceOptions& o) {
+           check_not_complex("nansum", in[0]);
+           return infer_sum("nansum", in, o);
+         },
+     .vjp =
+         [](const Saved<ReduceOptions>& saved, Inputs grads) {
+           const Tensor& x = saved.inputs[0];
+           return Tensors{spread(grads[0], x, saved.options.dims) * equal_to(x, x)};
+         },
+     .cpu =
+         [](Inputs in, Outputs out, const ReduceOptions& o) {
+           with_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
+             fold<T>(in[0], o.dims, NanSumOf<T>{{out[0]}});
+           });
+         }}};
 
-Specs infer_as(const char* op, Inputs in, const ReduceOptions& o, bool integers_widen) {
-  DType dtype = in[0].dtype();
-  if (is_block(dtype)) fail(op, ": ", dtype, " is a block dtype; call .to(f32) first");
-  if (!is_real(dtype) && integers_widen) dtype = DType::i64;
-  return {{reduced_shape(in[0].shape(), o, o.keepdim), dtype}};
-}
+constinit Op<ReduceOptions> count_nonzero_op{
+    "count_nonzero",
+    {.infer =
+         [](Inputs in, const ReduceOptions& o) {
+           check_not_block("count_nonzero", in[0]);
+           return Specs{{reduced_shape(in[0].shape(), o.dims, o.keepdim), DType::i64}};
+         },
+     .cpu =
+         [](Inputs in, Outputs out, const ReduceOptions& o) {
+           with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
+             fold<T>(in[0], o.dims, NonZeros<T>{out[0]});
+           });
+         }}};
 
-// x with the reduced dimensions last, and how many elements each result takes.
-std::pair<Tensor, int64_t> grouped(const Tensor& x, const ReduceOptions& o) {
-  std::vector<int64_t> order;
-  int64_t count = 1;
-  for (int i = 0; i < x.dim(); ++i) {
-    if (!(o.dims >> i & 1)) order.push_back(i);
-  }
-  for (int i = 0; i < x.dim(); ++i) {
-    if (!(o.dims >> i & 1)) continue;
-    order.push_back(i);
-    count *= x.shape()[i];
-  }
-  NoGrad no_grad;
-  return {x.permute(order), count};
-}
-
-// Folds each group with f, from `start`, in chunks whose order does not depend on the threads.
-template <class T, class A, class F>
-void fold(const Tensor& x, const Tensor& out, const ReduceOptions& o, A start, double scale,
-          const F& f) {
-  auto [groups, count] = grouped(x, o);
-  ElementReader<T> reader(groups, groups.shape());
-  int64_t group_size = count;
-  parallel_for(out.numel(), std::max<int64_t>(1, 16 * kChunk / std::max<int64_t>(count, 1)),
-               [&](int64_t begin, int64_t end, int) {
-                 T chunk[kChunk];
-                 for (int64_t g = begin; g < end; ++g) {
-                   A total = start;
-                   for (int64_t i = 0; i < group_size; i += kChunk) {
-                     int64_t n = std::min(kChunk, group_size - i);
-                     const T* values = reader.read(g * group_size + i, n, chunk);
-                     A part = start;
-                     for (int64_t j = 0; j < n; ++j) part = f(part, static_cast<A>(values[j]));
-                     total = f(total, part);
-                   }
-                   if constexpr (!std::is_integral_v<A>) total *= static_cast<A>(scale);
-                   T result = static_cast<T>(total);
-                   write_elements(out, g, 1, &result);
-                 }
-               });
-}
-
-void sum_scaled(const Tensor& x, const Tensor& out, const ReduceOptions& o, double scale) {
-  auto plus = [](auto a, auto b) { return a + b; };
-  switch (compute_type(x.dtype())) {
-    case ComputeType::f32: return fold<float, double>(x, out, o, 0.0, scale, plus);
-    case ComputeType::f64: return fold<double, double>(x, out, o, 0.0, scale, plus);
-    case ComputeType::i64: return fold<int64_t, int64_t>(x, out, o, 0, 1, plus);
-    case ComputeType::c128: return fold<Complex, Complex>(x, out, o, 0.0, scale, plus);
-  }
-}
-
-int64_t group_count(const Tensor& x, const ReduceOptions& o) {
-  int64_t n = 1;
-  for (int i = 0; i < x.dim(); ++i) n *= o.dims >> i & 1 ? x.shape()[i] : 1;
-  return n;
-}
-
-// The result, or its gradient, seen with the reduced dimensions as 1 and repeated over x's shape.
-Tensor spread(const Tensor& y, const Tensor& x, const ReduceOptions& o) {
-  return y.reshape(reduced_shape(x.shape(), o, true)).expand(x.shape());
-}
+}  // namespace
 
 constinit Op<ReduceOptions> sum_op{
     "sum",
-    {.infer = [](Inputs in, const ReduceOptions& o) { return infer_as("sum", in, o, true); },
-     .vjp = [](const Saved<ReduceOptions>& saved,
-               Inputs grads) { return Tensors{spread(grads[0], saved.inputs[0], saved.options)}; },
-     .cpu = [](Inputs in, Outputs out,
-               const ReduceOptions& o) { sum_scaled(in[0], out[0], o, 1); }}};
+    {.infer = [](Inputs in, const ReduceOptions& o) { return infer_sum("sum", in, o); },
+     .vjp =
+         [](const Saved<ReduceOptions>& saved, Inputs grads) {
+           return Tensors{spread(grads[0], saved.inputs[0], saved.options.dims)};
+         },
+     .cpu =
+         [](Inputs in, Outputs out, const ReduceOptions& o) {
+           with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
+             fold<T>(in[0], o.dims, SumOf<T>{out[0]});
+           });
+         },
+     .shapes_only = true}};
 
 constinit Op<ReduceOptions> mean_op{
     "mean",
     {.infer =
          [](Inputs in, const ReduceOptions& o) {
-           if (!is_real(in[0].dtype())) {
-             fail("mean: ", in[0].dtype(), " has no mean of its own dtype; call .to(f32) first");
+           if (is_integral(in[0].dtype())) {
+             fail("mean: ", in[0], " has no mean of its own dtype; call .to(f32), or give dtype");
            }
-           return infer_as("mean", in, o, false);
+           return infer_sum("mean", in, o);
          },
      .vjp =
          [](const Saved<ReduceOptions>& saved, Inputs grads) {
            const Tensor& x = saved.inputs[0];
-           double scale = 1.0 / static_cast<double>(group_count(x, saved.options));
-           return Tensors{spread(grads[0] * scale, x, saved.options)};
+           const auto count = static_cast<double>(group_count(x, saved.options.dims));
+           return Tensors{spread(grads[0] / count, x, saved.options.dims)};
          },
      .cpu =
          [](Inputs in, Outputs out, const ReduceOptions& o) {
-           sum_scaled(in[0], out[0], o, 1.0 / static_cast<double>(group_count(in[0], o)));
-         }}};
-
-// Ties share the gradient equally, as PyTorch's amax does.
-Tensors amax_vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
-  const Tensor& x = saved.inputs[0];
-  Tensor top = spread(saved.outputs[0], x, saved.options);
-  Tensor share = eq(x, top).to(x.dtype());
-  Tensor ties = apply(sum_op, {share}, {saved.options.dims, true});
-  return {share * spread(grads[0], x, saved.options) / ties};
-}
-
-constinit Op<ReduceOptions> amax_op{
-    "amax",
-    {.infer =
-         [](Inputs in, const ReduceOptions& o) {
-           if (group_count(in[0], o) == 0) fail("amax: ", in[0], " has no elements to choose from");
-           return infer_as("amax", in, o, false);
-         },
-     .vjp = amax_vjp,
-     .cpu =
-         [](Inputs in, Outputs out, const ReduceOptions& o) {
-           with_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-             T lowest = std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
-                                                    : std::numeric_limits<T>::lowest();
-             fold<T, T>(in[0], out[0], o, lowest, 1, [](T a, T b) {
-               return a != a ? a : b != b ? b : a > b ? a : b;
-             });
+           const auto count = static_cast<double>(group_count(in[0], o.dims));
+           with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
+             fold<T>(in[0], o.dims, SumOf<T>{out[0], count});
            });
          },
-     .save_outputs = true}};
+     .shapes_only = true}};
 
-}  // namespace
-
-Tensor sum(const Tensor& x, const Dims& dims, bool keepdim) {
-  return apply(sum_op, {x}, {reduced_dims(x, dims, "sum"), keepdim});
+Tensor sum(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  return apply(sum_op, {as_dtype(self, dtype)}, {reduced_dims(self, dim, "sum"), keepdim});
 }
-Tensor mean(const Tensor& x, const Dims& dims, bool keepdim) {
-  return apply(mean_op, {x}, {reduced_dims(x, dims, "mean"), keepdim});
+Tensor mean(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  return apply(mean_op, {as_dtype(self, dtype)}, {reduced_dims(self, dim, "mean"), keepdim});
 }
-Tensor amax(const Tensor& x, const Dims& dims, bool keepdim) {
-  return apply(amax_op, {x}, {reduced_dims(x, dims, "amax"), keepdim});
+Tensor nansum(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  const Tensor x = as_dtype(self, dtype);
+  if (is_integral(x.dtype())) return sum(x, dim, keepdim);
+  return apply(nansum_op, {x}, {reduced_dims(self, dim, "nansum"), keepdim});
+}
+Tensor nanmean(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
+  const Tensor x = as_dtype(self, dtype);
+  if (!is_differentiable(x.dtype())) fail("nanmean: ", x, " holds no NaN; use mean, or give dtype");
+  const Tensor counted = sum(equal_to(x.detach(), x.detach()), dim, keepdim, DType::i64);
+  return nansum(x, dim, keepdim) / counted;
+}
+Tensor count_nonzero(const Tensor& self, const Dims& dim) {
+  return apply(count_nonzero_op, {self}, {reduced_dims(self, dim, "count_nonzero")});
 }
 
 }  // namespace tallow

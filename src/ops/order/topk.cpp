@@ -1,0 +1,119 @@
+// topk: one pass over each row keeps what is above the k-th best so far in a short list.
+#include <algorithm>
+#include <vector>
+
+#include "ops/order/keys.h"
+#include "ops/order/select.h"
+#include "tallow/parallel.h"
+
+namespace tallow {
+namespace {
+
+struct TopkOptions {
+  int64_t k;
+  bool largest, sorted;
+};
+
+Specs infer(Inputs in, const TopkOptions& o) {
+  check_not_block("topk", in[0]);
+  check_not_complex("topk", in[0]);
+  Shape shape = in[0].shape();
+  const int64_t n = shape.empty() ? 1 : shape.back();
+  if (o.k < 0 || o.k > n) fail("topk: k is ", o.k, "; the dimension has ", n, " elements");
+  if (!shape.empty()) shape.back() = o.k;
+  return {{shape, in[0].dtype()}, {shape, DType::i64}};
+}
+
+// The items with the k smallest keys of a row: those of the earlier elements among equals.
+template <class T, class Item>
+class Best {
+ public:
+  Best(int64_t k, int64_t n) : k_(k), room_(std::min(n, std::max<int64_t>(4 * k, 1024))) {
+    items_.resize(static_cast<size_t>(room_ + kChunk));
+  }
+
+  const Item* of_row(const ElementReader<T>& reader, const Keys& keys, int64_t row, int64_t n,
+                     uint64_t mask, bool sorted) {
+    T scratch[kChunk];
+    Item* const items = items_.data();
+    int64_t held = 0;
+    uint64_t worst = kKeyMask<Item>;
+    bool full = false;
+    for (int64_t i = 0; i < n; i += kChunk) {
+      const int64_t count = std::min(kChunk, n - i);
+      const T* values = reader.read(row * n + i, count, scratch);
+      for (int64_t j = 0; j < count; ++j) {
+        const uint64_t key = keys.of(values[j]) ^ mask;
+        make_item(items[held], key, static_cast<uint64_t>(i + j));
+        held += !full || key < worst;
+      }
+      if (held < room_) continue;
+      std::nth_element(items, items + k_ - 1, items + held);
+      worst = key_of(items[k_ - 1]);
+      held = k_;
+      full = true;
+    }
+    if (held > k_) std::nth_element(items, items + k_ - 1, items + held);
+    if (sorted) std::sort(items, items + k_);
+    return items;
+  }
+
+ private:
+  int64_t k_, room_;
+  std::vector<Item> items_;
+};
+
+template <class U>
+void gather(const Tensor& x, const Tensor& values, const Tensor& indices, int64_t row, int64_t n,
+            int64_t k) {
+  const U* from = static_cast<const U*>(x.raw()) + row * n;
+  U* to = static_cast<U*>(values.raw()) + row * k;
+  const int64_t* at = indices.data<int64_t>() + row * k;
+  for (int64_t i = 0; i < k; ++i) to[i] = from[at[i]];
+}
+
+void cpu(Inputs in, Outputs out, const TopkOptions& o) {
+  const Tensor x = in[0].detach().contiguous();
+  if (out[0].numel() == 0) return;
+  const int64_t n = x.dim() == 0 ? 1 : x.shape().back(), rows = x.numel() / n, k = o.k;
+  const Keys keys(x.dtype());
+  with_items(x, n, [&]<class T, class Item>(T, Item) {
+    ElementReader<T> reader(x, x.shape());
+    const uint64_t mask = o.largest ? kKeyMask<Item> : 0;
+    parallel_for(rows, std::max<int64_t>(1, 16 * kChunk / n), [&](int64_t begin, int64_t end, int) {
+      Best<T, Item> best(k, n);
+      for (int64_t row = begin; row < end; ++row) {
+        const Item* items = best.of_row(reader, keys, row, n, mask, o.sorted);
+        int64_t* indices = out[1].data<int64_t>() + row * k;
+        for (int64_t i = 0; i < k; ++i) indices[i] = index_of(items[i]);
+        switch (info(x.dtype()).bytes) {
+          case 1: gather<uint8_t>(x, out[0], out[1], row, n, k); break;
+          case 2: gather<uint16_t>(x, out[0], out[1], row, n, k); break;
+          case 4: gather<uint32_t>(x, out[0], out[1], row, n, k); break;
+          default: gather<uint64_t>(x, out[0], out[1], row, n, k);
+        }
+      }
+    });
+  });
+}
+
+Tensors vjp(const Saved<TopkOptions>& saved, Inputs grads) {
+  return {add_along(grads[0], saved.inputs[0].shape(), -1, saved.outputs[1])};
+}
+
+constinit Op<TopkOptions> topk_op{
+    "topk",
+    {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true, .shapes_only = true}};
+
+}  // namespace
+
+ValuesIndices topk(const Tensor& self, int64_t k, int64_t dim, bool largest, bool sorted) {
+  const int axis = checked_dim(self, dim, "topk");
+  const bool moved = axis != std::max(0, self.dim() - 1);
+  const Tensor x = moved ? self.transpose(axis, -1) : self;
+  Tensors r = apply_many(topk_op, {&x, 1}, {k, largest, sorted});
+  if (moved) return {r[0].transpose(axis, -1), r[1].transpose(axis, -1)};
+  return {r[0], r[1]};
+}
+
+}  // namespace tallow
