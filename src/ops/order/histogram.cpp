@@ -77,8 +77,7 @@ void count_between(const std::vector<double>& x, const std::vector<double>& edge
 }
 
 Histogram counted(const Tensor& self, const std::vector<double>& x,
-                  const std::vector<double>& edges, bool even, const Tensor& weight,
-                  bool density) {
+                  const std::vector<double>& edges, bool even, const Tensor& weight, bool density) {
   if (weight && weight.shape() != self.shape()) {
     fail("histogram: weight ", weight, " must have the shape of ", self);
   }

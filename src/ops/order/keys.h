@@ -44,10 +44,10 @@ inline uint64_t key_bits(double v) {
 /// Keys of a dtype's elements, which are read as float, double or int64_t.
 struct Keys {
   explicit Keys(DType dtype)
-      : flip(dtype == DType::u64             ? 0
-             : info(dtype).bytes == 8        ? uint64_t{1} << 63
+      : flip(dtype == DType::u64                      ? 0
+             : info(dtype).bytes == 8                 ? uint64_t{1} << 63
              : info(dtype).kind == DTypeKind::integer ? uint64_t{1} << 31
-                                             : 0) {
+                                                      : 0) {
     if (dtype == DType::u32 || dtype == DType::u16 || dtype == DType::u8) flip = 0;
     if (dtype == DType::i8 || dtype == DType::i16 || dtype == DType::i32) mask = 0xffffffffu;
   }

@@ -97,8 +97,7 @@ void cpu(Inputs in, Outputs out, const KthOptions& o) {
 }
 
 Tensors vjp(const Saved<KthOptions>& saved, Inputs grads) {
-  return {
-      put_along(grads[0], saved.inputs[0].shape(), saved.options.reduce, saved.outputs[1])};
+  return {put_along(grads[0], saved.inputs[0].shape(), saved.options.reduce, saved.outputs[1])};
 }
 
 // Of a whole tensor: elements equal to the median share its gradient.

@@ -81,16 +81,15 @@ Tensors add_vjp(const Saved<PickOptions>& saved, Inputs grads) {
   return {pick_along(grads[0], saved.options.dim, saved.inputs[1]), Tensor()};
 }
 
-constinit Op<PickOptions> add_along_op{
-    "add_along",
-    {.infer =
-         [](Inputs in, const PickOptions& o) {
-           Shape shape = in[0].shape();
-           shape[o.dim] = o.size;
-           return Specs{{shape, in[0].dtype()}};
-         },
-     .vjp = add_vjp,
-     .cpu = add_cpu}};
+constinit Op<PickOptions> add_along_op{"add_along",
+                                       {.infer =
+                                            [](Inputs in, const PickOptions& o) {
+                                              Shape shape = in[0].shape();
+                                              shape[o.dim] = o.size;
+                                              return Specs{{shape, in[0].dtype()}};
+                                            },
+                                        .vjp = add_vjp,
+                                        .cpu = add_cpu}};
 
 constinit Op<PickOptions> pick_along_op{
     "pick_along",
@@ -100,9 +99,9 @@ constinit Op<PickOptions> pick_along_op{
          },
      .vjp =
          [](const Saved<PickOptions>& saved, Inputs grads) {
-           return Tensors{add_along(grads[0], saved.inputs[0].shape(), saved.options.dim,
-                                    saved.inputs[1]),
-                          Tensor()};
+           return Tensors{
+               add_along(grads[0], saved.inputs[0].shape(), saved.options.dim, saved.inputs[1]),
+               Tensor()};
          },
      .cpu = pick_cpu}};
 
@@ -120,8 +119,7 @@ Tensor add_along(const Tensor& g, const Shape& shape, int64_t dim, const Tensor&
   return apply(add_along_op, {g, index}, {axis, shape[axis]});
 }
 
-Tensor put_along(const Tensor& g, const Shape& shape, const ReduceOptions& o,
-                 const Tensor& index) {
+Tensor put_along(const Tensor& g, const Shape& shape, const ReduceOptions& o, const Tensor& index) {
   if (shape.empty()) return g.reshape({});
   const Shape kept = reduced_shape(shape, o.dims, true);
   return add_along(g.reshape(kept), shape, listed(o.dims)[0], index.reshape(kept));

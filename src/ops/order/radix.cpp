@@ -1,6 +1,7 @@
 // A stable radix sort from the lowest digit up. Digits that all items share are skipped, and rows
 // too short for counting are sorted by comparison.
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "ops/order/keys.h"

@@ -146,8 +146,8 @@ Tensor isin(const Tensor& elements, const Tensor& test_elements, bool, bool inve
         const int64_t count = std::min(kChunk, end - i);
         const T* values = reader.read(i, count, scratch);
         for (int64_t j = 0; j < count; ++j) {
-          const bool found = values[j] == values[j] &&
-                             std::binary_search(among.begin(), among.end(), values[j]);
+          const bool found =
+              values[j] == values[j] && std::binary_search(among.begin(), among.end(), values[j]);
           to[i + j] = found != invert;
         }
       }

@@ -65,8 +65,7 @@ Tensors vjp(const Saved<SortOptions>& saved, Inputs grads) {
 }
 
 constinit Op<SortOptions> sort_op{
-    "sort",
-    {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true, .shapes_only = true}};
+    "sort", {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true, .shapes_only = true}};
 
 }  // namespace
 

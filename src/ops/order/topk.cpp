@@ -102,8 +102,7 @@ Tensors vjp(const Saved<TopkOptions>& saved, Inputs grads) {
 }
 
 constinit Op<TopkOptions> topk_op{
-    "topk",
-    {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true, .shapes_only = true}};
+    "topk", {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true, .shapes_only = true}};
 
 }  // namespace
 

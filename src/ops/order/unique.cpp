@@ -13,8 +13,8 @@ namespace {
 
 // Runs of equal neighbours among items in some order.
 struct Runs {
-  std::vector<int64_t> first;    // the item that stands for each run
-  std::vector<int64_t> run_of;   // of each item
+  std::vector<int64_t> first;   // the item that stands for each run
+  std::vector<int64_t> run_of;  // of each item
   std::vector<int64_t> counts;
 };
 
@@ -91,17 +91,20 @@ Tensors distinct(const char* op, const Tensor& self, bool sorted, bool return_in
   const int64_t count = dim ? inverse_shape[0] : x.numel();
   x = x.reshape({count, width}).contiguous();
   Runs runs;
-  with_compute_type(compute_type(x.dtype()),
-                    [&]<class T>(T) { runs = find_runs<T>(x, sorted); });
+  with_compute_type(compute_type(x.dtype()), [&]<class T>(T) { runs = find_runs<T>(x, sorted); });
   Tensors results;
-  const Tensor picked = index_select(x, 0, Tensor::from(std::span<const int64_t>(runs.first), {std::ssize(runs.first)}));
+  const Tensor picked = index_select(
+      x, 0, Tensor::from(std::span<const int64_t>(runs.first), {std::ssize(runs.first)}));
   Shape shape = slice;
   shape.insert(0, std::ssize(runs.first));
   Tensor values = picked.reshape(shape);
   if (dim && self.dim() > 0) values = values.transpose(0, *dim);
   results.push_back(values);
-  if (return_inverse) results.push_back(Tensor::from(std::span<const int64_t>(runs.run_of), inverse_shape));
-  if (return_counts) results.push_back(Tensor::from(std::span<const int64_t>(runs.counts), {std::ssize(runs.counts)}));
+  if (return_inverse)
+    results.push_back(Tensor::from(std::span<const int64_t>(runs.run_of), inverse_shape));
+  if (return_counts)
+    results.push_back(
+        Tensor::from(std::span<const int64_t>(runs.counts), {std::ssize(runs.counts)}));
   return results;
 }
 

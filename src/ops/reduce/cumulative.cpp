@@ -58,9 +58,8 @@ Specs infer(const char* op, Inputs in, const ScanOptions&) {
 
 template <bool kProduct>
 void cpu(Inputs in, Outputs out, const ScanOptions& o) {
-  with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-    scan<T>(in[0], o.dim, Running<T, kProduct>{out[0]});
-  });
+  with_any_compute_type(compute_type(in[0].dtype()),
+                        [&]<class T>(T) { scan<T>(in[0], o.dim, Running<T, kProduct>{out[0]}); });
 }
 
 void logsum_cpu(Inputs in, Outputs out, const ScanOptions& o) {
@@ -151,9 +150,8 @@ constinit Op<> linear_scan_op{
          },
      .cpu =
          [](Inputs in, Outputs out, const NoOptions&) {
-           with_any_compute_type(compute_type(out[0].dtype()), [&]<class T>(T) {
-             linear_rows<T>(in[0], in[1], out[0]);
-           });
+           with_any_compute_type(compute_type(out[0].dtype()),
+                                 [&]<class T>(T) { linear_rows<T>(in[0], in[1], out[0]); });
          },
      .save_outputs = true}};
 

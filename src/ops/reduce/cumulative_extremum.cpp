@@ -48,14 +48,18 @@ void cpu(Inputs in, Outputs out, const ScanOptions& o) {
   });
 }
 
-constinit Op<ScanOptions> cummax_op{
-    "cummax",
-    {.infer = infer<false>, .vjp = vjp, .cpu = cpu<false>, .save_outputs = true,
-     .shapes_only = true}};
-constinit Op<ScanOptions> cummin_op{
-    "cummin",
-    {.infer = infer<true>, .vjp = vjp, .cpu = cpu<true>, .save_outputs = true,
-     .shapes_only = true}};
+constinit Op<ScanOptions> cummax_op{"cummax",
+                                    {.infer = infer<false>,
+                                     .vjp = vjp,
+                                     .cpu = cpu<false>,
+                                     .save_outputs = true,
+                                     .shapes_only = true}};
+constinit Op<ScanOptions> cummin_op{"cummin",
+                                    {.infer = infer<true>,
+                                     .vjp = vjp,
+                                     .cpu = cpu<true>,
+                                     .save_outputs = true,
+                                     .shapes_only = true}};
 
 ValuesIndices run(const Op<ScanOptions>& op, const Tensor& x, int64_t dim) {
   Tensors r = apply_many(op, {&x, 1}, {checked_dim(x, dim, op.name)});

@@ -83,9 +83,8 @@ Tensors indexed_vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
 
 template <bool kMin>
 void cpu(Inputs in, Outputs out, const ReduceOptions& o) {
-  with_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-    fold<T>(in[0], o.dims, Extremum<T, kMin>{out[0]});
-  });
+  with_compute_type(compute_type(in[0].dtype()),
+                    [&]<class T>(T) { fold<T>(in[0], o.dims, Extremum<T, kMin>{out[0]}); });
 }
 
 template <bool kMin>
@@ -104,42 +103,42 @@ void arg_cpu(Inputs in, Outputs out, const ReduceOptions& o) {
 
 }  // namespace
 
-#define EXTREMUM(name, amname, argname, is_min)                                                   \
-  constinit Op<ReduceOptions> amname##_op{                                                        \
-      #amname,                                                                                    \
-      {.infer = [](Inputs in, const ReduceOptions& o) { return infer(#amname, in, o); },          \
-       .vjp = extremum_vjp,                                                                       \
-       .cpu = cpu<is_min>,                                                                        \
-       .save_outputs = true}};                                                                    \
-  constinit Op<ReduceOptions> name##_op{                                                          \
-      #name,                                                                                      \
-      {.infer = [](Inputs in, const ReduceOptions& o) { return infer_indexed(#name, in, o); },    \
-       .vjp = indexed_vjp,                                                                        \
-       .cpu = indexed_cpu<is_min>,                                                                \
-       .save_outputs = true,                                                                      \
-       .shapes_only = true}};                                                                     \
-  constinit Op<ReduceOptions> argname##_op{                                                       \
-      #argname,                                                                                   \
-      {.infer =                                                                                   \
-           [](Inputs in, const ReduceOptions& o) {                                                \
-             Specs specs = infer(#argname, in, o);                                                \
-             specs[0].dtype = DType::i64;                                                         \
-             return specs;                                                                        \
-           },                                                                                     \
-       .cpu = arg_cpu<is_min>}};                                                                  \
-  Tensor amname(const Tensor& self, const Dims& dim, bool keepdim) {                              \
-    return apply(amname##_op, {self}, {reduced_dims(self, dim, #amname), keepdim});               \
-  }                                                                                               \
-  Tensor name(const Tensor& self) {                                                               \
-    return apply(amname##_op, {self}, {reduced_dims(self, Dims(), #name)});                       \
-  }                                                                                               \
-  ValuesIndices name(const Tensor& self, int64_t dim, bool keepdim) {                             \
-    Tensors r = apply_many(name##_op, {&self, 1}, {reduced_dims(self, dim, #name), keepdim});     \
-    return {r[0], r[1]};                                                                          \
-  }                                                                                               \
-  Tensor name(const Tensor& self, const Tensor& other) { return name##imum(self, other); }        \
-  Tensor argname(const Tensor& self, std::optional<int64_t> dim, bool keepdim) {                  \
-    return apply(argname##_op, {self.detach()}, {reduced_dims(self, dim, #argname), keepdim});    \
+#define EXTREMUM(name, amname, argname, is_min)                                                \
+  constinit Op<ReduceOptions> amname##_op{                                                     \
+      #amname,                                                                                 \
+      {.infer = [](Inputs in, const ReduceOptions& o) { return infer(#amname, in, o); },       \
+       .vjp = extremum_vjp,                                                                    \
+       .cpu = cpu<is_min>,                                                                     \
+       .save_outputs = true}};                                                                 \
+  constinit Op<ReduceOptions> name##_op{                                                       \
+      #name,                                                                                   \
+      {.infer = [](Inputs in, const ReduceOptions& o) { return infer_indexed(#name, in, o); }, \
+       .vjp = indexed_vjp,                                                                     \
+       .cpu = indexed_cpu<is_min>,                                                             \
+       .save_outputs = true,                                                                   \
+       .shapes_only = true}};                                                                  \
+  constinit Op<ReduceOptions> argname##_op{#argname,                                           \
+                                           {.infer =                                           \
+                                                [](Inputs in, const ReduceOptions& o) {        \
+                                                  Specs specs = infer(#argname, in, o);        \
+                                                  specs[0].dtype = DType::i64;                 \
+                                                  return specs;                                \
+                                                },                                             \
+                                            .cpu = arg_cpu<is_min>}};                          \
+  Tensor amname(const Tensor& self, const Dims& dim, bool keepdim) {                           \
+    return apply(amname##_op, {self}, {reduced_dims(self, dim, #amname), keepdim});            \
+  }                                                                                            \
+  Tensor name(const Tensor& self) {                                                            \
+    return apply(amname##_op, {self}, {reduced_dims(self, Dims(), #name)});                    \
+  }                                                                                            \
+  ValuesIndices name(const Tensor& self, int64_t dim, bool keepdim) {                          \
+    Tensors r =                                                                                \
+        apply_many(name##_op, {&self, 1}, {reduced_dims(self, Dims(dim), #name), keepdim});    \
+    return {r[0], r[1]};                                                                       \
+  }                                                                                            \
+  Tensor name(const Tensor& self, const Tensor& other) { return name##imum(self, other); }     \
+  Tensor argname(const Tensor& self, std::optional<int64_t> dim, bool keepdim) {               \
+    return apply(argname##_op, {self.detach()}, {reduced_dims(self, dim, #argname), keepdim}); \
   }
 EXTREMUM(max, amax, argmax, false)
 EXTREMUM(min, amin, argmin, true)

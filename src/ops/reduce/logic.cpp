@@ -23,9 +23,8 @@ Specs infer(const char* op, Inputs in, const ReduceOptions& o) {
 
 template <bool kAll>
 void cpu(Inputs in, Outputs out, const ReduceOptions& o) {
-  with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-    fold<T>(in[0], o.dims, Truth<T, kAll>{out[0]});
-  });
+  with_any_compute_type(compute_type(in[0].dtype()),
+                        [&]<class T>(T) { fold<T>(in[0], o.dims, Truth<T, kAll>{out[0]}); });
 }
 
 constinit Op<ReduceOptions> all_op{

@@ -104,8 +104,8 @@ Tensors vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
   return {share * (g * pow(scale, 1 - p))};
 }
 
-constinit Op<ReduceOptions> norm_op{
-    "norm", {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true}};
+constinit Op<ReduceOptions> norm_op{"norm",
+                                    {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true}};
 
 }  // namespace
 
@@ -123,9 +123,7 @@ Tensor norm(const Tensor& self, std::string_view p, const Dims& dim, bool keepdi
   fail("norm: \"nuc\" needs singular values");
 }
 
-Tensor dist(const Tensor& self, const Tensor& other, double p) {
-  return norm(self - other, p);
-}
+Tensor dist(const Tensor& self, const Tensor& other, double p) { return norm(self - other, p); }
 
 Tensor renorm(const Tensor& self, double p, int64_t dim, double maxnorm) {
   if (self.dim() < 2) fail("renorm: self ", self, " needs 2 dimensions or more");

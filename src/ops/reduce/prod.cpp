@@ -28,7 +28,8 @@ Specs infer(Inputs in, const ReduceOptions& o) {
 
 // The products of the elements before each one of the last dimension.
 Tensor products_before(const Tensor& x) {
-  const Tensor ones = Tensor::full(reduced_shape(x.shape(), 1u << (x.dim() - 1), true), 1, x.dtype());
+  const Tensor ones =
+      Tensor::full(reduced_shape(x.shape(), 1u << (x.dim() - 1), true), 1, x.dtype());
   return cumprod(cat({ones, x.narrow(-1, 0, x.size(-1) - 1)}, -1), -1);
 }
 
@@ -56,12 +57,11 @@ Tensors vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
 }
 
 constinit Op<ReduceOptions> prod_op{
-    "prod",
-    {.infer = infer, .vjp = vjp, .cpu = [](Inputs in, Outputs out, const ReduceOptions& o) {
-       with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-         fold<T>(in[0], o.dims, ProductOf<T>{out[0]});
-       });
-     }}};
+    "prod", {.infer = infer, .vjp = vjp, .cpu = [](Inputs in, Outputs out, const ReduceOptions& o) {
+               with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
+                 fold<T>(in[0], o.dims, ProductOf<T>{out[0]});
+               });
+             }}};
 
 }  // namespace
 

@@ -62,9 +62,8 @@ constinit Op<ReduceOptions> nansum_op{
          },
      .cpu =
          [](Inputs in, Outputs out, const ReduceOptions& o) {
-           with_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-             fold<T>(in[0], o.dims, NanSumOf<T>{{out[0]}});
-           });
+           with_compute_type(compute_type(in[0].dtype()),
+                             [&]<class T>(T) { fold<T>(in[0], o.dims, NanSumOf<T>{{out[0]}}); });
          }}};
 
 constinit Op<ReduceOptions> count_nonzero_op{
@@ -76,9 +75,8 @@ constinit Op<ReduceOptions> count_nonzero_op{
          },
      .cpu =
          [](Inputs in, Outputs out, const ReduceOptions& o) {
-           with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-             fold<T>(in[0], o.dims, NonZeros<T>{out[0]});
-           });
+           with_any_compute_type(compute_type(in[0].dtype()),
+                                 [&]<class T>(T) { fold<T>(in[0], o.dims, NonZeros<T>{out[0]}); });
          }}};
 
 }  // namespace
@@ -92,9 +90,8 @@ constinit Op<ReduceOptions> sum_op{
          },
      .cpu =
          [](Inputs in, Outputs out, const ReduceOptions& o) {
-           with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
-             fold<T>(in[0], o.dims, SumOf<T>{out[0]});
-           });
+           with_any_compute_type(compute_type(in[0].dtype()),
+                                 [&]<class T>(T) { fold<T>(in[0], o.dims, SumOf<T>{out[0]}); });
          },
      .shapes_only = true}};
 
