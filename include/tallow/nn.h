@@ -45,7 +45,7 @@ struct RmsNorm {
 
   RmsNorm() = default;
   RmsNorm(const Weights& w, int64_t dim, double epsilon);
-  Tensor operator()(const Tensor& x) const { return rms_norm(x, weight, eps); }
+  Tensor operator()(const Tensor& x) const { return rms_norm(x, weight.shape(), weight, eps); }
   /// Adds `delta` (if defined) to the residual stream x and returns the norm of the sum.
   Tensor add(Tensor& x, const Tensor& delta) const;
   template <class V>

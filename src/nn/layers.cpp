@@ -17,7 +17,7 @@ RmsNorm::RmsNorm(const Weights& w, int64_t dim, double epsilon)
     : weight(w.get("weight", {dim}).to(DType::f32)), eps(epsilon) {}
 
 Tensor RmsNorm::add(Tensor& x, const Tensor& delta) const {
-  if (!delta.defined()) return rms_norm(x, weight, eps);
+  if (!delta.defined()) return rms_norm(x, weight.shape(), weight, eps);
   Tensors both = add_rms_norm(x, delta, weight, eps);
   x = both[0];
   return both[1];

@@ -27,7 +27,7 @@ Tensors attend(const Tensors& in, const Numbers& p) {
 Functions make_table() {
   Functions table;
   table["rms_norm"] = [](const Tensors& in, const Numbers& p) -> Tensors {
-    return {rms_norm(in[0], in[1], p[0])};
+    return {rms_norm(in[0], in[1].shape(), in[1], p[0])};
   };
   table["add_rms_norm"] = [](const Tensors& in, const Numbers& p) {
     return add_rms_norm(in[0], in[1], in[2], p[0]);

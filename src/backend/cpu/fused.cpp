@@ -67,18 +67,6 @@ void swiglu(Inputs in, Outputs out, const NoOptions& options) {
   });
 }
 
-void softmax(Inputs in, Outputs out, const SoftmaxOptions& options) {
-  if (in[0].dtype() != DType::f32 || options.dim + 1 != in[0].dim() || in[0].numel() == 0)
-    return softmax_op.fn.cpu(in, out, options);
-  const Tensor x = in[0].contiguous();
-  const int64_t n = x.shape().back();
-  const float* from = x.data<float>();
-  float* to = out[0].data<float>();
-  over_rows(x.numel() / n, n, [&](int64_t begin, int64_t end) {
-    kernels->softmax(from + begin * n, to + begin * n, end - begin, n);
-  });
-}
-
 void rope(Inputs in, Outputs out, const RopeCallOptions& options) {
   if (in[0].dtype() != DType::f32) return rope_op.fn.cpu(in, out, options);
   const Tensor x = token_rows(in[0]), positions = in[1].contiguous(),
@@ -145,7 +133,6 @@ void bind_fused() {
   rms_norm_op.bind(DeviceKind::cpu, rms_norm);
   add_rms_norm_op.bind(DeviceKind::cpu, add_rms_norm);
   swiglu_op.bind(DeviceKind::cpu, swiglu);
-  softmax_op.bind(DeviceKind::cpu, softmax);
   rope_op.bind(DeviceKind::cpu, rope);
   kv_cache_write_op.bind(DeviceKind::cpu, kv_cache_write);
   embedding_op.bind(DeviceKind::cpu, embedding);

@@ -37,7 +37,6 @@ struct FusedKernels {
   void (*rms_norm)(const float* x, const float* delta, const float* weight, float* sum, float* y,
                    int64_t rows, int64_t n, float eps);
   void (*swiglu)(const float* gate, const float* up, float* y, int64_t n);
-  void (*softmax)(const float* x, float* y, int64_t rows, int64_t n);
   void (*rope)(const RopeCall& call, int64_t token_begin, int64_t token_end);
   void (*cache_write)(const CacheWrite& call, int64_t head_begin, int64_t head_end);
 };
@@ -58,7 +57,7 @@ Tensor token_rows(const Tensor& x);
 /// Elements from a token of token_rows to the next.
 int64_t token_stride(const Tensor& x);
 
-/// Binds rms_norm, add_rms_norm, swiglu, softmax, rope, embedding, kv_cache_write and
+/// Binds rms_norm, add_rms_norm, swiglu, rope, embedding, kv_cache_write and
 /// paged_attention.
 void bind_fused();
 void bind_attention();

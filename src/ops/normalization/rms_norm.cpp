@@ -103,7 +103,7 @@ Tensors composite(Inputs in, const RmsNormOptions& options) {
 
 Tensors add_composite(Inputs in, const RmsNormOptions& options) {
   Tensor total = in[0] + in[1];
-  return {total, rms_norm(total, in[2], options.eps)};
+  return {total, apply(rms_norm_op, {total, in[2]}, options)};
 }
 
 Work work(Inputs in, Outputs, const RmsNormOptions&) {
@@ -117,10 +117,6 @@ constinit Op<RmsNormOptions> rms_norm_op{
 constinit Op<RmsNormOptions> add_rms_norm_op{
     "add_rms_norm",
     {.infer = add_infer, .vjp = add_vjp, .cpu = add_cpu, .composite = add_composite, .work = work}};
-
-Tensor rms_norm(const Tensor& x, const Tensor& weight, double eps) {
-  return apply(rms_norm_op, {x, weight}, {eps});
-}
 
 Tensors add_rms_norm(const Tensor& x, const Tensor& delta, const Tensor& weight, double eps) {
   const Tensor inputs[] = {x, delta, weight};

@@ -100,12 +100,12 @@ void check_search(const Tensor& sequence, const Tensor& input, const Tensor& sor
 }  // namespace
 
 Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& input, bool out_int32, bool right,
-                    std::optional<std::string_view> side, const Tensor& sorter) {
+                    std::string_view side, const Tensor& sorter) {
   check_search(sorted_sequence, input, sorter);
-  if (side && *side != "left" && *side != "right") {
-    fail("searchsorted: side is \"", *side, "\"; it is \"left\" or \"right\"");
+  if (!side.empty() && side != "left" && side != "right") {
+    fail("searchsorted: side is \"", side, "\"; it is \"left\" or \"right\"");
   }
-  if (side && right && *side == "left") {
+  if (right && side == "left") {
     fail("searchsorted: side is \"left\" but right is true; give one of them");
   }
   if (out_int32 && sorted_sequence.shape().back() >= INT32_MAX) {
@@ -114,7 +114,7 @@ Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& input, bool out
   NoGrad no_grad;
   const Tensor out = Tensor::empty(input.shape(), out_int32 ? DType::i32 : DType::i64);
   const DType common = promote(sorted_sequence, input, "searchsorted");
-  const Search search{sorted_sequence, sorter, out, right || (side && *side == "right")};
+  const Search search{sorted_sequence, sorter, out, right || side == "right"};
   with_compute_type(compute_type(common), [&]<class T>(T) { search.run<T>(input); });
   return out;
 }

@@ -3,11 +3,9 @@
 #include <limits>
 
 #include "ops/elementwise/elementwise.h"
-#include "ops/reduce/scan.h"
+#include "ops/reduce/registry.h"
 
 namespace tallow {
-
-extern Op<ScanOptions> cumsum_op;
 
 namespace {
 

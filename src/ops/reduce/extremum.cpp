@@ -4,6 +4,7 @@
 #include "ops/elementwise/elementwise.h"
 #include "ops/order/select.h"
 #include "ops/reduce/fold.h"
+#include "ops/reduce/registry.h"
 
 namespace tallow {
 namespace {

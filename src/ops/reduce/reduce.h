@@ -1,4 +1,4 @@
-// What the reductions share: which dimensions go, the shapes that are left, and their op objects.
+// What the reductions share: which dimensions go, and the shapes that are left.
 #pragma once
 
 #include "ops/elements.h"
@@ -11,8 +11,6 @@ struct ReduceOptions {
   bool keepdim = false;
   double p = 0;  ///< the order of norm, the correction of var
 };
-
-extern Op<ReduceOptions> sum_op, mean_op, amax_op, amin_op;
 
 /// The dimensions named, all where none is given. Throws Error, beginning with `op`.
 uint32_t reduced_dims(const Tensor& x, const Dims& dims, const char* op);

@@ -3,6 +3,7 @@
 
 #include "ops/elementwise/elementwise.h"
 #include "ops/reduce/fold.h"
+#include "ops/reduce/registry.h"
 
 namespace tallow {
 namespace {

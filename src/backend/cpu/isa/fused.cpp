@@ -61,31 +61,6 @@ void swiglu(const float* gate, const float* up, float* y, int64_t n) {
     store_first(y + i, gated(load_first(gate + i, n - i), load_first(up + i, n - i)), n - i);
 }
 
-void softmax(const float* x, float* y, int64_t rows, int64_t n) {
-  for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
-    const int64_t whole = n / kLanes * kLanes;
-    Floats tops = splat(-__builtin_inff());
-    for (int64_t i = 0; i < whole; i += kLanes) tops = max(load(x + i), tops);
-    float top = max_lanes(tops);
-    for (int64_t i = whole; i < n; ++i) top = x[i] > top ? x[i] : top;
-
-    Floats totals = {};
-    for (int64_t i = 0; i < whole; i += kLanes) {
-      const Floats e = exp(load(x + i) - top);
-      store(y + i, e);
-      totals += e;
-    }
-    float total = sum_lanes(totals);
-    if (whole < n) {
-      float lanes[kLanes];
-      store(lanes, exp(load_first(x + whole, n - whole) - top));
-      for (int64_t i = whole; i < n; ++i) total += y[i] = lanes[i - whole];
-    }
-    const float inverse = 1.f / total;
-    for (int64_t i = 0; i < n; ++i) y[i] *= inverse;
-  }
-}
-
 constexpr int64_t kAngles = 256;  // angles at a time, on the stack
 
 /// cosines and sines [count] of position * frequencies.
@@ -207,6 +182,6 @@ void cache_write(const CacheWrite& call, int64_t head_begin, int64_t head_end) {
 
 }  // namespace
 
-const FusedKernels fused_kernels{rms_norm, swiglu, softmax, rope, cache_write};
+const FusedKernels fused_kernels{rms_norm, swiglu, rope, cache_write};
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE

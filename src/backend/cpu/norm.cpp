@@ -1,0 +1,240 @@
+// Binds softmax and the normalization layers to the vector kernels: contiguous f32; the rest is
+// left to the portable kernels.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/reduce.h"
+#include "ops/normalization/norms.h"
+#include "ops/rows.h"
+#include "tallow/parallel.h"
+
+namespace tallow::cpu {
+
+namespace {
+
+constexpr int64_t kUnit = 1 << 14;   // elements of a unit of work
+constexpr int64_t kFar = 4 << 20;    // elements from which results do not stay in the caches
+constexpr int64_t kTile = 1 << 16;   // elements of a tile of columns
+
+const SoftmaxKernels* softmaxes = &isa_portable::softmax_kernels;
+const NormKernels* norms = &isa_portable::norm_kernels;
+
+void choose() {
+#if defined(__x86_64__)
+  if (isa() >= Isa::avx512) {
+    softmaxes = &isa_avx512::softmax_kernels;
+    norms = &isa_avx512::norm_kernels;
+  } else if (isa() >= Isa::avx2) {
+    softmaxes = &isa_avx2::softmax_kernels;
+    norms = &isa_avx2::norm_kernels;
+  }
+#endif
+}
+
+bool is_plain(const Tensor& x) {
+  return x.dtype() == DType::f32 && x.is_contiguous() && x.numel() > 0;
+}
+
+template <class F>
+void over_rows(int64_t rows, int64_t n, const F& f) {
+  parallel_for(rows, std::max<int64_t>(1, kUnit / n),
+               [&](int64_t begin, int64_t end, int) { f(begin, end); });
+}
+
+void run_softmax(const Tensor& x, const Tensor& out, int dim, bool logarithm) {
+  const Planes p(x.shape(), dim);
+  const float* from = x.data<float>();
+  float* to = out.data<float>();
+  if (p.inner == 1) {
+    const bool far = x.numel() >= kFar && p.n <= (1 << 17);
+    return over_rows(p.outer, p.n, [&](int64_t begin, int64_t end) {
+      std::vector<float> scratch(static_cast<size_t>(far ? p.n : 0));
+      softmaxes->rows(from + begin * p.n, to + begin * p.n, end - begin, p.n, logarithm,
+                      far ? scratch.data() : nullptr);
+    });
+  }
+  const int64_t width = std::clamp<int64_t>(kTile / p.n / 16 * 16, 16, 512);
+  const int64_t tiles = (p.inner + width - 1) / width;
+  over_rows(p.outer * tiles, p.n * std::min(width, p.inner), [&](int64_t begin, int64_t end) {
+    float scratch[2 * 512];
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % tiles * width, at = i / tiles * p.n * p.inner + first;
+      softmaxes->columns(from + at, to + at, p.n, p.inner, std::min(width, p.inner - first),
+                         logarithm, scratch);
+    }
+  });
+}
+
+template <bool kLog>
+void softmax(Inputs in, Outputs out, const SoftmaxOptions& o) {
+  if (in[0].dtype() != DType::f32 || in[0].numel() == 0) {
+    return (kLog ? log_softmax_op : softmax_op).fn.cpu(in, out, o);
+  }
+  run_softmax(in[0].detach().contiguous(), out[0], o.dim, kLog);
+}
+
+template <bool kLog>
+void softmax_backward(Inputs in, Outputs out, const SoftmaxOptions& o) {
+  const Planes p(in[1].shape(), o.dim);
+  if (!is_plain(in[0]) || !is_plain(in[1]) || p.inner != 1) {
+    return (kLog ? log_softmax_backward_op : softmax_backward_op).fn.cpu(in, out, o);
+  }
+  const float *g = in[0].data<float>(), *y = in[1].data<float>();
+  float* dx = out[0].data<float>();
+  over_rows(p.outer, p.n, [&](int64_t begin, int64_t end) {
+    const int64_t at = begin * p.n;
+    softmaxes->rows_backward(g + at, y + at, dx + at, end - begin, p.n, kLog);
+  });
+}
+
+/// A weight as contiguous f32, or null.
+struct Weights {
+  explicit Weights(const Tensor& t) {
+    if (t) held = as_f32(t.detach());
+  }
+  const float* data() const { return held ? held.data<float>() : nullptr; }
+  Tensor held;
+};
+
+void layer_norm(Inputs in, Outputs out, const LayerNormOptions& o) {
+  if (in[0].dtype() != DType::f32 || in[0].numel() == 0) return layer_norm_op.fn.cpu(in, out, o);
+  const Tensor x = in[0].detach().contiguous();
+  const Weights weight(in[1]), bias(in[2]);
+  const int64_t rows = out[1].numel(), n = x.numel() / rows;
+  over_rows(rows, n, [&](int64_t begin, int64_t end) {
+    norms->layer_norm(x.data<float>() + begin * n, weight.data(), bias.data(),
+                      out[0].data<float>() + begin * n, out[1].data<float>() + begin,
+                      out[2].data<float>() + begin, end - begin, n, o.eps);
+  });
+}
+
+/// The sum of `parts` rows [n] in order.
+void sum_parts(const std::vector<float>& parts, int64_t count, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) {
+    double total = 0;
+    for (int64_t p = 0; p < count; ++p) {
+      total += static_cast<double>(parts[static_cast<size_t>(p * n + i)]);
+    }
+    out[i] = static_cast<float>(total);
+  }
+}
+
+void layer_norm_backward(Inputs in, Outputs out, const LayerNormOptions& o) {
+  if (in[1].dtype() != DType::f32 || in[1].numel() == 0) {
+    return layer_norm_backward_op.fn.cpu(in, out, o);
+  }
+  const Tensor g = as_f32(in[0].detach()), x = in[1].detach().contiguous();
+  const Weights weight(in[2]);
+  const int64_t rows = in[3].numel(), n = x.numel() / rows;
+  const int64_t length = std::max<int64_t>((rows + 15) / 16, kUnit / n + 1);
+  const int64_t parts = (rows + length - 1) / length;
+  std::vector<float> dw(static_cast<size_t>(parts * n)), db(static_cast<size_t>(parts * n));
+  parallel_for(parts, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t part = begin; part < end; ++part) {
+      const int64_t first = part * length, count = std::min(length, rows - first), at = first * n;
+      norms->layer_norm_backward(g.data<float>() + at, x.data<float>() + at, weight.data(),
+                                 in[3].data<float>() + first, in[4].data<float>() + first,
+                                 out[0].data<float>() + at, &dw[static_cast<size_t>(part * n)],
+                                 &db[static_cast<size_t>(part * n)], count, n);
+    }
+  });
+  sum_parts(dw, parts, n, out[1].data<float>());
+  sum_parts(db, parts, n, out[2].data<float>());
+}
+
+/// The mean and biased variance of each channel.
+void channel_moments(const float* x, const Planes& p, float* means, float* variances) {
+  const auto count = static_cast<double>(p.outer * p.inner);
+  over_rows(p.n, p.outer * p.inner, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      const float shift = x[c * p.inner];
+      double sum = 0, squares = 0;
+      for (int64_t i = 0; i < p.outer; ++i) {
+        norms->moments(x + (i * p.n + c) * p.inner, p.inner, shift, &sum, &squares);
+      }
+      means[c] = static_cast<float>(static_cast<double>(shift) + sum / count);
+      variances[c] = static_cast<float>(std::max(0.0, (squares - sum * sum / count) / count));
+    }
+  });
+}
+
+enum In { kX, kWeight, kBias, kMean, kVariance };
+
+void batch_norm(Inputs in, Outputs out, const BatchNormOptions& o) {
+  const Planes p(in[kX].shape(), 1);
+  if (in[kX].dtype() != DType::f32 || in[kX].numel() == 0 || p.inner < 16) {
+    return batch_norm_op.fn.cpu(in, out, o);
+  }
+  const Tensor x = in[kX].detach().contiguous();
+  const float* from = x.data<float>();
+  float *to = out[0].data<float>(), *means = out[1].data<float>(), *vars = out[2].data<float>();
+  if (o.training) {
+    channel_moments(from, p, means, vars);
+  } else {
+    std::copy_n(Weights(in[kMean]).data(), p.n, means);
+    std::copy_n(Weights(in[kVariance]).data(), p.n, vars);
+  }
+  const Weights weight(in[kWeight]), bias(in[kBias]);
+  over_rows(p.outer * p.n, p.inner, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t c = i % p.n;
+      const double inverse = 1 / std::sqrt(static_cast<double>(vars[c]) + o.eps);
+      const double scale = weight.data() ? inverse * static_cast<double>(weight.data()[c]) : inverse;
+      const double shift = (bias.data() ? static_cast<double>(bias.data()[c]) : 0.0) -
+                           static_cast<double>(means[c]) * scale;
+      norms->scale(from + i * p.inner, to + i * p.inner, p.inner, static_cast<float>(scale),
+                   static_cast<float>(shift));
+    }
+  });
+}
+
+void batch_norm_backward(Inputs in, Outputs out, const BatchNormOptions& o) {
+  const Planes p(in[1].shape(), 1);
+  if (in[1].dtype() != DType::f32 || in[1].numel() == 0 || p.inner < 16) {
+    return batch_norm_backward_op.fn.cpu(in, out, o);
+  }
+  const Tensor grad = as_f32(in[0].detach()), input = in[1].detach().contiguous();
+  const Weights weight(in[2]);
+  const float *g = grad.data<float>(), *x = input.data<float>(), *means = in[3].data<float>(),
+              *vars = in[4].data<float>();
+  float *dx = out[0].data<float>(), *dw = out[1].data<float>(), *db = out[2].data<float>();
+  const auto count = static_cast<double>(p.outer * p.inner);
+  over_rows(p.n, p.outer * p.inner, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      double first = 0, second = 0;
+      for (int64_t i = 0; i < p.outer; ++i) {
+        const int64_t at = (i * p.n + c) * p.inner;
+        norms->gradient_sums(g + at, x + at, p.inner, means[c], &first, &second);
+      }
+      const double inverse = 1 / std::sqrt(static_cast<double>(vars[c]) + o.eps);
+      dw[c] = static_cast<float>(second * inverse);
+      db[c] = static_cast<float>(first);
+      const double a = weight.data() ? inverse * static_cast<double>(weight.data()[c]) : inverse;
+      const double b = o.training ? -a * inverse * inverse * second / count : 0;
+      const double shift = o.training ? -a * first / count - b * static_cast<double>(means[c]) : 0;
+      for (int64_t i = 0; i < p.outer; ++i) {
+        const int64_t at = (i * p.n + c) * p.inner;
+        norms->combine(g + at, x + at, dx + at, p.inner, static_cast<float>(a),
+                       static_cast<float>(b), static_cast<float>(shift));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void bind_norm() {
+  choose();
+  softmax_op.bind(DeviceKind::cpu, softmax<false>);
+  log_softmax_op.bind(DeviceKind::cpu, softmax<true>);
+  softmax_backward_op.bind(DeviceKind::cpu, softmax_backward<false>);
+  log_softmax_backward_op.bind(DeviceKind::cpu, softmax_backward<true>);
+  layer_norm_op.bind(DeviceKind::cpu, layer_norm);
+  layer_norm_backward_op.bind(DeviceKind::cpu, layer_norm_backward);
+  batch_norm_op.bind(DeviceKind::cpu, batch_norm);
+  batch_norm_backward_op.bind(DeviceKind::cpu, batch_norm_backward);
+}
+
+}  // namespace tallow::cpu

@@ -1,0 +1,232 @@
+// Binds reductions and running sums to the vector kernels: f32 whose elements stand dense in
+// memory, in any order of the dimensions. The rest is left to the portable kernels. Work is
+// divided by shape alone, so that sums do not depend on the number of threads.
+#include "backend/cpu/reduce.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "backend/cpu/kernels.h"
+#include "ops/reduce/fold.h"
+#include "ops/reduce/registry.h"
+
+namespace tallow::cpu {
+
+namespace {
+
+constexpr int64_t kUnit = 1 << 15;    // elements of a unit of work
+constexpr int64_t kColumns = 1 << 11;  // columns of one
+
+const ReduceKernels* kernels = &isa_portable::reduce_kernels;
+
+const ReduceKernels& choose() {
+#if defined(__x86_64__)
+  if (isa() >= Isa::avx512) return isa_avx512::reduce_kernels;
+  if (isa() >= Isa::avx2) return isa_avx2::reduce_kernels;
+#endif
+  return isa_portable::reduce_kernels;
+}
+
+/// Whether the vector kernels can take x, and if so its groups.
+bool dense_groups(const Tensor& x, uint32_t dims, bool ordered, Groups& g) {
+  if (x.dtype() != DType::f32 || x.numel() == 0) return false;
+  g = grouped(x, dims, ordered);
+  return g.x.is_contiguous() && (g.inner == 1 || g.inner >= 16);
+}
+
+/// Reduces rows [outer, count] by fold(x, n), an A; parts of long rows are merged in order.
+template <class A, class Fold, class Merge, class Store>
+void reduce_rows(const Groups& g, const Fold& fold, const Merge& merge, const Store& store) {
+  const float* x = g.x.data<float>();
+  const bool split = g.outer < 8 && g.count >= 4 * kUnit;
+  if (!split) {
+    parallel_for(g.outer, std::max<int64_t>(1, kUnit / g.count),
+                 [&](int64_t begin, int64_t end, int) {
+                   for (int64_t i = begin; i < end; ++i) store(i, fold(x + i * g.count, g.count));
+                 });
+    return;
+  }
+  const int64_t parts = (g.count + kUnit - 1) / kUnit;
+  std::vector<A> partial(static_cast<size_t>(g.outer * parts));
+  parallel_for(g.outer * parts, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t from = i % parts * kUnit;
+      partial[static_cast<size_t>(i)] =
+          fold(x + i / parts * g.count + from, std::min(kUnit, g.count - from));
+    }
+  });
+  for (int64_t o = 0; o < g.outer; ++o) {
+    const A* part = &partial[static_cast<size_t>(o * parts)];
+    A total = part[0];
+    for (int64_t i = 1; i < parts; ++i) total = merge(total, part[i]);
+    store(o, total);
+  }
+}
+
+/// Reduces columns of [outer, count, inner]: fold(x, stride, rows, totals, n) works on totals that
+/// begin as `start`; parts of long columns are merged in order.
+template <class A, class Fold, class Merge, class Store>
+void reduce_columns(const Groups& g, A start, const Fold& fold, const Merge& merge,
+                    const Store& store) {
+  const float* x = g.x.data<float>();
+  const int64_t width = std::min(g.inner, kColumns), tiles = (g.inner + width - 1) / width;
+  const int64_t most = std::max<int64_t>(8, 8 * kUnit / width);
+  const bool split = g.outer * tiles < 8 && g.count >= 2 * most;
+  const int64_t rows = split ? most : g.count, parts = (g.count + rows - 1) / rows;
+  std::vector<A> partial(static_cast<size_t>(split ? g.outer * parts * g.inner : 0));
+  const int64_t cost = rows * width;
+  parallel_for(g.outer * tiles * parts, std::max<int64_t>(1, kUnit / cost),
+               [&](int64_t begin, int64_t end, int) {
+                 A own[kColumns];
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t part = i % parts, tile = i / parts % tiles, o = i / parts / tiles;
+                   const int64_t first = tile * width, n = std::min(width, g.inner - first);
+                   const int64_t from = part * rows;
+                   A* totals = split ? &partial[static_cast<size_t>(
+                                           (o * parts + part) * g.inner + first)]
+                                     : own;
+                   std::fill_n(totals, n, start);
+                   fold(x + (o * g.count + from) * g.inner + first, g.inner,
+                        std::min(rows, g.count - from), totals, n);
+                   for (int64_t c = 0; c < n && !split; ++c) {
+                     store(o * g.inner + first + c, totals[c]);
+                   }
+                 }
+               });
+  if (!split) return;
+  for (int64_t o = 0; o < g.outer; ++o) {
+    A* total = &partial[static_cast<size_t>(o * parts * g.inner)];
+    for (int64_t part = 1; part < parts; ++part) {
+      for (int64_t c = 0; c < g.inner; ++c) {
+        total[c] = merge(total[c], total[part * g.inner + c]);
+      }
+    }
+    for (int64_t c = 0; c < g.inner; ++c) store(o * g.inner + c, total[c]);
+  }
+}
+
+void sum_scaled(const Groups& g, float* out, double count) {
+  auto plus = [](double a, double b) { return a + b; };
+  auto store = [&](int64_t at, double v) { out[at] = static_cast<float>(v / count); };
+  if (g.inner == 1) return reduce_rows<double>(g, kernels->sum, plus, store);
+  reduce_columns<double>(g, 0, kernels->add_rows, plus, store);
+}
+
+void sum(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (!dense_groups(in[0], o.dims, false, g)) return sum_op.fn.cpu(in, out, o);
+  sum_scaled(g, out[0].data<float>(), 1);
+}
+
+void mean(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (!dense_groups(in[0], o.dims, false, g)) return mean_op.fn.cpu(in, out, o);
+  sum_scaled(g, out[0].data<float>(), static_cast<double>(g.count));
+}
+
+template <bool kMin>
+float further(float a, float b) {
+  return a != a || b != b ? a + b : (kMin ? b < a : b > a) ? b : a;
+}
+
+template <bool kMin>
+void extreme(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (!dense_groups(in[0], o.dims, false, g)) {
+    return (kMin ? amin_op : amax_op).fn.cpu(in, out, o);
+  }
+  float* to = out[0].data<float>();
+  auto store = [&](int64_t at, float v) { to[at] = v; };
+  const float none = kMin ? __builtin_inff() : -__builtin_inff();
+  if (g.inner == 1) {
+    return reduce_rows<float>(g, kMin ? kernels->min : kernels->max, further<kMin>, store);
+  }
+  reduce_columns<float>(g, none, kMin ? kernels->min_rows : kernels->max_rows, further<kMin>,
+                        store);
+}
+
+
+/// The extreme of each dense row, then where it first stands.
+template <bool kMin>
+void find_extremes(const Groups& g, float* values, int64_t* indices) {
+  const float* x = g.x.data<float>();
+  parallel_for(g.outer, std::max<int64_t>(1, kUnit / g.count),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const float* row = x + i * g.count;
+                   const float v = (kMin ? kernels->min : kernels->max)(row, g.count);
+                   indices[i] = kernels->find(row, g.count, v);
+                   if (values) values[i] = row[indices[i]];
+                 }
+               });
+}
+
+template <bool kMin>
+void indexed_extreme(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (!dense_groups(in[0], o.dims, true, g) || g.inner != 1) {
+    return (kMin ? min_op : max_op).fn.cpu(in, out, o);
+  }
+  find_extremes<kMin>(g, out[0].data<float>(), out[1].data<int64_t>());
+}
+
+template <bool kMin>
+void arg_extreme(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (!dense_groups(in[0], o.dims, true, g) || g.inner != 1) {
+    return (kMin ? argmin_op : argmax_op).fn.cpu(in, out, o);
+  }
+  find_extremes<kMin>(g, nullptr, out[0].data<int64_t>());
+}
+
+void cumsum(Inputs in, Outputs out, const ScanOptions& o) {
+  const Tensor& x = in[0];
+  if (x.dtype() != DType::f32 || !x.is_contiguous() || x.numel() == 0) {
+    return cumsum_op.fn.cpu(in, out, o);
+  }
+  int64_t outer = 1, inner = 1;
+  for (int i = 0; i < o.dim; ++i) outer *= x.shape()[i];
+  for (int i = o.dim + 1; i < x.dim(); ++i) inner *= x.shape()[i];
+  const int64_t n = x.dim() == 0 ? 1 : x.shape()[o.dim];
+  const float* from = x.data<float>();
+  float* to = out[0].data<float>();
+  if (inner == 1) {
+    return parallel_for(outer, std::max<int64_t>(1, kUnit / n),
+                        [&](int64_t begin, int64_t end, int) {
+                          for (int64_t i = begin; i < end; ++i) {
+                            kernels->running_sum(from + i * n, to + i * n, n, 0);
+                          }
+                        });
+  }
+  const int64_t width = std::min(inner, kColumns), tiles = (inner + width - 1) / width;
+  parallel_for(outer * tiles, std::max<int64_t>(1, kUnit / (n * width)),
+               [&](int64_t begin, int64_t end, int) {
+                 double totals[kColumns];
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t first = i % tiles * width, count = std::min(width, inner - first);
+                   const int64_t at = i / tiles * n * inner + first;
+                   std::fill_n(totals, count, 0.0);
+                   for (int64_t j = 0; j < n; ++j) {
+                     kernels->running_row(from + at + j * inner, to + at + j * inner, totals,
+                                          count);
+                   }
+                 }
+               });
+}
+
+}  // namespace
+
+void bind_reduce() {
+  kernels = &choose();
+  sum_op.bind(DeviceKind::cpu, sum);
+  mean_op.bind(DeviceKind::cpu, mean);
+  amax_op.bind(DeviceKind::cpu, extreme<false>);
+  amin_op.bind(DeviceKind::cpu, extreme<true>);
+  max_op.bind(DeviceKind::cpu, indexed_extreme<false>);
+  min_op.bind(DeviceKind::cpu, indexed_extreme<true>);
+  argmax_op.bind(DeviceKind::cpu, arg_extreme<false>);
+  argmin_op.bind(DeviceKind::cpu, arg_extreme<true>);
+  cumsum_op.bind(DeviceKind::cpu, cumsum);
+}
+
+}  // namespace tallow::cpu

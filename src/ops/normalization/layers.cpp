@@ -1,0 +1,74 @@
+// Normalizations made of other ops: group_norm, local_response_norm, normalize, cosine_similarity,
+// pairwise_distance.
+#include <cmath>
+
+#include "ops/reduce/reduce.h"
+#include "ops/rows.h"
+
+namespace tallow {
+
+Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
+                  double eps) {
+  check_real("group_norm", "input", input, 2);
+  const int64_t channels = input.size(1);
+  if (num_groups <= 0 || channels % num_groups != 0) {
+    fail("group_norm: num_groups is ", num_groups, ", which does not divide ", channels,
+         " channels");
+  }
+  for (const Tensor& t : {weight, bias}) {
+    if (t && (t.dim() != 1 || t.numel() != channels)) {
+      fail("group_norm: ", t, " does not fit input ", input, "; it needs [", channels, "]");
+    }
+  }
+  Shape beside = Shape::filled(input.dim(), 1);
+  beside[1] = channels;
+  Tensor y = input;
+  if (input.numel() > 0) {
+    const int64_t length = input.numel() / (input.size(0) * num_groups);
+    const Tensor rows = input.reshape({input.size(0) * num_groups, length});
+    y = layer_norm(rows, {length}, {}, {}, eps).reshape(input.shape());
+  }
+  if (weight) y = y * weight.reshape(beside);
+  if (bias) y = y + bias.reshape(beside);
+  return y.to(input.dtype());
+}
+
+Tensor local_response_norm(const Tensor& input, int64_t size, double alpha, double beta, double k) {
+  if (input.dim() < 3) fail("local_response_norm: input ", input, " needs 3 dimensions or more");
+  if (size < 1) fail("local_response_norm: size is ", size, "; it must be positive");
+  if (input.numel() == 0) return input;
+  auto zeros = [&](int64_t n) {
+    Shape shape = input.shape();
+    shape[1] = n;
+    return Tensor::zeros(shape, input.dtype());
+  };
+  const Tensor padded = cat({zeros(size / 2), square(input), zeros((size - 1) / 2)}, 1);
+  const int64_t channels = input.size(1);
+  Tensor total = padded.narrow(1, 0, channels);
+  for (int64_t i = 1; i < size; ++i) total = total + padded.narrow(1, i, channels);
+  return input / pow(total * (alpha / static_cast<double>(size)) + k, beta);
+}
+
+Tensor normalize(const Tensor& input, double p, int64_t dim, double eps) {
+  return input / maximum(norm(input, p, dim, true), eps);
+}
+
+Tensor cosine_similarity(const Tensor& x1, const Tensor& x2, int64_t dim, double eps) {
+  const DType dtype = promote(x1, x2, "cosine_similarity");
+  if (!is_differentiable(dtype)) {
+    fail("cosine_similarity: ", x1, " and ", x2, " must be real; call .to(f32) first");
+  }
+  const Shape shape = broadcast_shapes(x1.shape(), x2.shape(), "cosine_similarity");
+  const Tensor a = x1.to(dtype).expand(shape), b = x2.to(dtype).expand(shape);
+  const Tensor unit_a = a / maximum(norm(a, 2.0, dim, true), eps),
+               unit_b = b / maximum(norm(b, 2.0, dim, true), eps);
+  return sum(unit_a * unit_b, dim);
+}
+
+Tensor pairwise_distance(const Tensor& x1, const Tensor& x2, double p, double eps, bool keepdim) {
+  const Tensor apart = sub(x1, x2) + eps;
+  if (apart.dim() == 0) return norm(apart, p, Dims(), keepdim);
+  return norm(apart, p, apart.dim() - 1, keepdim);
+}
+
+}  // namespace tallow

@@ -1,0 +1,14 @@
+// The op objects of reductions that backends bind kernels to.
+#pragma once
+
+#include "ops/reduce/reduce.h"
+#include "ops/reduce/scan.h"
+
+namespace tallow {
+
+extern Op<ReduceOptions> sum_op, mean_op, amax_op, amin_op;
+extern Op<ReduceOptions> max_op, min_op;        // values and indices
+extern Op<ReduceOptions> argmax_op, argmin_op;  // indices
+extern Op<ScanOptions> cumsum_op;
+
+}  // namespace tallow
