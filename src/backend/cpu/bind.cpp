@@ -8,6 +8,7 @@
 #include "backend/cpu/linear.h"
 #include "backend/cpu/pooling.h"
 #include "backend/cpu/recurrent/kernels.h"
+#include "backend/cpu/reduce.h"
 #include "backend/cpu/sdpa/sdpa.h"
 #include "ops/registry.h"
 
@@ -18,6 +19,8 @@ void bind() {
   bind_linear();
   bind_fft();
   bind_fused();
+  bind_reduce();
+  bind_norm();
   bind_pooling();
   bind_recurrent();
   bind_sdpa();

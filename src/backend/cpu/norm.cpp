@@ -14,9 +14,9 @@ namespace tallow::cpu {
 
 namespace {
 
-constexpr int64_t kUnit = 1 << 14;   // elements of a unit of work
-constexpr int64_t kFar = 4 << 20;    // elements from which results do not stay in the caches
-constexpr int64_t kTile = 1 << 16;   // elements of a tile of columns
+constexpr int64_t kUnit = 1 << 14;  // elements of a unit of work
+constexpr int64_t kFar = 4 << 20;   // elements from which results do not stay in the caches
+constexpr int64_t kTile = 1 << 16;  // elements of a tile of columns
 
 const SoftmaxKernels* softmaxes = &isa_portable::softmax_kernels;
 const NormKernels* norms = &isa_portable::norm_kernels;
@@ -181,7 +181,8 @@ void batch_norm(Inputs in, Outputs out, const BatchNormOptions& o) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t c = i % p.n;
       const double inverse = 1 / std::sqrt(static_cast<double>(vars[c]) + o.eps);
-      const double scale = weight.data() ? inverse * static_cast<double>(weight.data()[c]) : inverse;
+      const double scale =
+          weight.data() ? inverse * static_cast<double>(weight.data()[c]) : inverse;
       const double shift = (bias.data() ? static_cast<double>(bias.data()[c]) : 0.0) -
                            static_cast<double>(means[c]) * scale;
       norms->scale(from + i * p.inner, to + i * p.inner, p.inner, static_cast<float>(scale),

@@ -14,7 +14,7 @@ namespace tallow::cpu {
 
 namespace {
 
-constexpr int64_t kUnit = 1 << 15;    // elements of a unit of work
+constexpr int64_t kUnit = 1 << 15;     // elements of a unit of work
 constexpr int64_t kColumns = 1 << 11;  // columns of one
 
 const ReduceKernels* kernels = &isa_portable::reduce_kernels;
@@ -82,9 +82,9 @@ void reduce_columns(const Groups& g, A start, const Fold& fold, const Merge& mer
                    const int64_t part = i % parts, tile = i / parts % tiles, o = i / parts / tiles;
                    const int64_t first = tile * width, n = std::min(width, g.inner - first);
                    const int64_t from = part * rows;
-                   A* totals = split ? &partial[static_cast<size_t>(
-                                           (o * parts + part) * g.inner + first)]
-                                     : own;
+                   A* totals =
+                       split ? &partial[static_cast<size_t>((o * parts + part) * g.inner + first)]
+                             : own;
                    std::fill_n(totals, n, start);
                    fold(x + (o * g.count + from) * g.inner + first, g.inner,
                         std::min(rows, g.count - from), totals, n);
@@ -144,7 +144,6 @@ void extreme(Inputs in, Outputs out, const ReduceOptions& o) {
   reduce_columns<float>(g, none, kMin ? kernels->min_rows : kernels->max_rows, further<kMin>,
                         store);
 }
-
 
 /// The extreme of each dense row, then where it first stands.
 template <bool kMin>

@@ -158,32 +158,33 @@ void backward(Inputs in, Outputs out, const BatchNormOptions& o) {
   const Tensor dx = wide ? out[0] : Tensor::empty(x.shape(), out[1].dtype());
   const std::vector<T> weight = values_or<T>(in[2], p.n, 1);
   const auto count = static_cast<double>(p.outer * p.inner);
-  parallel_for(p.n, std::max<int64_t>(1, 8 * kChunk / std::max<int64_t>(1, p.outer * p.inner)),
-               [&](int64_t begin, int64_t end, int) {
-                 for (int64_t c = begin; c < end; ++c) {
-                   const T m = in[3].data<T>()[c];
-                   const double variance = static_cast<double>(in[4].data<T>()[c]);
-                   const T r = static_cast<T>(1 / std::sqrt(variance + o.eps));
-                   double first = 0, second = 0;
-                   auto each = [&](const auto& f) {
-                     for (int64_t n = 0; n < p.outer; ++n) {
-                       const int64_t at = (n * p.n + c) * p.inner;
-                       for (int64_t i = at; i < at + p.inner; ++i) f(i);
-                     }
-                   };
-                   const T *u = g.data<T>(), *v = x.data<T>();
-                   each([&](int64_t i) {
-                     first += static_cast<double>(u[i]);
-                     second += static_cast<double>(u[i] * ((v[i] - m) * r));
-                   });
-                   out[1].data<T>()[c] = static_cast<T>(second);
-                   out[2].data<T>()[c] = static_cast<T>(first);
-                   const T a = o.training ? static_cast<T>(first / count) : T(0),
-                           b = o.training ? static_cast<T>(second / count) : T(0);
-                   T* to = dx.data<T>();
-                   each([&](int64_t i) { to[i] = weight[c] * r * (u[i] - a - (v[i] - m) * r * b); });
-                 }
-               });
+  parallel_for(
+      p.n, std::max<int64_t>(1, 8 * kChunk / std::max<int64_t>(1, p.outer * p.inner)),
+      [&](int64_t begin, int64_t end, int) {
+        for (int64_t c = begin; c < end; ++c) {
+          const T m = in[3].data<T>()[c];
+          const double variance = static_cast<double>(in[4].data<T>()[c]);
+          const T r = static_cast<T>(1 / std::sqrt(variance + o.eps));
+          double first = 0, second = 0;
+          auto each = [&](const auto& f) {
+            for (int64_t n = 0; n < p.outer; ++n) {
+              const int64_t at = (n * p.n + c) * p.inner;
+              for (int64_t i = at; i < at + p.inner; ++i) f(i);
+            }
+          };
+          const T *u = g.data<T>(), *v = x.data<T>();
+          each([&](int64_t i) {
+            first += static_cast<double>(u[i]);
+            second += static_cast<double>(u[i] * ((v[i] - m) * r));
+          });
+          out[1].data<T>()[c] = static_cast<T>(second);
+          out[2].data<T>()[c] = static_cast<T>(first);
+          const T a = o.training ? static_cast<T>(first / count) : T(0),
+                  b = o.training ? static_cast<T>(second / count) : T(0);
+          T* to = dx.data<T>();
+          each([&](int64_t i) { to[i] = weight[c] * r * (u[i] - a - (v[i] - m) * r * b); });
+        }
+      });
   if (!wide) write_elements(out[0], 0, dx.numel(), dx.data<T>());
 }
 
@@ -267,9 +268,9 @@ Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tens
   shape[0] = 1;
   shape[1] = batch * channels;
   const Tensor x = input.reshape(shape);
-  Tensors r = run(x, repeated(weight), repeated(bias),
-                  use_input_stats ? Tensor() : repeated(running_mean),
-                  use_input_stats ? Tensor() : repeated(running_var), use_input_stats, momentum, eps);
+  Tensors r =
+      run(x, repeated(weight), repeated(bias), use_input_stats ? Tensor() : repeated(running_mean),
+          use_input_stats ? Tensor() : repeated(running_var), use_input_stats, momentum, eps);
   if (use_input_stats && (running_mean || running_var)) {
     NoGrad no_grad;
     const auto count = static_cast<double>(spatial);

@@ -17,9 +17,7 @@ Specs infer(const char* op, Inputs in, const SoftmaxOptions& options) {
   return {{in[0].shape(), in[0].dtype()}};
 }
 
-Specs infer_backward(Inputs in, const SoftmaxOptions&) {
-  return {{in[1].shape(), in[1].dtype()}};
-}
+Specs infer_backward(Inputs in, const SoftmaxOptions&) { return {{in[1].shape(), in[1].dtype()}}; }
 
 /// Calls fn(x, y, more) over lines of n elements, `stride` apart, in f32 or f64.
 template <class F>
@@ -45,7 +43,8 @@ void forward_lines(const Tensor& in, const Tensor& out, const SoftmaxOptions& o)
     double total = 0;
     for (int64_t j = 1; j < n; ++j) top = std::max(top, from[j * stride]);
     if constexpr (kLog) {
-      for (int64_t j = 0; j < n; ++j) total += static_cast<double>(std::exp(from[j * stride] - top));
+      for (int64_t j = 0; j < n; ++j)
+        total += static_cast<double>(std::exp(from[j * stride] - top));
       const T shift = static_cast<T>(std::log(total));
       for (int64_t j = 0; j < n; ++j) to[j * stride] = from[j * stride] - top - shift;
     } else {
@@ -130,8 +129,7 @@ constinit Op<SoftmaxOptions> softmax_op{
     {.infer = [](Inputs in, const SoftmaxOptions& o) { return infer("softmax", in, o); },
      .vjp =
          [](const Saved<SoftmaxOptions>& saved, Inputs grads) {
-           return Tensors{
-               apply(softmax_backward_op, {grads[0], saved.outputs[0]}, saved.options)};
+           return Tensors{apply(softmax_backward_op, {grads[0], saved.outputs[0]}, saved.options)};
          },
      .cpu = cpu<false>,
      .composite = composite,

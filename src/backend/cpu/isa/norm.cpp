@@ -52,7 +52,9 @@ void layer_norm(const float* x, const float* weight, const float* bias, float* y
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const auto count = static_cast<double>(n);
     const auto mean = static_cast<float>(
-        summed(n, [&](int64_t i) { return load(x + i); }, [&](int64_t i) { return x[i]; }) / count);
+        summed(
+            n, [&](int64_t i) { return load(x + i); }, [&](int64_t i) { return x[i]; }) /
+        count);
     const double squares = summed(
         n,
         [&](int64_t i) {
@@ -147,9 +149,11 @@ void scale_by(const float* x, float* y, int64_t n, float scale, float shift) {
 
 void gradient_sums(const float* g, const float* x, int64_t n, float mean, double* first,
                    double* second) {
-  *first += summed(n, [&](int64_t i) { return load(g + i); }, [&](int64_t i) { return g[i]; });
-  *second += summed(n, [&](int64_t i) { return load(g + i) * (load(x + i) - mean); },
-                    [&](int64_t i) { return g[i] * (x[i] - mean); });
+  *first += summed(
+      n, [&](int64_t i) { return load(g + i); }, [&](int64_t i) { return g[i]; });
+  *second += summed(
+      n, [&](int64_t i) { return load(g + i) * (load(x + i) - mean); },
+      [&](int64_t i) { return g[i] * (x[i] - mean); });
 }
 
 void combine(const float* g, const float* x, float* dx, int64_t n, float a, float b, float c) {

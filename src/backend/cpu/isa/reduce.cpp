@@ -37,9 +37,9 @@ double sum(const float* x, int64_t n) {
 #pragma GCC unroll 8
       for (int k = 0; k < kWays; ++k) part[k] += load(x + i + k * kLanes);
     }
-    add_wide(((part[0] + part[1]) + (part[2] + part[3])) +
-                 ((part[4] + part[5]) + (part[6] + part[7])),
-             low, high);
+    add_wide(
+        ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7])),
+        low, high);
   };
   while (i + kBlock <= n) take(16);
   take((n - i) / (kWays * kLanes));
@@ -205,14 +205,8 @@ void running_row(const float* x, float* y, double* totals, int64_t n) {
 
 }  // namespace
 
-const ReduceKernels reduce_kernels{sum,
-                                   extreme<false>,
-                                   extreme<true>,
-                                   find,
-                                   add_rows,
-                                   extreme_rows<false>,
-                                   extreme_rows<true>,
-                                   running_sum,
+const ReduceKernels reduce_kernels{sum,        extreme<false>,      extreme<true>,      find,
+                                   add_rows,   extreme_rows<false>, extreme_rows<true>, running_sum,
                                    running_row};
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE
