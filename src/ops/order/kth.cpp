@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "ops/elementwise/elementwise.h"
 #include "ops/order/keys.h"
 #include "ops/order/select.h"
 #include "tallow/parallel.h"

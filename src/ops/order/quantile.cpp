@@ -1,7 +1,6 @@
 // quantile and nanquantile: of sorted rows, between the elements that stand nearest.
 #include <cmath>
 
-#include "ops/elementwise/elementwise.h"
 #include "ops/order/select.h"
 #include "tallow/autograd.h"
 

@@ -2,7 +2,6 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/elementwise/elementwise.h"
 #include "ops/reduce/registry.h"
 
 namespace tallow {

@@ -1,7 +1,6 @@
 // Largest and smallest elements, and where they stand. NaN counts as both.
 #include <limits>
 
-#include "ops/elementwise/elementwise.h"
 #include "ops/order/select.h"
 #include "ops/reduce/fold.h"
 #include "ops/reduce/registry.h"

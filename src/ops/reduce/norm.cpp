@@ -2,7 +2,6 @@
 #include <cmath>
 #include <limits>
 
-#include "ops/elementwise/elementwise.h"
 #include "ops/reduce/fold.h"
 
 namespace tallow {
@@ -89,17 +88,17 @@ Tensors vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
   const Tensor y = spread(saved.outputs[0], x, dims), g = spread(grads[0], x, dims);
   switch (order_of(p)) {
     case Order::zero: return {x * 0.0};
-    case Order::one: return {g * sign_of(x)};
+    case Order::one: return {g * sgn(x)};
     case Order::two: return {x * (g / (y + ones_at_zero(y)))};
     case Order::infinite:
     case Order::least: {
       const Tensor chosen = equal_to(abs(x.detach()), y.detach());
-      return {sign_of(x) * chosen * (g / sum(chosen, listed(dims), true))};
+      return {sgn(x) * chosen * (g / sum(chosen, listed(dims), true))};
     }
     case Order::other: break;
   }
   const Tensor at_zero = ones_at_zero(x), size = abs(x) + at_zero;
-  const Tensor share = sign_of(x) * pow(size, p - 1) * (1.0 - at_zero);
+  const Tensor share = sgn(x) * pow(size, p - 1) * (1.0 - at_zero);
   const Tensor scale = y + ones_at_zero(y);
   return {share * (g * pow(scale, 1 - p))};
 }
@@ -134,7 +133,7 @@ Tensor renorm(const Tensor& self, double p, int64_t dim, double maxnorm) {
   const bool narrow = is_real(self.dtype()) && info(self.dtype()).bytes < 4;
   const Tensor norms =
       norm(self, p, listed(dims), true, narrow ? std::optional(DType::f32) : std::nullopt);
-  const Tensor inside = minimum(sign_of(maximum(norms.detach() - maxnorm, 0.0)), 1.0);
+  const Tensor inside = minimum(sgn(maximum(norms.detach() - maxnorm, 0.0)), 1.0);
   const Tensor scale = inside * (maxnorm / (norms + 1e-7)) + (1.0 - inside);
   return self * scale.to(to_real(self.dtype()));
 }

@@ -33,8 +33,10 @@ void check_not_empty(const char* op, const Tensor& x, uint32_t dims);
 Tensor flattened_last(const Tensor& x, uint32_t dims);
 /// `dim` of x, which may be -1 or 0 where x has no dimensions, as a dimension of at_least_1d(x).
 int checked_dim(const Tensor& x, int64_t dim, const char* op);
-inline Tensor conjugate(const Tensor& x) { return x; }
-inline Tensor real_part(const Tensor& x) { return x.to(to_real(x.dtype())); }
+inline Tensor conjugate(const Tensor& x) { return is_complex(x.dtype()) ? conj(x) : x; }
+inline Tensor real_part(const Tensor& x) { return is_complex(x.dtype()) ? real(x) : x; }
+/// 1 where x equals y, else 0, in x's dtype.
+inline Tensor equal_to(const Tensor& x, const Tensor& y) { return eq(x, y).to(x.dtype()); }
 /// x, or x seen as [1] where it has no dimensions.
 inline Tensor at_least_one_dim(const Tensor& x) { return x.dim() > 0 ? x : x.reshape({1}); }
 

@@ -1,7 +1,6 @@
 // Sums: sum, mean, nansum, count_nonzero. They accumulate in f64, or i64, whatever the dtype.
 #include <cmath>
 
-#include "ops/elementwise/elementwise.h"
 #include "ops/reduce/fold.h"
 #include "ops/reduce/registry.h"
 

@@ -2,7 +2,6 @@
 // formulae and a pairwise algorithm for computing sample variances", 1979.
 #include <cmath>
 
-#include "ops/elementwise/elementwise.h"
 #include "ops/reduce/fold.h"
 
 namespace tallow {
