@@ -12,5 +12,6 @@ from . import autograd, fft, linalg, nn, special  # noqa: F401
 from ._print import get_printoptions, printoptions, set_printoptions  # noqa: F401
 from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
 from ._functions import *  # noqa: F403
+from ._order import *  # noqa: F403
 
 newaxis = None

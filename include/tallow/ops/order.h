@@ -59,8 +59,8 @@ Tensor bincount(const Tensor& self, const Tensor& weights = {}, int64_t minlengt
 /// Counts of elements in `bins` equal intervals of [min, max], which are self's where both are 0.
 Tensor histc(const Tensor& self, int64_t bins = 100, double min = 0, double max = 0);
 /// Counts (or sums of `weight`) between the ascending edges `bins`, or in `bins` equal intervals of
-/// `range`; `density` divides by the total and the width. Also gives the edges.
-Histogram histogram(const Tensor& self, int64_t bins, const std::vector<double>& range = {},
+/// `range` [2]; `density` divides by the total and the width. Also gives the edges.
+Histogram histogram(const Tensor& self, int64_t bins, const Tensor& range = {},
                     const Tensor& weight = {}, bool density = false);
 Histogram histogram(const Tensor& self, const Tensor& bins, const Tensor& weight = {},
                     bool density = false);

@@ -178,7 +178,8 @@ Tensors native_layer_norm(const Tensor& input, const Shape& normalized_shape, co
                           const Tensor& bias, double eps) {
   const LayerNormOptions options = checked("layer_norm", input, normalized_shape, eps);
   const Tensor inputs[] = {input, weight, bias};
-  return apply_many(layer_norm_op, inputs, options);
+  Tensors r = apply_many(layer_norm_op, inputs, options);
+  return {r[0], r[1].detach(), r[2].detach()};
 }
 
 Tensor layer_norm(const Tensor& input, const Shape& normalized_shape, const Tensor& weight,

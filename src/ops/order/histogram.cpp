@@ -48,6 +48,12 @@ std::pair<double, double> extremes(const char* op, const std::vector<double>& x)
   return {*low, *high};
 }
 
+std::pair<double, double> extremes_or(const Tensor& range, const std::vector<double>& x) {
+  if (!range) return extremes("histogram", x);
+  const std::vector<double> given = values_of<double>(range);
+  return {given[0], given[1]};
+}
+
 void check_range(const char* op, double low, double high) {
   if (!std::isfinite(low) || !std::isfinite(high)) {
     fail(op, ": the range [", low, ", ", high, "] is not finite");
@@ -152,18 +158,18 @@ Tensor histc(const Tensor& self, int64_t bins, double min, double max) {
   return tensor_of(counts, self.dtype());
 }
 
-Histogram histogram(const Tensor& self, int64_t bins, const std::vector<double>& range,
+Histogram histogram(const Tensor& self, int64_t bins, const Tensor& range,
                     const Tensor& weight, bool density) {
   check_histogram("histogram", self);
   if (bins <= 0) fail("histogram: bins is ", bins, "; it must be positive");
-  if (!range.empty() && range.size() != 2) fail("histogram: range needs two numbers");
+  if (range && range.numel() != 2) fail("histogram: range ", range, " must hold two numbers");
   NoGrad no_grad;
   const std::vector<double> x = values_of<double>(self);
-  auto [low, high] = range.empty() ? extremes("histogram", x) : std::pair(range[0], range[1]);
+  auto [low, high] = extremes_or(range, x);
   check_range("histogram", low, high);
   if (low == high) {
-    low -= range.empty() ? 0.5 : 1;
-    high += range.empty() ? 0.5 : 1;
+    low -= range ? 1 : 0.5;
+    high += range ? 1 : 0.5;
   }
   return counted(self, x, even_edges(low, high, bins, self.dtype()), true, weight, density);
 }
