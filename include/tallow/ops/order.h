@@ -46,8 +46,7 @@ Tensors unique_consecutive(const Tensor& self, bool return_inverse = false,
 /// [.., n] or [n]: before equal elements, or behind them (right, side = "right"). `sorter` [.., n]
 /// is the order that sorts the rows.
 Tensor searchsorted(const Tensor& sorted_sequence, const Tensor& input, bool out_int32 = false,
-                    bool right = false, std::string_view side = "",
-                    const Tensor& sorter = {});
+                    bool right = false, std::string_view side = "", const Tensor& sorter = {});
 /// searchsorted(boundaries, input)
 Tensor bucketize(const Tensor& input, const Tensor& boundaries, bool out_int32 = false,
                  bool right = false);

@@ -47,16 +47,24 @@ Tensor count_nonzero(const Tensor& self, const Dims& dim = {});
 
 /// The sum of squared distances to the mean, over the number of elements less `correction`
 /// (Bessel's 1 unless given). `unbiased` is a correction of 1 or 0.
+Tensor var(const Tensor& self, bool unbiased);
+Tensor var(const Tensor& self, int dim);  // since a 1 would become a bool
 Tensor var(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim = false);
 Tensor var(const Tensor& self, const Dims& dim = {}, std::optional<double> correction = {},
            bool keepdim = false);
+Tensor std(const Tensor& self, bool unbiased);
+Tensor std(const Tensor& self, int dim);  // since a 1 would become a bool
 Tensor std(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim = false);
 Tensor std(const Tensor& self, const Dims& dim = {}, std::optional<double> correction = {},
            bool keepdim = false);
 /// The variance (deviation) and the mean.
+Tensors var_mean(const Tensor& self, bool unbiased);
+Tensors var_mean(const Tensor& self, int dim);  // since a 1 would become a bool
 Tensors var_mean(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim = false);
 Tensors var_mean(const Tensor& self, const Dims& dim = {}, std::optional<double> correction = {},
                  bool keepdim = false);
+Tensors std_mean(const Tensor& self, bool unbiased);
+Tensors std_mean(const Tensor& self, int dim);  // since a 1 would become a bool
 Tensors std_mean(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim = false);
 Tensors std_mean(const Tensor& self, const Dims& dim = {}, std::optional<double> correction = {},
                  bool keepdim = false);

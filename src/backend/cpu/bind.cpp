@@ -21,6 +21,7 @@ void bind() {
   bind_fused();
   bind_reduce();
   bind_norm();
+  bind_order();
   bind_pooling();
   bind_recurrent();
   bind_sdpa();

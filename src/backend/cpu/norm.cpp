@@ -7,6 +7,8 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/reduce.h"
 #include "ops/normalization/norms.h"
+#include "ops/reduce/fold.h"
+#include "ops/reduce/registry.h"
 #include "ops/rows.h"
 #include "tallow/parallel.h"
 
@@ -67,9 +69,27 @@ void run_softmax(const Tensor& x, const Tensor& out, int dim, bool logarithm) {
   });
 }
 
+/// Rows of f16 and bf16, each converted to f32 and back while it is in the cache.
+void run_converted(const Tensor& x, const Tensor& out, int64_t n, bool logarithm) {
+  const ElementReader<float> reader(x, x.shape());
+  over_rows(x.numel() / n, n, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(static_cast<size_t>(n));
+    for (int64_t i = begin; i < end; ++i) {
+      const float* from = reader.read(i * n, n, row.data());
+      softmaxes->rows(from, row.data(), 1, n, logarithm, nullptr);
+      write_elements(out, i * n, n, row.data());
+    }
+  });
+}
+
 template <bool kLog>
 void softmax(Inputs in, Outputs out, const SoftmaxOptions& o) {
-  if (in[0].dtype() != DType::f32 || in[0].numel() == 0) {
+  const Tensor& x = in[0];
+  if (x.numel() > 0 && x.dtype() != DType::f64 && x.dtype() != DType::f32 &&
+      (x.dim() == 0 || o.dim == x.dim() - 1)) {
+    return run_converted(x, out[0], x.dim() == 0 ? 1 : x.shape().back(), kLog);
+  }
+  if (x.dtype() != DType::f32 || x.numel() == 0) {
     return (kLog ? log_softmax_op : softmax_op).fn.cpu(in, out, o);
   }
   run_softmax(in[0].detach().contiguous(), out[0], o.dim, kLog);
@@ -144,12 +164,19 @@ void layer_norm_backward(Inputs in, Outputs out, const LayerNormOptions& o) {
   sum_parts(db, parts, n, out[2].data<float>());
 }
 
+/// The mean of x - x[0]: what squares are taken about, so that they do not cancel.
+float first_mean(const float* x, int64_t n) {
+  double sum = 0, squares = 0;
+  norms->moments(x, n, x[0], &sum, &squares);
+  return static_cast<float>(sum / static_cast<double>(n));
+}
+
 /// The mean and biased variance of each channel.
 void channel_moments(const float* x, const Planes& p, float* means, float* variances) {
   const auto count = static_cast<double>(p.outer * p.inner);
   over_rows(p.n, p.outer * p.inner, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
-      const float shift = x[c * p.inner];
+      const float shift = x[c * p.inner] + first_mean(x + c * p.inner, p.inner);
       double sum = 0, squares = 0;
       for (int64_t i = 0; i < p.outer; ++i) {
         norms->moments(x + (i * p.n + c) * p.inner, p.inner, shift, &sum, &squares);
@@ -224,6 +251,69 @@ void batch_norm_backward(Inputs in, Outputs out, const BatchNormOptions& o) {
   });
 }
 
+/// Whether the groups of x are dense rows.
+bool dense_rows(const Tensor& x, uint32_t dims, Groups& g) {
+  if (x.dtype() != DType::f32 || x.numel() == 0) return false;
+  g = grouped(x, dims, false);
+  return g.x.is_contiguous() && g.inner == 1;
+}
+
+/// Rows about their means, while they are in the cache.
+template <bool kRoot>
+void variance(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (!dense_rows(in[0], o.dims, g) || g.count > (1 << 18)) {
+    return (kRoot ? std_op : var_op).fn.cpu(in, out, o);
+  }
+  const auto count = static_cast<double>(g.count), degrees = std::max(0.0, count - o.p);
+  const float* x = g.x.data<float>();
+  over_rows(g.outer, g.count, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* row = x + i * g.count;
+      const float shift = row[0] + first_mean(row, g.count);
+      double sum = 0, squares = 0;
+      norms->moments(row, g.count, shift, &sum, &squares);
+      const double var = std::max(0.0, squares - sum * sum / count) / degrees;
+      out[0].data<float>()[i] = static_cast<float>(kRoot ? std::sqrt(var) : var);
+      out[1].data<float>()[i] = static_cast<float>(static_cast<double>(shift) + sum / count);
+    }
+  });
+}
+
+void norm(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (o.p != 2 || !dense_rows(in[0], o.dims, g) || (g.outer < 8 && g.count > (1 << 18))) {
+    return norm_op.fn.cpu(in, out, o);
+  }
+  const float* x = g.x.data<float>();
+  over_rows(g.outer, g.count, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      double sum = 0, squares = 0;
+      norms->moments(x + i * g.count, g.count, 0, &sum, &squares);
+      out[0].data<float>()[i] = static_cast<float>(std::sqrt(squares));
+    }
+  });
+}
+
+bool has_nan(const float* x, int64_t n) {
+  return std::any_of(x, x + n, [](float v) { return v != v; });
+}
+
+void logsumexp(Inputs in, Outputs out, const ReduceOptions& o) {
+  Groups g;
+  if (!dense_rows(in[0], o.dims, g)) return logsumexp_op.fn.cpu(in, out, o);
+  const float* x = g.x.data<float>();
+  over_rows(g.outer, g.count, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      float top;
+      const double sum = softmaxes->log_sum(x + i * g.count, g.count, &top);
+      const bool infinite = std::isinf(top) && !has_nan(x + i * g.count, g.count);
+      out[0].data<float>()[i] =
+          infinite ? top : static_cast<float>(static_cast<double>(top) + std::log(sum));
+    }
+  });
+}
+
 }  // namespace
 
 void bind_norm() {
@@ -236,6 +326,10 @@ void bind_norm() {
   layer_norm_backward_op.bind(DeviceKind::cpu, layer_norm_backward);
   batch_norm_op.bind(DeviceKind::cpu, batch_norm);
   batch_norm_backward_op.bind(DeviceKind::cpu, batch_norm_backward);
+  var_op.bind(DeviceKind::cpu, variance<false>);
+  std_op.bind(DeviceKind::cpu, variance<true>);
+  norm_op.bind(DeviceKind::cpu, norm);
+  logsumexp_op.bind(DeviceKind::cpu, logsumexp);
 }
 
 }  // namespace tallow::cpu

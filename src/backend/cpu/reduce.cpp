@@ -160,22 +160,52 @@ void find_extremes(const Groups& g, float* values, int64_t* indices) {
                });
 }
 
+/// The same for columns of [outer, count, inner].
+template <bool kMin>
+void find_column_extremes(const Groups& g, float* values, int64_t* indices) {
+  const float* x = g.x.data<float>();
+  const int64_t width = std::min(g.inner, kColumns), tiles = (g.inner + width - 1) / width;
+  const auto fold = kMin ? kernels->indexed_min_rows : kernels->indexed_max_rows;
+  parallel_for(g.outer * tiles, std::max<int64_t>(1, kUnit / (g.count * width)),
+               [&](int64_t begin, int64_t end, int) {
+                 float top[kColumns];
+                 int32_t index[kColumns];
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t first = i % tiles * width, o = i / tiles;
+                   const int64_t n = std::min(width, g.inner - first), at = o * g.inner + first;
+                   std::fill_n(top, n, 0.f);
+                   std::fill_n(index, n, -1);
+                   fold(x + o * g.count * g.inner + first, g.inner, g.count, 0, top, index, n);
+                   if (values) std::copy_n(top, n, values + at);
+                   std::copy_n(index, n, indices + at);
+                 }
+               });
+}
+
+template <bool kMin>
+bool found_extremes(const Tensor& x, uint32_t dims, float* values, int64_t* indices) {
+  Groups g;
+  if (!dense_groups(x, dims, true, g) || g.count >= INT32_MAX) return false;
+  if (g.inner == 1) {
+    find_extremes<kMin>(g, values, indices);
+  } else {
+    find_column_extremes<kMin>(g, values, indices);
+  }
+  return true;
+}
+
 template <bool kMin>
 void indexed_extreme(Inputs in, Outputs out, const ReduceOptions& o) {
-  Groups g;
-  if (!dense_groups(in[0], o.dims, true, g) || g.inner != 1) {
-    return (kMin ? min_op : max_op).fn.cpu(in, out, o);
-  }
-  find_extremes<kMin>(g, out[0].data<float>(), out[1].data<int64_t>());
+  const bool plain = in[0].dtype() == DType::f32;
+  float* values = plain ? out[0].data<float>() : nullptr;
+  if (plain && found_extremes<kMin>(in[0], o.dims, values, out[1].data<int64_t>())) return;
+  (kMin ? min_op : max_op).fn.cpu(in, out, o);
 }
 
 template <bool kMin>
 void arg_extreme(Inputs in, Outputs out, const ReduceOptions& o) {
-  Groups g;
-  if (!dense_groups(in[0], o.dims, true, g) || g.inner != 1) {
-    return (kMin ? argmin_op : argmax_op).fn.cpu(in, out, o);
-  }
-  find_extremes<kMin>(g, nullptr, out[0].data<int64_t>());
+  if (found_extremes<kMin>(in[0], o.dims, nullptr, out[0].data<int64_t>())) return;
+  (kMin ? argmin_op : argmax_op).fn.cpu(in, out, o);
 }
 
 void cumsum(Inputs in, Outputs out, const ScanOptions& o) {

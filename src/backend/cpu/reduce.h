@@ -18,6 +18,16 @@ struct ReduceKernels {
   /// The extremes of the columns of rows and of what stands in `top` [n].
   void (*max_rows)(const float* x, int64_t stride, int64_t rows, float* top, int64_t n);
   void (*min_rows)(const float* x, int64_t stride, int64_t rows, float* top, int64_t n);
+  /// As max_rows, with the index of the row (from `first` on) at which each extreme stands; -1 in
+  /// `index` where there is none yet.
+  void (*indexed_max_rows)(const float* x, int64_t stride, int64_t rows, int32_t first, float* top,
+                           int32_t* index, int64_t n);
+  void (*indexed_min_rows)(const float* x, int64_t stride, int64_t rows, int32_t first, float* top,
+                           int32_t* index, int64_t n);
+  /// Writes the indices of the elements above `limit`, or NaN, into `places`; returns how many.
+  int64_t (*above)(const float* x, int64_t n, float limit, int32_t* places);
+  /// The same for elements below.
+  int64_t (*below)(const float* x, int64_t n, float limit, int32_t* places);
   /// y = the running sums of x, which begin at `carry`.
   void (*running_sum)(const float* x, float* y, int64_t n, double carry);
   /// y = totals += x.
@@ -30,6 +40,8 @@ struct SoftmaxKernels {
   /// `width` neighbouring columns of x [n, stride]; scratch [2 * width].
   void (*columns)(const float* x, float* y, int64_t n, int64_t stride, int64_t width,
                   bool logarithm, float* scratch);
+  /// The largest of n elements, and the sum of exp(x - top).
+  double (*log_sum)(const float* x, int64_t n, float* top);
   void (*rows_backward)(const float* g, const float* y, float* dx, int64_t rows, int64_t n,
                         bool logarithm);
 };
@@ -71,5 +83,6 @@ extern const NormKernels norm_kernels;
 
 void bind_reduce();
 void bind_norm();
+void bind_order();
 
 }  // namespace tallow::cpu

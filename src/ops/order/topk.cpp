@@ -4,15 +4,11 @@
 
 #include "ops/order/keys.h"
 #include "ops/order/select.h"
+#include "ops/order/topk.h"
 #include "tallow/parallel.h"
 
 namespace tallow {
 namespace {
-
-struct TopkOptions {
-  int64_t k;
-  bool largest, sorted;
-};
 
 Specs infer(Inputs in, const TopkOptions& o) {
   check_not_block("topk", in[0]);
@@ -101,10 +97,10 @@ Tensors vjp(const Saved<TopkOptions>& saved, Inputs grads) {
   return {add_along(grads[0], saved.inputs[0].shape(), -1, saved.outputs[1])};
 }
 
+}  // namespace
+
 constinit Op<TopkOptions> topk_op{
     "topk", {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true, .shapes_only = true}};
-
-}  // namespace
 
 ValuesIndices topk(const Tensor& self, int64_t k, int64_t dim, bool largest, bool sorted) {
   const int axis = checked_dim(self, dim, "topk");

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "ops/reduce/fold.h"
+#include "ops/reduce/registry.h"
 
 namespace tallow {
 namespace {
@@ -52,10 +53,10 @@ void cpu(Inputs in, Outputs out, const ReduceOptions& o) {
   fold<float>(in[0], o.dims, LogSum<float>{out[0]});
 }
 
+}  // namespace
+
 constinit Op<ReduceOptions> logsumexp_op{
     "logsumexp", {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true}};
-
-}  // namespace
 
 Tensor logsumexp(const Tensor& self, const Dims& dim, bool keepdim) {
   const Tensor x = as_dtype(self, real_result(self.dtype()));

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ops/reduce/fold.h"
+#include "ops/reduce/registry.h"
 
 namespace tallow {
 namespace {
@@ -103,10 +104,10 @@ Tensors vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
   return {share * (g * pow(scale, 1 - p))};
 }
 
+}  // namespace
+
 constinit Op<ReduceOptions> norm_op{"norm",
                                     {.infer = infer, .vjp = vjp, .cpu = cpu, .save_outputs = true}};
-
-}  // namespace
 
 Tensor norm(const Tensor& self, std::optional<double> p, const Dims& dim, bool keepdim,
             std::optional<DType> dtype) {

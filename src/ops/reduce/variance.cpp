@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "ops/reduce/fold.h"
+#include "ops/reduce/registry.h"
 
 namespace tallow {
 namespace {
@@ -80,6 +81,8 @@ void cpu(Inputs in, Outputs out, const ReduceOptions& o) {
   });
 }
 
+}  // namespace
+
 constinit Op<ReduceOptions> var_op{
     "var",
     {.infer = [](Inputs in, const ReduceOptions& o) { return infer("var", in, o); },
@@ -91,6 +94,8 @@ constinit Op<ReduceOptions> std_op{
      .vjp = std_vjp,
      .cpu = cpu<true>,
      .save_outputs = true}};
+
+namespace {
 
 Tensors moments(const Op<ReduceOptions>& op, const Tensor& x, const Dims& dim,
                 std::optional<double> correction, bool keepdim) {
@@ -114,17 +119,17 @@ Tensors std_mean(const Tensor& self, const Dims& dim, std::optional<double> corr
   return moments(std_op, self, dim, correction, keepdim);
 }
 
-Tensor var(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim) {
-  return var(self, dim, std::optional(unbiased ? 1.0 : 0.0), keepdim);
-}
-Tensor std(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim) {
-  return std(self, dim, std::optional(unbiased ? 1.0 : 0.0), keepdim);
-}
-Tensors var_mean(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim) {
-  return var_mean(self, dim, std::optional(unbiased ? 1.0 : 0.0), keepdim);
-}
-Tensors std_mean(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim) {
-  return std_mean(self, dim, std::optional(unbiased ? 1.0 : 0.0), keepdim);
-}
+// The forms that name the correction by a flag.
+#define FORMS(result, name)                                                               \
+  result name(const Tensor& self, const Dims& dim, bool unbiased, bool keepdim) {         \
+    return name(self, dim, std::optional<double>(unbiased ? 1 : 0), keepdim);             \
+  }                                                                                       \
+  result name(const Tensor& self, bool unbiased) { return name(self, Dims(), unbiased); } \
+  result name(const Tensor& self, int dim) { return name(self, Dims(dim)); }
+FORMS(Tensor, var)
+FORMS(Tensor, std)
+FORMS(Tensors, var_mean)
+FORMS(Tensors, std_mean)
+#undef FORMS
 
 }  // namespace tallow

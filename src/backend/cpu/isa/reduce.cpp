@@ -158,6 +158,58 @@ void extreme_rows(const float* x, int64_t stride, int64_t rows, float* top, int6
   }
 }
 
+// An extreme begins with the index -1, which any element replaces.
+template <bool kMin>
+void indexed_extreme_rows(const float* x, int64_t stride, int64_t rows, int32_t first, float* top,
+                          int32_t* index, int64_t n) {
+  for (int32_t r = first; rows > 0; --rows, ++r, x += stride) {
+    int64_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      const Floats v = load(x + i), t = load(top + i);
+      const Ints at = load_as<Ints>(index + i);
+      const Ints further_on = (kMin ? v < t : v > t) | ((v != v) & (t == t)) | (at < 0);
+      store(top + i, further_on ? v : t);
+      store_as(index + i, further_on ? Ints{} + r : at);
+    }
+    for (; i < n; ++i) {
+      const bool nan = x[i] != x[i] && top[i] == top[i];
+      if (index[i] < 0 || nan || (kMin ? x[i] < top[i] : x[i] > top[i])) {
+        top[i] = x[i];
+        index[i] = r;
+      }
+    }
+  }
+}
+
+template <bool kBelow>
+int64_t beyond(const float* x, int64_t n, float limit, int32_t* places) {
+  int64_t count = 0, i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const Floats v = load(x + i);
+#if TALLOW_ISA_LEVEL >= 2
+    const __mmask16 found = kBelow ? _mm512_cmp_ps_mask(v, splat(limit), _CMP_LT_OQ)
+                                   : _mm512_cmp_ps_mask(v, splat(limit), _CMP_NLE_UQ);
+    if (found == 0) continue;
+    const __m512i at =
+        _mm512_add_epi32(_mm512_set1_epi32(static_cast<int32_t>(i)),
+                         _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0));
+    _mm512_mask_compressstoreu_epi32(places + count, found, at);
+    count += __builtin_popcount(found);
+#else
+    if (!any(kBelow ? v < splat(limit) : (v > splat(limit)) | (v != v))) continue;
+    for (int64_t j = i; j < i + kLanes; ++j) {
+      places[count] = static_cast<int32_t>(j);
+      count += kBelow ? x[j] < limit : !(x[j] <= limit);
+    }
+#endif
+  }
+  for (; i < n; ++i) {
+    places[count] = static_cast<int32_t>(i);
+    count += kBelow ? x[i] < limit : !(x[i] <= limit);
+  }
+  return count;
+}
+
 /// v moved up by kStep lanes, zeros below.
 template <int kStep, int... Lane>
 TALLOW_INLINE Floats moved_up(Floats v, std::integer_sequence<int, Lane...>) {

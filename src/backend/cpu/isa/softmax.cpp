@@ -89,6 +89,11 @@ void rows(const float* x, float* y, int64_t count, int64_t n, bool logarithm, fl
   }
 }
 
+double log_sum(const float* x, int64_t n, float* top) {
+  *top = largest(x, n);
+  return static_cast<double>(exponentials(x, nullptr, n, *top));
+}
+
 void columns(const float* x, float* y, int64_t n, int64_t stride, int64_t width, bool logarithm,
              float* scratch) {
   float *top = scratch, *total = scratch + width;
@@ -167,6 +172,6 @@ void rows_backward(const float* g, const float* y, float* dx, int64_t count, int
 
 }  // namespace
 
-const SoftmaxKernels softmax_kernels{rows, columns, rows_backward};
+const SoftmaxKernels softmax_kernels{rows, columns, log_sum, rows_backward};
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE
