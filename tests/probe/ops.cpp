@@ -15,7 +15,8 @@ using Single = std::function<Tensor(const Tensors&, const Integers&)>;
 Shape shape_of(const Integers& p) { return Shape(std::span<const int64_t>(p)); }
 
 // Reductions take keepdim, then the dimensions.
-Single reduction(Tensor (*f)(const Tensor&, const tallow::Dims&, bool)) {
+template <class F>
+Single reduction(const F& f) {
   return [f](const Tensors& in, const Integers& p) {
     return f(in[0], std::span(p).subspan(1), p[0] != 0);
   };
@@ -67,9 +68,9 @@ std::map<std::string, Single> make_table() {
   for (const Binary& op : kBinary) {
     table[op.name] = [op](const Tensors& in, const Integers&) { return op.f(in[0], in[1]); };
   }
-  table["sum"] = reduction(tallow::sum);
-  table["mean"] = reduction(tallow::mean);
-  table["amax"] = reduction(tallow::amax);
+  table["sum"] = reduction([](auto&&... args) { return tallow::sum(args...); });
+  table["mean"] = reduction([](auto&&... args) { return tallow::mean(args...); });
+  table["amax"] = reduction([](auto&&... args) { return tallow::amax(args...); });
   table["cat"] = [](const Tensors& in, const Integers& p) { return tallow::cat(in, p[0]); };
   table["flip"] = [](const Tensors& in, const Integers& p) { return tallow::flip(in[0], p); };
   table["index_select"] = [](const Tensors& in, const Integers& p) {
