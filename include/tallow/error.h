@@ -1,4 +1,4 @@
-// The one exception type, and the text helper that error messages are written with.
+// The exception types, and the text helper that error messages are written with.
 #pragma once
 
 #include <charconv>
@@ -16,6 +16,12 @@ namespace tallow {
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
+};
+
+/// An index or a dimension out of range.
+class IndexError : public Error {
+ public:
+  using Error::Error;
 };
 
 namespace detail {
@@ -56,6 +62,12 @@ std::string str(const T&... parts) {
 template <class... T>
 [[noreturn]] void fail(const T&... parts) {
   throw Error(str(parts...));
+}
+
+/// The same for an index or a dimension out of range.
+template <class... T>
+[[noreturn]] void fail_index(const T&... parts) {
+  throw IndexError(str(parts...));
 }
 
 }  // namespace tallow

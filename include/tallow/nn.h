@@ -32,7 +32,7 @@ struct Embedding {
 
   Embedding() = default;
   Embedding(const Weights& w, int64_t vocab, int64_t dim);
-  Tensor operator()(const Tensor& ids) const { return embedding(weight, ids); }
+  Tensor operator()(const Tensor& ids) const { return embedding_rows(weight, ids); }
   template <class V>
   void visit(V&& v) {
     v("weight", weight);

@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <vector>
 
 namespace tallow {
 
@@ -55,22 +56,31 @@ class Dims {
   Dims() = default;
   template <std::integral T>
   Dims(T dim) : values_{static_cast<int64_t>(dim)}, is_number_(true) {}  // NOLINT
-  Dims(std::initializer_list<int64_t> dims) : values_(dims) {}
+  Dims(std::initializer_list<int64_t> dims) { assign({dims.begin(), dims.size()}); }
   template <class T>
-  requires std::convertible_to<const T&, std::span<const int64_t>> Dims(const T& dims)
-      : values_(std::span<const int64_t>(dims)) {}  // NOLINT
-  Dims(const Shape& dims) : values_(dims) {}        // NOLINT
+  requires std::convertible_to<const T&, std::span<const int64_t>> Dims(const T& dims) {  // NOLINT
+    assign(std::span<const int64_t>(dims));
+  }
+  Dims(const Shape& dims) : values_(dims) {}  // NOLINT
 
-  bool given() const { return !values_.empty(); }
+  bool given() const { return size() > 0; }
   bool is_number() const { return is_number_; }
-  int size() const { return values_.size(); }
-  int64_t operator[](int i) const { return values_[i]; }
-  const int64_t* begin() const { return values_.begin(); }
-  const int64_t* end() const { return values_.end(); }
+  int size() const { return many_.empty() ? values_.size() : static_cast<int>(many_.size()); }
+  int64_t operator[](int i) const { return begin()[i]; }
+  const int64_t* begin() const { return many_.empty() ? values_.begin() : many_.data(); }
+  const int64_t* end() const { return begin() + size(); }
   operator std::span<const int64_t>() const { return {begin(), end()}; }  // NOLINT
 
  private:
+  void assign(std::span<const int64_t> dims) {
+    if (dims.size() > Shape::kMaxDims) {
+      many_.assign(dims.begin(), dims.end());
+    } else {
+      values_ = Shape(dims);
+    }
+  }
   Shape values_;
+  std::vector<int64_t> many_;  // of lists that name no dimensions, such as the sizes of a split
   bool is_number_ = false;
 };
 
@@ -83,7 +93,7 @@ Shape contiguous_strides(const Shape& shape);
 /// The shape that a and b broadcast to. Throws Error, beginning with `what`, when they do not.
 Shape broadcast_shapes(const Shape& a, const Shape& b, const char* what);
 
-/// A dimension given as -n..n-1, as 0..n-1. Throws Error, beginning with `what`, out of range.
+/// A dimension given as -n..n-1, as 0..n-1. Throws IndexError, beginning with `what`, out of range.
 int normalize_dim(int64_t dim, int dims, const char* what);
 
 /// Bit d for each dimension d that is named, of `count`. Throws Error, beginning with `what`, for

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,6 +20,7 @@ namespace tallow {
 
 struct TensorImpl;
 struct Node;
+class TensorIndex;
 
 /// A strided view of a buffer. Copies share the elements. Block dtypes run along the last
 /// dimension, whose stride is then 1; strides count elements.
@@ -85,6 +87,11 @@ class Tensor {
   Tensor unsqueeze(int64_t dim) const;
   Tensor squeeze(int64_t dim) const;
   Tensor expand(const Shape& shape) const;  ///< -1 keeps a size
+
+  /// x[{1, Slice(0, 5, 2), None, Ellipsis, mask}], as NumPy's: see indexing.h.
+  Tensor operator[](std::initializer_list<TensorIndex> parts) const;
+  /// The slice at an index of the first dimension.
+  Tensor operator[](int64_t index) const;
 
   Tensor contiguous() const;
   Tensor to(DType dtype) const;  ///< dequantizes block dtypes

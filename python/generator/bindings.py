@@ -45,6 +45,7 @@ VALUE_TYPES = {
     "real": "double", "boolean": "bool", "string": "std::string_view", "dims": "Dims",
     "padding": "Padding",
     "shape": "Shape", "reals": "Reals", "dtype": "DType", "device": "Device",
+    "generator": "Generator",
 }
 
 

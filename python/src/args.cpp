@@ -56,7 +56,7 @@ bool matches(Kind kind, PyObject* o) {
     case Kind::reals: return is_real(o) || is_reals(o);
     case Kind::dtype: return is_dtype(o);
     case Kind::device: return is_device(o) || PyUnicode_Check(o);
-    case Kind::generator: return true;
+    case Kind::generator: return is_generator(o);
   }
   return false;
 }

@@ -91,6 +91,7 @@ class Args {
   std::optional<Scalar> maybe_scalar(int i) const;
   std::optional<DType> maybe_dtype(int i) const;
   std::optional<Device> maybe_device(int i) const;
+  std::optional<Generator> maybe_generator(int i) const;
 
  private:
   friend class Parser;

@@ -18,10 +18,11 @@ void add_data(PyObject* module);       // data.cpp
 void add_autograd(PyObject* module);   // autograd.cpp
 void add_dlpack(PyObject* module);     // dlpack.cpp
 void add_print(PyObject* module);      // print.cpp
+void add_generator(PyObject* module);  // generator.cpp
 
 namespace {
 
-PyObject* error_type;
+PyObject *error_type, *index_error_type;
 std::map<std::string, PyTypeObject*, std::less<>>& tuple_types() {
   static std::map<std::string, PyTypeObject*, std::less<>> types;
   return types;
@@ -37,6 +38,8 @@ void set_error() {
   try {
     throw;
   } catch (const PythonError&) {
+  } catch (const IndexError& error) {
+    PyErr_SetString(index_error_type, error.what());
   } catch (const Error& error) {
     PyErr_SetString(error_type, error.what());
   } catch (const std::bad_alloc&) {
@@ -155,7 +158,13 @@ void fill(PyObject* module) {
       PyErr_NewExceptionWithDoc("tallow.Error", "Whatever a user, a file or a device can cause.",
                                 PyExc_RuntimeError, nullptr);
   PyModule_AddObjectRef(module, "Error", error_type);
+  PyObject* bases = PyTuple_Pack(2, error_type, PyExc_IndexError);
+  index_error_type = PyErr_NewExceptionWithDoc(
+      "tallow.IndexError", "An index or a dimension out of range.", bases, nullptr);
+  Py_DECREF(bases);
+  PyModule_AddObjectRef(module, "IndexError", index_error_type);
   add_objects(module);
+  add_generator(module);
   add_operators(module);
   add_data(module);
   add_autograd(module);

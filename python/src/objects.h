@@ -36,6 +36,8 @@ bool is_device(PyObject* object);
 /// Also of "cpu", "cuda:1".
 Device device_of(PyObject* object);
 
+bool is_generator(PyObject* object);
+
 /// A new reference to a Size, a subclass of tuple.
 PyObject* size_object(const Shape& shape);
 

@@ -14,4 +14,7 @@ from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # 
 from ._functions import *  # noqa: F403
 from ._order import *  # noqa: F403
 
+from . import random
+from .random import get_rng_state, initial_seed, manual_seed, seed, set_rng_state  # noqa: F401
+
 newaxis = None

@@ -1,9 +1,71 @@
-// Philox4x32-10, the counter-based random number generator.
+// Philox4x32-10, the counter-based random number generator, and the state that ops draw from.
 #include "tallow/random.h"
 
 #include <cstddef>
+#include <cstring>
+#include <mutex>
+#include <random>
+
+#include "tallow/error.h"
 
 namespace tallow {
+
+struct Generator::State {
+  std::mutex mutex;
+  uint64_t seed = 0, next = 0;
+};
+
+Generator::Generator(uint64_t seed) : state_(std::make_shared<State>()) { state_->seed = seed; }
+
+Generator& Generator::manual_seed(uint64_t seed) {
+  std::lock_guard lock(state_->mutex);
+  state_->seed = seed;
+  state_->next = 0;
+  return *this;
+}
+
+uint64_t Generator::seed() {
+  std::random_device device;
+  const uint64_t drawn = static_cast<uint64_t>(device()) << 32 | device();
+  manual_seed(drawn);
+  return drawn;
+}
+
+uint64_t Generator::initial_seed() const {
+  std::lock_guard lock(state_->mutex);
+  return state_->seed;
+}
+
+std::string Generator::get_state() const {
+  std::lock_guard lock(state_->mutex);
+  const uint64_t words[] = {state_->seed, state_->next};
+  return {reinterpret_cast<const char*>(words), sizeof words};
+}
+
+void Generator::set_state(const std::string& state) {
+  uint64_t words[2];
+  if (state.size() != sizeof words) {
+    fail("set_state: a state has ", sizeof words, " bytes, not ", state.size());
+  }
+  std::memcpy(words, state.data(), sizeof words);
+  std::lock_guard lock(state_->mutex);
+  state_->seed = words[0];
+  state_->next = words[1];
+}
+
+Generator::Blocks Generator::take(uint64_t blocks) {
+  std::lock_guard lock(state_->mutex);
+  const Blocks taken{state_->seed, state_->next};
+  state_->next += blocks;
+  return taken;
+}
+
+Generator& default_generator() {
+  static Generator generator;
+  return generator;
+}
+
+Generator& manual_seed(uint64_t seed) { return default_generator().manual_seed(seed); }
 
 std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, std::array<uint32_t, 2> key) {
   constexpr uint64_t kMultiplier0 = 0xD2511F53;

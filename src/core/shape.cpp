@@ -78,7 +78,7 @@ Shape broadcast_shapes(const Shape& a, const Shape& b, const char* what) {
 int normalize_dim(int64_t dim, int dims, const char* what) {
   int64_t rank = std::max(dims, 1);
   if (dim < -rank || dim >= rank) {
-    fail(what, ": dimension ", dim, " is out of range for ", dims, " dimensions");
+    fail_index(what, ": dimension ", dim, " is out of range for ", dims, " dimensions");
   }
   return static_cast<int>(dim < 0 ? dim + rank : dim);
 }

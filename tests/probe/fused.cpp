@@ -39,7 +39,7 @@ Functions make_table() {
     return {softmax(in[0], whole(p[0]))};
   };
   table["embedding"] = [](const Tensors& in, const Numbers&) -> Tensors {
-    return {embedding(in[0], in[1])};
+    return {embedding_rows(in[0], in[1])};
   };
   table["rope"] = [](const Tensors& in, const Numbers& p) -> Tensors {
     return {rope(in[0], in[1], in[2], {.interleaved = p[0] != 0}, p[1])};

@@ -109,7 +109,7 @@ TEST_CASE("kv_cache_write equals the portable kernel, from slices of wider rows"
 TEST_CASE("embedding reads quantized rows") {
   const Tensor weight = noise({9, 64}).to(DType::q8_0);
   const Tensor ids = ints({8, 0, 3, 3});
-  const std::vector<float> rows = embedding(weight, ids).to_vector();
+  const std::vector<float> rows = embedding_rows(weight, ids).to_vector();
   const std::vector<float> all = weight.to(DType::f32).to_vector();
   for (size_t i = 0; i < 4; ++i) {
     const auto id = static_cast<size_t>(std::vector{8, 0, 3, 3}[i]);
@@ -123,7 +123,7 @@ TEST_CASE("fused ops name what does not fit") {
   CHECK_THROWS_WITH_AS(swiglu(x, w), doctest::Contains("one shape and dtype"), Error);
   CHECK_THROWS_WITH_AS(softmax(x, 2), doctest::Contains("softmax"), Error);
   CHECK_THROWS_WITH_AS(softmax(ints({1}), 0), doctest::Contains("call .to(f32)"), Error);
-  CHECK_THROWS_WITH_AS(embedding(x, ints({2})), doctest::Contains("id 2 is outside"), Error);
+  CHECK_THROWS_WITH_AS(embedding_rows(x, ints({2})), doctest::Contains("id 2 is outside"), Error);
   CHECK_THROWS_WITH_AS(rope(noise({2, 1, 8}), ints({0}), noise({4})),
                        doctest::Contains("positions"), Error);
   CHECK_THROWS_WITH_AS(rope(noise({1, 1, 8}), ints({0}), noise({5})),

@@ -19,6 +19,10 @@ Tensors add_rms_norm(const Tensor& x, const Tensor& delta, const Tensor& weight,
 /// silu(gate) * up.
 Tensor swiglu(const Tensor& gate, const Tensor& up);
 
+/// Rows of weight [vocab, dim] (any real or block dtype) picked by ids [...]: f32 [..., dim].
+/// Throws Error for an id outside [0, vocab).
+Tensor embedding_rows(const Tensor& weight, const Tensor& ids);
+
 struct RopeOptions {
   bool interleaved = false;  ///< pairs (2i, 2i+1) instead of (i, i + rotated/2)
 };

@@ -6,6 +6,7 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/limits.h"
 #include "backend/cpu/linear.h"
+#include "backend/cpu/move.h"
 #include "backend/cpu/pooling.h"
 #include "backend/cpu/recurrent/kernels.h"
 #include "backend/cpu/reduce.h"
@@ -22,6 +23,7 @@ void bind() {
   bind_reduce();
   bind_norm();
   bind_order();
+  bind_move();
   bind_pooling();
   bind_recurrent();
   bind_sdpa();

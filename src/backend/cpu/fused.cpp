@@ -106,14 +106,14 @@ void kv_cache_write(Inputs in, Outputs, const NoOptions&) {
 }
 
 /// Splits the ids, so that a long prompt's rows are converted on every thread.
-void embedding(Inputs in, Outputs out, const NoOptions& options) {
+void embedding_rows(Inputs in, Outputs out, const NoOptions& options) {
   const int64_t dim = in[0].size(1), count = in[1].numel();
-  if (count * dim < 2 * kGrain) return embedding_op.fn.cpu(in, out, options);
+  if (count * dim < 2 * kGrain) return embedding_rows_op.fn.cpu(in, out, options);
   const Tensor ids = in[1].contiguous().reshape({count}), rows = out[0].reshape({count, dim});
   over_rows(count, dim, [&](int64_t begin, int64_t end) {
     const Tensor inputs[] = {in[0], ids.narrow(0, begin, end - begin)};
     const Tensor outputs[] = {rows.narrow(0, begin, end - begin)};
-    embedding_op.fn.cpu(Inputs(inputs), Outputs(outputs), options);
+    embedding_rows_op.fn.cpu(Inputs(inputs), Outputs(outputs), options);
   });
 }
 
@@ -135,7 +135,7 @@ void bind_fused() {
   swiglu_op.bind(DeviceKind::cpu, swiglu);
   rope_op.bind(DeviceKind::cpu, rope);
   kv_cache_write_op.bind(DeviceKind::cpu, kv_cache_write);
-  embedding_op.bind(DeviceKind::cpu, embedding);
+  embedding_rows_op.bind(DeviceKind::cpu, embedding_rows);
   bind_attention();
 }
 

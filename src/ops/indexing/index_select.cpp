@@ -1,119 +1,202 @@
-// Rows (or slices along a dimension) picked by index, and their gradient's counterpart.
-#include <cstring>
-
+// Slices along a dimension picked, added and written by a list of indices.
 #include "ops/elements.h"
+#include "ops/indexing/indices.h"
+#include "ops/shape/move.h"
+#include "tallow/autograd.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
-#include "tallow/parallel.h"
 
 namespace tallow {
 namespace {
 
-struct IndexOptions {
+struct SelectOptions {
   int dim;
-  int64_t size = 0;  // of the dimension, where the input does not say it
+};
+struct WriteOptions {
+  int dim;
+  bool add;
 };
 
-std::vector<int64_t> checked_index(const Tensor& index, int64_t size, const char* op) {
-  std::vector<int64_t> rows(static_cast<size_t>(index.numel()));
-  const int64_t* values =
-      ElementReader<int64_t>(index, index.shape()).read(0, index.numel(), rows.data());
-  if (values != rows.data()) rows.assign(values, values + index.numel());
-  for (int64_t row : rows) {
-    if (row < 0 || row >= size) fail(op, ": index ", row, " is outside 0..", size - 1);
-  }
-  return rows;
+Shape part(const Shape& shape, int begin, int end) {
+  return Shape(std::span(shape.begin() + begin, static_cast<size_t>(end - begin)));
 }
 
-void check_index(const Tensor& index, const char* op) {
-  if (index.dim() != 1 || is_real(index.dtype()) || is_block(index.dtype())) {
-    fail(op, ": the index must be a list of integers, not ", index);
-  }
+// Fills in all but the positions.
+Slices slices_along(const Tensor& x, int dim) {
+  return {part(x.shape(), 0, dim),
+          part(x.strides(), 0, dim),
+          part(x.shape(), dim + 1, x.dim()),
+          part(x.strides(), dim + 1, x.dim()),
+          nullptr,
+          0};
 }
 
-// x as [outer, dim, inner bytes].
-struct Planes {
-  int64_t outer, inner_bytes;
-  Planes(const Shape& shape, int dim, DType dtype) : outer(1), inner_bytes(info(dtype).bytes) {
-    for (int i = 0; i < dim; ++i) outer *= shape[i];
-    for (int i = dim + 1; i < shape.size(); ++i) inner_bytes *= shape[i];
-  }
-};
+// The positions of indexed slices: indices times the dimension's stride.
+Tensor scaled(const Tensor& index, int64_t stride) {
+  if (stride == 1) return index;
+  Tensor at = Tensor::empty(index.shape(), DType::i64);
+  const int64_t* from = index.data<int64_t>();
+  for (int64_t i = 0; i < index.numel(); ++i) at.data<int64_t>()[i] = from[i] * stride;
+  return at;
+}
 
-Specs infer(Inputs in, const IndexOptions& o) {
-  check_index(in[1], "index_select");
-  if (is_block(in[0].dtype())) {
-    fail("index_select: ", in[0].dtype(), " is a block dtype; use embedding, or call .to(f32)");
-  }
+Specs select_infer(Inputs in, const SelectOptions& o) {
   Shape shape = in[0].shape();
   shape[o.dim] = in[1].numel();
   return {{shape, in[0].dtype()}};
 }
 
-void cpu(Inputs in, Outputs out, const IndexOptions& o) {
-  Tensor x = in[0].contiguous();
-  int64_t size = x.shape()[o.dim];
-  std::vector<int64_t> rows = checked_index(in[1], size, "index_select");
-  auto count = static_cast<int64_t>(rows.size());
-  Planes planes(x.shape(), o.dim, x.dtype());
-  const auto* from = static_cast<const std::byte*>(x.raw());
-  auto* to = static_cast<std::byte*>(out[0].raw());
-  int64_t grain = std::max<int64_t>(1, (64 << 10) / std::max<int64_t>(planes.inner_bytes, 1));
-  parallel_for(planes.outer * count, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      int64_t source = i / count * size + rows[i % count];
-      std::memcpy(to + i * planes.inner_bytes, from + source * planes.inner_bytes,
-                  planes.inner_bytes);
+void select_cpu(Inputs in, Outputs out, const SelectOptions& o) {
+  const Tensor& x = in[0];
+  const Tensor at =
+      scaled(checked_index("index_select", in[1], x.shape()[o.dim], false), x.strides()[o.dim]);
+  Slices s = slices_along(x, o.dim);
+  s.positions = at.data<int64_t>();
+  s.count = at.numel();
+  read_slices(x, s, out[0]);
+}
+
+Tensors select_vjp(const Saved<SelectOptions>& saved, Inputs grads) {
+  const Tensor none = zeros(saved.inputs[0].shape(), grads[0].dtype());
+  return {index_add(none, saved.options.dim, saved.inputs[1], grads[0]), Tensor()};
+}
+
+constinit Op<SelectOptions> select_op{
+    "index_select",
+    {.infer = select_infer, .vjp = select_vjp, .cpu = select_cpu, .reads = [](uint32_t) {
+       return 2u;
+     }}};
+
+void write_cpu(Inputs in, Outputs out, const WriteOptions& o) {
+  const Tensor& self = in[0];
+  const DType dtype = o.add ? accumulation_dtype(self.dtype()) : self.dtype();
+  const Tensor to = dtype == self.dtype() ? out[0] : Tensor::empty(self.shape(), dtype);
+  move_elements(self.to(dtype), static_cast<std::byte*>(to.raw()), to.strides());
+  const Tensor at =
+      scaled(checked_index(o.add ? "index_add" : "index_copy", in[1], self.shape()[o.dim], false),
+             to.strides()[o.dim]);
+  Slices s = slices_along(to, o.dim);
+  s.positions = at.data<int64_t>();
+  s.count = at.numel();
+  write_slices(to, s, contiguous(in[2].to(dtype)), o.add);
+  if (dtype != self.dtype()) {
+    move_elements(to.to(self.dtype()), static_cast<std::byte*>(out[0].raw()), out[0].strides());
+  }
+}
+
+Tensors write_vjp(const Saved<WriteOptions>& saved, Inputs grads) {
+  const WriteOptions& o = saved.options;
+  const Tensor &self = saved.inputs[0], &index = saved.inputs[1], &source = saved.inputs[2];
+  Tensors result(3);
+  if (self.requires_grad()) {
+    result[0] = o.add ? grads[0] : index_fill(grads[0], o.dim, index, 0);
+  }
+  if (source.requires_grad()) {
+    result[2] = reshape(apply(select_op, {grads[0], index}, {o.dim}), source.shape());
+  }
+  return result;
+}
+
+constinit Op<WriteOptions> write_op{"index_add",
+                                    {.infer =
+                                         [](Inputs in, const WriteOptions&) {
+                                           return Specs{{in[0].shape(), in[0].dtype()}};
+                                         },
+                                     .vjp = write_vjp,
+                                     .cpu = write_cpu,
+                                     .reads = [](uint32_t) { return 2u; }}};
+
+void check_list(const char* op, const Tensor& self, const Tensor& index) {
+  check_not_block(op, self);
+  check_index_dtype(op, index);
+  if (index.dim() > 1) fail(op, ": index is ", index, "; it needs a vector");
+}
+
+Tensor write(const char* op, const Tensor& self, int64_t dim, const Tensor& index,
+             const Tensor& source, bool add) {
+  check_list(op, self, index);
+  if (source.dtype() != self.dtype()) {
+    fail(op, ": source is ", source.dtype(), " and self is ", self.dtype(),
+         "; convert one with .to()");
+  }
+  const int d = normalize_dim(dim, self.dim(), op);
+  if (self.dim() == 0) {
+    if (source.numel() != 1 || index.numel() != 1) {
+      fail(op, ": source ", source, " and index ", index, " do not fit ", self);
     }
-  });
+    return reshape(write(op, reshape(self, {1}), 0, reshape(index, {1}), reshape(source, {1}), add),
+                   {});
+  }
+  Shape expected = self.shape();
+  expected[d] = index.numel();
+  const Tensor values = source.dim() == 0 && self.dim() == 1 ? reshape(source, {1}) : source;
+  if (values.shape() != expected) {
+    fail(op, ": source is ", source, "; ", index.numel(), " indices along dimension ", d, " of ",
+         self, " need ", expected);
+  }
+  return apply(write_op, {self, index, values}, {d, add});
 }
-
-// The gradient: rows of g added into zeros at their index.
-constinit Op<IndexOptions> index_add_zeros_op{
-    "index_add_zeros",
-    {.infer =
-         [](Inputs in, const IndexOptions& o) {
-           Shape shape = in[0].shape();
-           shape[o.dim] = o.size;
-           return Specs{{shape, in[0].dtype()}};
-         },
-     .vjp =
-         [](const Saved<IndexOptions>& saved, Inputs grads) {
-           return Tensors{index_select(grads[0], saved.options.dim, saved.inputs[1]), Tensor()};
-         },
-     .cpu =
-         [](Inputs in, Outputs out, const IndexOptions& o) {
-           std::vector<int64_t> rows = checked_index(in[1], o.size, "index_add_zeros");
-           auto count = static_cast<int64_t>(rows.size());
-           bool wide = in[0].dtype() == DType::f64;
-           Tensor g = in[0].to(DType::f64).contiguous();
-           Tensor total = wide ? out[0] : Tensor::empty(out[0].shape(), DType::f64);
-           std::memset(total.raw(), 0, static_cast<size_t>(total.nbytes()));
-           Planes planes(g.shape(), o.dim, DType::f64);
-           int64_t inner = planes.inner_bytes / 8;
-           for (int64_t i = 0; i < planes.outer * count; ++i) {
-             double* to = total.data<double>() + (i / count * o.size + rows[i % count]) * inner;
-             const double* from = g.data<double>() + i * inner;
-             for (int64_t j = 0; j < inner; ++j) to[j] += from[j];
-           }
-           if (!wide) write_elements(out[0], 0, total.numel(), total.data<double>());
-         }}};
-
-Tensors vjp(const Saved<IndexOptions>& saved, Inputs grads) {
-  int dim = saved.options.dim;
-  return {
-      apply(index_add_zeros_op, {grads[0], saved.inputs[1]}, {dim, saved.inputs[0].shape()[dim]}),
-      Tensor()};
-}
-
-constinit Op<IndexOptions> index_select_op{"index_select",
-                                           {.infer = infer, .vjp = vjp, .cpu = cpu}};
 
 }  // namespace
 
-Tensor index_select(const Tensor& x, int64_t dim, const Tensor& index) {
-  if (x.dim() == 0) fail("index_select: a 0-dimensional tensor has nothing to select from");
-  return apply(index_select_op, {x, index}, {normalize_dim(dim, x.dim(), "index_select")});
+Tensor index_select(const Tensor& self, int64_t dim, const Tensor& index) {
+  check_list("index_select", self, index);
+  const int d = normalize_dim(dim, self.dim(), "index_select");
+  if (self.dim() == 0) {
+    if (index.numel() != 1) fail("index_select: ", index.numel(), " indices into ", self);
+    return reshape(index_select(reshape(self, {1}), 0, index), {});
+  }
+  return apply(select_op, {self, index.dim() == 0 ? reshape(index, {1}) : index}, {d});
+}
+
+Tensor index_add(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                 const Scalar& alpha) {
+  const bool is_one = !alpha.is_complex() && alpha.real() == 1;
+  return write("index_add", self, dim, index, is_one ? source : source * alpha, true);
+}
+
+Tensor index_copy(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) {
+  return write("index_copy", self, dim, index, source, false);
+}
+
+Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& value) {
+  check_list("index_fill", self, index);
+  const int d = normalize_dim(dim, self.dim(), "index_fill");
+  if (value.dim() != 0) {
+    fail("index_fill: value is ", value, "; it must be a number or 0-dimensional");
+  }
+  if (is_complex(value.dtype()) && !is_complex(self.dtype())) {
+    fail("index_fill: value is complex, which ", self.dtype(), " cannot hold");
+  }
+  if (self.dim() == 0) return reshape(index_fill(reshape(self, {1}), 0, index, value), {});
+  const int64_t n = self.shape()[d];
+  Tensor list = index.dim() == 0 ? reshape(index, {1}) : index;
+  list = checked_index("index_fill", list, n, true);
+  Shape shape = self.shape();
+  shape[d] = list.numel();
+  return index_copy(self, d, list, expand(value.to(self.dtype()), shape));
+}
+
+Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
+                    std::string_view reduce, bool include_self) {
+  check_list("index_reduce", self, index);
+  if (reduce != "prod" && reduce != "mean" && reduce != "amax" && reduce != "amin") {
+    fail("index_reduce: reduce \"", reduce, "\" is none of prod, mean, amax, amin");
+  }
+  const int d = normalize_dim(dim, self.dim(), "index_reduce");
+  if (self.dim() == 0) {
+    return reshape(index_reduce(reshape(self, {1}), 0, reshape(index, {-1}), reshape(source, {-1}),
+                                reduce, include_self),
+                   {});
+  }
+  Shape expected = self.shape(), along = Shape::filled(self.dim(), 1);
+  along[d] = expected[d] = index.numel();
+  if (source.shape() != expected) {
+    fail("index_reduce: source is ", source, "; ", index.numel(), " indices along dimension ", d,
+         " of ", self, " need ", expected);
+  }
+  return scatter_reduce(self, d, expand(reshape(index.to(DType::i64), along), expected), source,
+                        reduce, include_self);
 }
 
 }  // namespace tallow

@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "ops/elements.h"
+#include "ops/shape/move.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
 #include "tallow/parallel.h"
@@ -76,11 +77,10 @@ ComputeType transit(DType from, DType to) {
 void cpu(Inputs in, Outputs outputs, const CopyOptions&) {
   const Tensor &x = in[0], &out = outputs[0];
   if (out.numel() == 0) return;
-  if (x.dtype() == out.dtype() && x.is_contiguous()) {
-    std::memcpy(out.raw(), x.raw(), static_cast<size_t>(out.nbytes()));
-    return;
-  }
   if (is_block(x.dtype())) return from_blocks(x, out);
+  if (x.dtype() == out.dtype()) {
+    return move_elements(x, static_cast<std::byte*>(out.raw()), out.strides());
+  }
   if (is_block(out.dtype())) return to_blocks(x, out);
   with_any_compute_type(transit(x.dtype(), out.dtype()), [&]<class T>(T) {
     ElementReader<T> reader(x, out.shape());
@@ -101,12 +101,53 @@ Tensors vjp(const Saved<CopyOptions>& saved, Inputs grads) {
   return {grads[0].to(saved.inputs[0].dtype())};
 }
 
-constinit Op<CopyOptions> copy_op{"copy", {.infer = infer, .vjp = vjp, .cpu = cpu}};
+constinit Op<CopyOptions> copy_op{"copy",
+                                  {.infer = infer, .vjp = vjp, .cpu = cpu, .shapes_only = true}};
+
+// The same bytes as elements of another dtype.
+constinit Op<CopyOptions> view_dtype_op{
+    "view",
+    {.infer =
+         [](Inputs in, const CopyOptions& o) {
+           const Tensor& x = in[0];
+           const int64_t from = info(x.dtype()).bytes, to = info(o.dtype).bytes;
+           Shape shape = x.shape(), strides = x.strides();
+           const int last = x.dim() - 1;
+           const auto scale = [&](int64_t n) {
+             return from > to ? n * (from / to) : n / (to / from);
+           };
+           if (from != to) {
+             bool fits = last >= 0 && (strides[last] == 1 || shape[last] == 1);
+             if (fits && to > from) {
+               fits = shape[last] % (to / from) == 0 && x.offset() % to == 0;
+               for (int i = 0; i < last; ++i) fits &= strides[i] % (to / from) == 0;
+             }
+             if (!fits) {
+               fail("view: ", x, " with strides ", strides, " cannot be seen as ", o.dtype,
+                    ", whose elements have ", to, " bytes");
+             }
+             shape[last] = scale(shape[last]);
+             for (int i = 0; i < last; ++i) strides[i] = scale(strides[i]);
+             strides[last] = 1;
+           }
+           return Specs{{shape, o.dtype, 0, true, strides, x.offset()}};
+         },
+     .shapes_only = true}};
 
 }  // namespace
 
-Tensor Tensor::contiguous() const { return is_contiguous() ? *this : clone(); }
-Tensor Tensor::clone() const { return apply(copy_op, {*this}, {dtype()}); }
+Tensor view(const Tensor& self, DType dtype) {
+  if (is_block(self.dtype()) || is_block(dtype)) {
+    fail("view: ", self, " cannot be seen as ", dtype, ": block dtypes are not plain elements");
+  }
+  return apply(view_dtype_op, {self}, {dtype});
+}
+
+Tensor contiguous(const Tensor& self) { return self.is_contiguous() ? self : clone(self); }
+Tensor clone(const Tensor& self) { return apply(copy_op, {self}, {self.dtype()}); }
+
+Tensor Tensor::contiguous() const { return tallow::contiguous(*this); }
+Tensor Tensor::clone() const { return tallow::clone(*this); }
 
 Tensor Tensor::to(DType target) const {
   if (dtype() == target) return *this;

@@ -1,13 +1,17 @@
 // Views: other shapes and strides over the same elements. Each is an op without a kernel, so that
 // gradients pass through.
-#include "core/tensor_impl.h"
+#include <limits>
+
+#include "ops/elements.h"
+#include "ops/shape/place.h"
+#include "ops/shape/windows.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
 
 namespace tallow {
 namespace {
 
-// Shape fits in plain data, so it may be an option.
+// Shape is plain data, so it may be an option.
 struct ViewOptions {
   Shape shape;
 };
@@ -17,6 +21,11 @@ struct PermuteOptions {
 struct SliceOptions {
   int dim;
   int64_t start, length, step;
+  bool drops;  // the dimension, which has one element
+};
+struct DiagonalOptions {
+  int64_t offset;
+  int dim1, dim2;
 };
 
 Spec view_of(const Tensor& x, const Shape& shape, const Shape& strides, int64_t offset) {
@@ -43,9 +52,10 @@ std::optional<Shape> reshaped_strides(const Tensor& x, const Shape& shape) {
       while (from >= 0 && x.shape()[from] == 1) --from;
       left = x.shape()[from];
       stride = x.strides()[from--];
-      while (from >= 0 && (x.shape()[from] == 1 ||
-                           x.strides()[from] == x.strides()[from + 1] * x.shape()[from + 1])) {
-        left *= x.shape()[from--];
+      int64_t outermost = stride * left;
+      while (from >= 0 && (x.shape()[from] == 1 || x.strides()[from] == outermost)) {
+        left *= x.shape()[from];
+        outermost *= x.shape()[from--];
       }
     }
     if (left % shape[to] != 0) return {};
@@ -60,12 +70,12 @@ Shape resolve_shape(const Tensor& x, Shape shape, const char* op) {
   int64_t known = 1;
   int unknown = -1;
   for (int i = 0; i < shape.size(); ++i) {
-    if (shape[i] != -1) {
-      known *= shape[i];
-    } else if (unknown < 0) {
+    if (shape[i] < -1) fail(op, ": size ", shape[i], " is negative in ", shape);
+    if (shape[i] == -1 && unknown >= 0) fail(op, ": more than one -1 in ", shape);
+    if (shape[i] == -1) {
       unknown = i;
-    } else {
-      fail(op, ": more than one -1 in ", shape);
+    } else if (__builtin_mul_overflow(known, shape[i], &known)) {
+      fail(op, ": ", x, " has ", x.numel(), " elements, which do not fill ", shape);
     }
   }
   if (unknown >= 0 && known > 0 && x.numel() % known == 0) shape[unknown] = x.numel() / known;
@@ -92,7 +102,8 @@ constinit Op<ViewOptions> view_op{
            return Specs{view_of(in[0], o.shape, *strides, in[0].offset())};
          },
      .vjp = [](const Saved<ViewOptions>& saved,
-               Inputs grads) { return Tensors{grads[0].reshape(saved.inputs[0].shape())}; }}};
+               Inputs grads) { return Tensors{reshape(grads[0], saved.inputs[0].shape())}; },
+     .shapes_only = true}};
 
 constinit Op<PermuteOptions> permute_op{
     "permute",
@@ -112,8 +123,9 @@ constinit Op<PermuteOptions> permute_op{
            for (int i = 0; i < inverse.size(); ++i) {
              inverse[static_cast<int>(saved.options.dims[i])] = i;
            }
-           return Tensors{grads[0].permute(inverse)};
-         }}};
+           return Tensors{permute(grads[0], inverse)};
+         },
+     .shapes_only = true}};
 
 constinit Op<ViewOptions> expand_op{
     "expand",
@@ -121,7 +133,7 @@ constinit Op<ViewOptions> expand_op{
          [](Inputs in, const ViewOptions& o) {
            const Tensor& x = in[0];
            Shape strides = Shape::filled(o.shape.size(), 0);
-           int shift = o.shape.size() - x.dim();
+           const int shift = o.shape.size() - x.dim();
            for (int i = 0; i < x.dim(); ++i) {
              if (x.shape()[i] == o.shape[i + shift]) {
                strides[i + shift] = x.strides()[i];
@@ -131,55 +143,10 @@ constinit Op<ViewOptions> expand_op{
            }
            return Specs{view_of(x, o.shape, strides, x.offset())};
          },
-     .vjp =
-         [](const Saved<ViewOptions>& saved, Inputs grads) {
-           const Shape& shape = saved.inputs[0].shape();
-           std::vector<int64_t> dims;
-           int shift = grads[0].dim() - shape.size();
-           for (int i = 0; i < grads[0].dim(); ++i) {
-             if (i < shift || shape[i - shift] != grads[0].shape()[i]) dims.push_back(i);
-           }
-           return Tensors{dims.empty() ? grads[0] : sum(grads[0], dims, true).reshape(shape)};
-         }}};
-
-// g placed into zeros of the sliced tensor's shape: the gradient of a slice.
-struct UnsliceOptions {
-  Shape shape;
-  SliceOptions slice;
-};
-Tensor slice_view(const Tensor& x, const SliceOptions& o);
-
-constinit Op<UnsliceOptions> unslice_op{
-    "unslice",
-    {.infer =
-         [](Inputs in, const UnsliceOptions& o) {
-           return Specs{{o.shape, in[0].dtype()}};
-         },
-     .vjp = [](const Saved<UnsliceOptions>& saved,
-               Inputs grads) { return Tensors{slice_view(grads[0], saved.options.slice)}; },
-     .composite =
-         [](Inputs in, const UnsliceOptions& o) {
-           const SliceOptions& s = o.slice;
-           auto zeros = [&](int64_t n) {
-             Shape part = o.shape;
-             part[s.dim] = n;
-             return Tensor::zeros(part, in[0].dtype());
-           };
-           if (s.step == 1) {
-             return Tensors{
-                 cat({zeros(s.start), in[0], zeros(o.shape[s.dim] - s.start - s.length)}, s.dim)};
-           }
-           // Each row, then step - 1 rows of zeros, makes a slice with a step one without.
-           Tensor rows = in[0].unsqueeze(s.dim + 1);
-           Shape gap = rows.shape();
-           gap[s.dim + 1] = s.step - 1;
-           Shape flat = in[0].shape();
-           flat[s.dim] *= s.step;
-           Tensor spread = cat({rows, Tensor::zeros(gap, rows.dtype())}, s.dim + 1).reshape(flat);
-           spread = spread.narrow(s.dim, 0, std::min(flat[s.dim], o.shape[s.dim] - s.start));
-           int64_t end = s.start + spread.size(s.dim);
-           return Tensors{cat({zeros(s.start), spread, zeros(o.shape[s.dim] - end)}, s.dim)};
-         }}};
+     // The pass sums over what was broadcast.
+     .vjp = [](const Saved<ViewOptions>& saved,
+               Inputs grads) { return Tensors{sum_to(grads[0], saved.inputs[0].shape())}; },
+     .shapes_only = true}};
 
 constinit Op<SliceOptions> slice_op{
     "slice",
@@ -187,110 +154,185 @@ constinit Op<SliceOptions> slice_op{
          [](Inputs in, const SliceOptions& o) {
            const Tensor& x = in[0];
            Shape shape = x.shape(), strides = x.strides();
+           const int64_t skipped = shape.numel() == 0 ? 0 : o.start * strides[o.dim];
            shape[o.dim] = o.length;
            strides[o.dim] *= o.step;
-           int block = info(x.dtype()).block;
+           const int block = info(x.dtype()).block;
            if (block > 1 && o.dim == x.dim() - 1 &&
-               (o.start % block || o.length % block || o.step != 1)) {
+               (o.start % block || o.length % block || o.step != 1 || o.drops)) {
              fail("slice: ", o.start, "..", o.start + o.length, " cuts the blocks of ", block,
                   " elements of ", x.dtype(), "; call .to(f32) first");
            }
-           return Specs{view_of(x, shape, strides, bytes_at(x, o.start * x.strides()[o.dim]))};
+           if (o.drops) {
+             shape.erase(o.dim);
+             strides.erase(o.dim);
+           }
+           return Specs{view_of(x, shape, strides, bytes_at(x, skipped))};
          },
      .vjp =
          [](const Saved<SliceOptions>& saved, Inputs grads) {
-           return Tensors{apply(unslice_op, {grads[0]}, {saved.inputs[0].shape(), saved.options})};
-         }}};
+           const SliceOptions& o = saved.options;
+           const Shape& shape = saved.inputs[0].shape();
+           return Tensors{place_in(shape, grads[0],
+                                   o.drops ? select_placement(shape, o.dim, o.start)
+                                           : slice_placement(shape, o.dim, o.start, o.step))};
+         },
+     .shapes_only = true}};
 
-Tensor slice_view(const Tensor& x, const SliceOptions& o) { return apply(slice_op, {x}, o); }
+constinit Op<DiagonalOptions> diagonal_op{
+    "diagonal",
+    {.infer =
+         [](Inputs in, const DiagonalOptions& o) {
+           const Tensor& x = in[0];
+           Shape shape = x.shape(), strides = x.strides();
+           const int64_t length = diagonal_length(shape, o.offset, o.dim1, o.dim2);
+           int64_t skipped = 0;
+           if (length > 0) {
+             skipped = o.offset >= 0 ? o.offset * strides[o.dim2] : -o.offset * strides[o.dim1];
+           }
+           const int64_t step = strides[o.dim1] + strides[o.dim2];
+           for (int d : {std::max(o.dim1, o.dim2), std::min(o.dim1, o.dim2)}) {
+             shape.erase(d);
+             strides.erase(d);
+           }
+           shape.push_back(length);
+           strides.push_back(step);
+           return Specs{view_of(x, shape, strides, bytes_at(x, skipped))};
+         },
+     .vjp =
+         [](const Saved<DiagonalOptions>& saved, Inputs grads) {
+           const DiagonalOptions& o = saved.options;
+           const Shape& shape = saved.inputs[0].shape();
+           return Tensors{
+               place_in(shape, grads[0], diagonal_placement(shape, o.offset, o.dim1, o.dim2))};
+         },
+     .shapes_only = true}};
+
+int sized_dim(const Tensor& x, int64_t dim, const char* op) {
+  if (x.dim() == 0) fail_index(op, ": a 0-dimensional tensor has no dimension to take from");
+  return normalize_dim(dim, x.dim(), op);
+}
 
 }  // namespace
 
-Tensor Tensor::reshape(const Shape& shape) const {
-  Shape target = resolve_shape(*this, shape, "reshape");
-  const Tensor& x = *this;
-  return apply(view_op, {reshaped_strides(x, target) ? x : clone()}, {target});
+Tensor reshape(const Tensor& self, const Shape& shape) {
+  const Shape target = resolve_shape(self, shape, "reshape");
+  return apply(view_op, {reshaped_strides(self, target) ? self : clone(self)}, {target});
 }
 
-Tensor Tensor::view(const Shape& shape) const {
-  return apply(view_op, {*this}, {resolve_shape(*this, shape, "view")});
+Tensor view(const Tensor& self, const Shape& size) {
+  return apply(view_op, {self}, {resolve_shape(self, size, "view")});
 }
 
-Tensor Tensor::permute(const Dims& dims) const {
-  Shape order = Shape::filled(dim(), -1);
-  unsigned seen = 0;
-  if (dims.size() != dim()) {
-    fail("permute: ", dims.size(), " dimensions for ", *this);
+Tensor permute(const Tensor& self, const Dims& dims) {
+  if (dims.size() != self.dim()) {
+    fail("permute: ", dims.size(), " dimensions for ", self);
   }
-  for (int i = 0; i < dim(); ++i) {
-    order[i] = normalize_dim(dims[i], dim(), "permute");
-    if (seen & (1u << order[i])) fail("permute: dimension ", order[i], " is named twice");
-    seen |= 1u << order[i];
+  dim_bits(dims, self.dim(), "permute");
+  Shape order = Shape::filled(self.dim(), 0);
+  for (int i = 0; i < self.dim(); ++i) order[i] = normalize_dim(dims[i], self.dim(), "permute");
+  if (is_block(self.dtype()) && self.dim() > 0 && order.back() != self.dim() - 1) {
+    fail("permute: the last dimension of ", self, " holds blocks; call .to(f32) first");
   }
-  if (is_block(dtype()) && order.back() != dim() - 1) {
-    fail("permute: the last dimension of ", *this, " holds blocks; call .to(f32) first");
+  return apply(permute_op, {self}, {order});
+}
+
+Tensor transpose(const Tensor& self, int64_t dim0, int64_t dim1) {
+  const int n = self.dim();
+  const int a = normalize_dim(dim0, n, "transpose"), b = normalize_dim(dim1, n, "transpose");
+  Shape order = Shape::filled(n, 0);
+  for (int i = 0; i < n; ++i) order[i] = i;
+  if (n > 0) std::swap(order[a], order[b]);
+  return permute(self, order);
+}
+
+Tensor squeeze(const Tensor& self, const Dims& dim) {
+  const uint32_t bits = dim.given() ? dim_bits(dim, self.dim(), "squeeze") : ~0u;
+  Shape target;
+  for (int i = 0; i < self.dim(); ++i) {
+    if (self.shape()[i] != 1 || !(bits >> i & 1)) target.push_back(self.shape()[i]);
   }
-  return apply(permute_op, {*this}, {order});
+  return apply(view_op, {self}, {resolve_shape(self, target, "squeeze")});
 }
 
-Tensor Tensor::transpose(int64_t a, int64_t b) const {
-  Shape order = Shape::filled(dim(), 0);
-  for (int i = 0; i < dim(); ++i) order[i] = i;
-  std::swap(order[normalize_dim(a, dim(), "transpose")],
-            order[normalize_dim(b, dim(), "transpose")]);
-  return permute(order);
+Tensor unsqueeze(const Tensor& self, int64_t dim) {
+  Shape target = self.shape();
+  target.insert(normalize_dim(dim, self.dim() + 1, "unsqueeze"), 1);
+  return apply(view_op, {self}, {resolve_shape(self, target, "unsqueeze")});
 }
 
-Tensor Tensor::narrow(int64_t d, int64_t start, int64_t length) const {
-  int i = normalize_dim(d, dim(), "narrow");
-  if (start < 0) start += size(i);
-  if (start < 0 || length < 0 || start > size(i) - length) {
-    fail("narrow: ", start, "..", start + length, " is outside dimension ", i, " of ", *this);
-  }
-  return slice_view(*this, {i, start, length, 1});
-}
-
-Tensor Tensor::select(int64_t d, int64_t index) const {
-  int i = normalize_dim(d, dim(), "select");
-  if (index < -size(i) || index >= size(i)) {
-    fail("select: index ", index, " is outside dimension ", i, " of ", *this);
-  }
-  return narrow(i, index, 1).squeeze(i);
-}
-
-Tensor Tensor::slice(int64_t d, int64_t start, int64_t end, int64_t step) const {
-  int i = normalize_dim(d, dim(), "slice");
-  int64_t n = size(i);
-  if (step < 1) fail("slice: step ", step, " is not positive");
-  auto bound = [n](int64_t v) { return std::clamp<int64_t>(v < 0 ? v + n : v, 0, n); };
-  start = bound(start);
-  int64_t length = std::max<int64_t>(0, (bound(end) - start + step - 1) / step);
-  return slice_view(*this, {i, start, length, step});
-}
-
-Tensor Tensor::unsqueeze(int64_t d) const {
-  Shape target = shape();
-  target.insert(normalize_dim(d, dim() + 1, "unsqueeze"), 1);
-  return apply(view_op, {*this}, {resolve_shape(*this, target, "unsqueeze")});
-}
-
-Tensor Tensor::squeeze(int64_t d) const {
-  int i = normalize_dim(d, dim(), "squeeze");
-  if (dim() == 0 || size(i) != 1) return *this;
-  Shape target = shape();
-  target.erase(i);
-  return apply(view_op, {*this}, {resolve_shape(*this, target, "squeeze")});
-}
-
-Tensor Tensor::expand(const Shape& target) const {
-  Shape sizes = target;
-  int shift = sizes.size() - dim();
-  if (shift < 0) fail("expand: ", *this, " has more dimensions than ", target);
+Tensor expand(const Tensor& self, const Shape& size) {
+  Shape sizes = size;
+  const int shift = sizes.size() - self.dim();
+  if (shift < 0) fail("expand: ", self, " has more dimensions than ", size);
   for (int i = 0; i < sizes.size(); ++i) {
-    if (sizes[i] == -1 && i >= shift) sizes[i] = shape()[i - shift];
-    if (sizes[i] < 0) fail("expand: ", *this, " does not expand to ", target);
+    if (sizes[i] == -1 && i >= shift) sizes[i] = self.shape()[i - shift];
+    if (sizes[i] < 0) fail("expand: ", self, " does not expand to ", size);
   }
-  return apply(expand_op, {*this}, {sizes});
+  return apply(expand_op, {self}, {sizes});
 }
+
+Tensor narrow(const Tensor& self, int64_t dim, int64_t start, int64_t length) {
+  const int i = sized_dim(self, dim, "narrow");
+  const int64_t n = self.shape()[i];
+  if (start < -n || start > n) {
+    fail_index("narrow: start ", start, " is outside dimension ", i, " of ", self);
+  }
+  if (start < 0) start += n;
+  if (length < 0 || start > n - length) {
+    fail("narrow: start ", start, " and length ", length, " are outside dimension ", i, " of ",
+         self);
+  }
+  return apply(slice_op, {self}, {i, start, length, 1, false});
+}
+
+Tensor select(const Tensor& self, int64_t dim, int64_t index) {
+  const int i = sized_dim(self, dim, "select");
+  const int64_t n = self.shape()[i];
+  if (index < -n || index >= n) {
+    fail_index("select: index ", index, " is outside dimension ", i, " of ", self);
+  }
+  return apply(slice_op, {self}, {i, index < 0 ? index + n : index, 1, 1, true});
+}
+
+SliceRange slice_range(int64_t n, std::optional<int64_t> start, std::optional<int64_t> end,
+                       int64_t step, const char* op) {
+  if (step < 1) fail(op, ": step ", step, " is not positive");
+  const auto bound = [n](int64_t v) { return std::clamp<int64_t>(v < 0 ? v + n : v, 0, n); };
+  const int64_t first = bound(start.value_or(0)), last = bound(end.value_or(n));
+  return {first, last > first ? (last - first - 1) / step + 1 : 0};
+}
+
+Tensor slice(const Tensor& self, int64_t dim, std::optional<int64_t> start,
+             std::optional<int64_t> end, int64_t step) {
+  const int i = sized_dim(self, dim, "slice");
+  const SliceRange range = slice_range(self.shape()[i], start, end, step, "slice");
+  if (range.length <= 1) step = 1;  // a huge one would overflow the stride
+  return apply(slice_op, {self}, {i, range.start, range.length, step, false});
+}
+
+Tensor diagonal(const Tensor& self, int64_t offset, int64_t dim1, int64_t dim2) {
+  if (self.dim() < 2) fail_index("diagonal: ", self, " has fewer than 2 dimensions");
+  check_not_block("diagonal", self);
+  const int a = normalize_dim(dim1, self.dim(), "diagonal");
+  const int b = normalize_dim(dim2, self.dim(), "diagonal");
+  if (a == b) fail("diagonal: dim1 and dim2 are both ", a);
+  return apply(diagonal_op, {self}, {offset, a, b});
+}
+
+Tensor Tensor::reshape(const Shape& shape) const { return tallow::reshape(*this, shape); }
+Tensor Tensor::view(const Shape& shape) const { return tallow::view(*this, shape); }
+Tensor Tensor::permute(const Dims& dims) const { return tallow::permute(*this, dims); }
+Tensor Tensor::transpose(int64_t a, int64_t b) const { return tallow::transpose(*this, a, b); }
+Tensor Tensor::narrow(int64_t d, int64_t start, int64_t length) const {
+  return tallow::narrow(*this, d, start, length);
+}
+Tensor Tensor::select(int64_t d, int64_t index) const { return tallow::select(*this, d, index); }
+Tensor Tensor::slice(int64_t d, int64_t start, int64_t end, int64_t step) const {
+  return tallow::slice(*this, d, start, end, step);
+}
+Tensor Tensor::unsqueeze(int64_t d) const { return tallow::unsqueeze(*this, d); }
+Tensor Tensor::squeeze(int64_t d) const { return tallow::squeeze(*this, d); }
+Tensor Tensor::expand(const Shape& target) const { return tallow::expand(*this, target); }
 
 }  // namespace tallow
