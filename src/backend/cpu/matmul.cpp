@@ -1,9 +1,11 @@
 // The CPU kernel of matmul: one product per pair of matrices, in their own strides.
 #include <algorithm>
 #include <complex>
+#include <vector>
 
 #include "backend/cpu/gemm/gemm.h"
 #include "backend/cpu/linear.h"
+#include "core/half.h"
 #include "ops/registry.h"
 #include "ops/rows.h"
 #include "tallow/autograd.h"
@@ -89,8 +91,23 @@ void multiply_one(const Matrices& a, const Matrices& b, const double* x, const d
 
 void multiply_one(const Matrices& a, const Matrices& b, const uint16_t* x, const uint16_t* w,
                   uint16_t* y) {
-  product_bf16({x, DType::bf16, a.rows, a.columns, a.row_stride, a.column_stride},
-               weight_of(b, w, DType::bf16), y, b.columns);
+  const Weight weight = weight_of(b, w, DType::bf16);
+  const Activations<float> few{nullptr, a.rows, a.columns, a.columns, 1};
+  if (!takes_few_rows(few, weight)) {
+    return product_bf16({x, DType::bf16, a.rows, a.columns, a.row_stride, a.column_stride}, weight,
+                        y, b.columns);
+  }
+  const int64_t inputs = a.rows * a.columns;
+  std::vector<float> wide(static_cast<size_t>(inputs + a.rows * b.columns));
+  for (int64_t r = 0; r < a.rows; ++r) {
+    for (int64_t c = 0; c < a.columns; ++c) {
+      wide[static_cast<size_t>(r * a.columns + c)] =
+          bf16_to_f32(x[r * a.row_stride + c * a.column_stride]);
+    }
+  }
+  float* sums = wide.data() + inputs;
+  product_few({wide.data(), a.rows, a.columns, a.columns, 1}, weight, sums, b.columns);
+  info(DType::bf16).from_f32(sums, y, a.rows * b.columns);
 }
 
 // (p + qi)(r + si) as four real products in the strides of the complex ones.

@@ -8,6 +8,7 @@ namespace {
 constexpr int64_t kUnit = 2 * kGroup;
 constexpr int64_t kMostPanels = 16;       // of 32 columns that a unit of resident weights has
 constexpr int64_t kMostMade = 4;          // the same where panels are made on the way
+constexpr int64_t kMadeBytes = 1 << 19;   // of panels that are made of columns at once
 constexpr int64_t kResidentRows = 256;    // rows of a task: with their x and sums half of an L2
 constexpr int64_t kRowBlock = 512;        // the same where panels are made, for their reuse
 constexpr int64_t kBlockBytes = 5 << 18;  // of x for one step of k: 5/8 of an L2
@@ -44,6 +45,29 @@ void interleave_pairs(const GemmKernels& kernels, const Weight& w, int64_t n0, i
   std::memset(target + used * kGroup, 0, static_cast<size_t>((words - used) * kGroup * 4));
 }
 
+bool in_columns(const Weight& w) { return w.form == Weight::Form::rows && w.k_stride != 1; }
+
+// All panels of a unit at once from a weight [k][n], some rows at a time, so that whole runs of
+// memory are read.
+void zip_panels(const Unit& unit, int64_t k0, int64_t k1, uint32_t* target) {
+  constexpr int64_t kRows = 32;
+  const Weight& w = *unit.weight;
+  const int64_t words = round_up(k1 - k0, 32) / 2;
+  for (int64_t k = k0; k < k1; k += kRows) {
+    const auto* row = static_cast<const uint16_t*>(w.data) + unit.n0 + k * w.k_stride;
+    const int64_t count = std::min(kRows, k1 - k);
+    uint32_t* to = target + (k - k0) / 2 * kGroup;
+    for (int64_t n = 0; n < unit.columns; n += kUnit, row += kUnit, to += 2 * words * kGroup) {
+      const int columns = static_cast<int>(std::min(kUnit, unit.columns - n));
+      zip_pairs(columns, count, row, w.k_stride, to, to + words * kGroup);
+      const int64_t rest = (kRows / 2 - ceil_div(count, 2)) * kGroup;
+      if (rest == 0) continue;
+      std::memset(to + kRows / 2 * kGroup - rest, 0, static_cast<size_t>(rest) * 4);
+      std::memset(to + (words + kRows / 2) * kGroup - rest, 0, static_cast<size_t>(rest) * 4);
+    }
+  }
+}
+
 // `target` has room for two groups, should the panel have to be made.
 PairPanel pair_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, int64_t k1,
                      uint32_t* target) {
@@ -59,6 +83,7 @@ PairPanel pair_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, i
                reinterpret_cast<uint16_t*>(target));
     return {target, target + words * kGroup};
   }
+  if (in_columns(w)) return {target, target + words * kGroup};  // zip_panels has made it
   interleave_pairs(kernels, w, unit.n0, k0, k1, words, target);
   if (unit.columns <= kGroup) return {target, target};
   interleave_pairs(kernels, w, unit.n0 + kGroup, k0, k1, words, target + words * kGroup);
@@ -128,14 +153,15 @@ struct AmxEngine : Epilogue<T> {
     const int64_t sums_size = round_up(m1 - m0, 32) * kUnit;
     auto* sums = reinterpret_cast<float*>(scratch(Scratch::tile, panels * sums_size * 4));
     Strip strips[kMostPanels];
+    uint32_t* made = nullptr;
+    if (unit.weight->form != Weight::Form::pairs) {
+      made = reinterpret_cast<uint32_t*>(scratch(Scratch::panel, panels * kUnit * k * 2));
+      if (in_columns(*unit.weight)) zip_panels(unit, k0, k1, made);
+    }
     for (int64_t i = 0; i < panels; ++i) {
       const Unit part{unit.weight, unit.n0 + i * kUnit, std::min(kUnit, unit.columns - i * kUnit),
                       0};
-      uint32_t* memory = nullptr;
-      if (unit.weight->form != Weight::Form::pairs) {
-        memory = reinterpret_cast<uint32_t*>(scratch(Scratch::panel, panels * kUnit * k * 2)) +
-                 i * kUnit * k / 2;
-      }
+      uint32_t* memory = made ? made + i * kUnit * k / 2 : nullptr;
       const auto* bias = static_cast<const float*>(unit.weight->bias);
       strips[i] = {pair_panel(kernels, part, k0, k1, memory),
                    part.columns,
@@ -275,7 +301,11 @@ void product_amx(const GemmKernels& kernels, const Bf16Rows& x, std::span<const 
   const int64_t row_block = sums ? kResidentRows : kRowBlock;
   const bool whole = resident || sizeof(T) == 2;
   const int64_t pieces = whole ? 1 : ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
-  const Units units(weights, unit_width(weights, sums ? kMostPanels : kMostMade), gated);
+  int64_t most_panels = sums ? kMostPanels : kMostMade;
+  if (weights.size() == 1 && in_columns(weights[0])) {
+    most_panels = std::clamp<int64_t>(kMadeBytes / (k * 2 * kUnit), 1, kMostPanels);
+  }
+  const Units units(weights, unit_width(weights, most_panels), gated);
   const int64_t step = round_up(ceil_div(k, pieces), kStepMultiple);
   Cut cut = cut_product(x.m, units.count(), row_block, step, work_of(x, units));
   int64_t grain = 1;

@@ -38,14 +38,15 @@ using DotFn = void (*)(int64_t k, const float* x, int64_t ldx, const W* w, int64
 /// y [rows, columns] (+)= x [rows, k] w [k, columns] for up to kRowColumns columns; w's rows are
 /// `ldw` apart, and x [rows, k] by its strides.
 inline constexpr int kRowColumns = 64;
-using RowFn = void (*)(int64_t k, const float* x, int64_t row_stride, int64_t k_stride,
-                       const float* w, int64_t ldw, int columns, float* y, int64_t ldy,
-                       bool accumulate);
+template <class W>
+using RowFn = void (*)(int64_t k, const float* x, int64_t row_stride, int64_t k_stride, const W* w,
+                       int64_t ldw, int columns, float* y, int64_t ldy, bool accumulate);
 struct DotKernels {
   int rows;                        // the most of this level
   DotFn<float> f32[kMostDotRows];  // [rows - 1]
   DotFn<uint16_t> bf16[kMostDotRows];
-  RowFn columns[kMostDotRows];
+  RowFn<float> columns_f32[kMostDotRows];
+  RowFn<uint16_t> columns_bf16[kMostDotRows];
 };
 
 struct GemmKernels {
@@ -88,8 +89,10 @@ void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n);
 /// target[r] = bf16(source[r] + bias) for rows of `columns`; bias may be null.
 void store_bf16(const float* source, int64_t ld, int64_t rows, int64_t columns, const float* bias,
                 uint16_t* target, int64_t target_ld);
-/// Rows [k][columns <= 16] of bf16, ld apart, to pairs [ceil(k / 2)][16].
-void zip_pairs(int columns, int64_t k, const uint16_t* source, int64_t ld, uint32_t* target);
+/// Rows [k][columns <= 32] of bf16, ld apart, to pairs [ceil(k / 2)][16] of the first 16 columns
+/// and, where there are more, of the next.
+void zip_pairs(int columns, int64_t k, const uint16_t* source, int64_t ld, uint32_t* first,
+               uint32_t* second = nullptr);
 
 // AMX (gemm/tiles_amx.cpp).
 /// Sets this thread's tile registers up for amx_block: before each use, since other libraries in

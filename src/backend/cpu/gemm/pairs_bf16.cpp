@@ -65,30 +65,51 @@ void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n) {
   }
 }
 
+namespace {
+
+// One row of up to 32 columns.
+inline void store_row(const float* source, __mmask32 mask, __m512 low, __m512 high,
+                      uint16_t* target) {
+  const __mmask16 first = static_cast<__mmask16>(mask), second = static_cast<__mmask16>(mask >> 16);
+  const __m512 a = _mm512_add_ps(_mm512_maskz_loadu_ps(first, source), low);
+  const __m512 b = _mm512_add_ps(_mm512_maskz_loadu_ps(second, source + 16), high);
+  _mm512_mask_storeu_epi16(target, mask, reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(b, a)));
+}
+
+}  // namespace
+
 void store_bf16(const float* source, int64_t ld, int64_t rows, int64_t columns, const float* bias,
                 uint16_t* target, int64_t target_ld) {
-  for (int64_t c = 0; c < columns; c += 16) {
-    const __mmask16 mask =
-        static_cast<__mmask16>(columns - c >= 16 ? 0xffff : (1 << (columns - c)) - 1);
-    const __m512 shift = bias ? _mm512_maskz_loadu_ps(mask, bias + c) : _mm512_setzero_ps();
+  for (int64_t c = 0; c < columns; c += 32) {
+    const __mmask32 mask = columns - c >= 32 ? ~0u : (1u << (columns - c)) - 1;
+    const __mmask16 first = static_cast<__mmask16>(mask);
+    const __mmask16 second = static_cast<__mmask16>(mask >> 16);
+    const __m512 zero = _mm512_setzero_ps();
+    const __m512 low = bias ? _mm512_maskz_loadu_ps(first, bias + c) : zero;
+    const __m512 high = bias ? _mm512_maskz_loadu_ps(second, bias + c + 16) : zero;
     for (int64_t r = 0; r < rows; ++r) {
-      const __m512 value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, source + r * ld + c), shift);
-      const __m256bh narrow = _mm512_cvtneps_pbh(value);
-      _mm256_mask_storeu_epi16(target + r * target_ld + c, mask, reinterpret_cast<__m256i>(narrow));
+      store_row(source + r * ld + c, mask, low, high, target + r * target_ld + c);
     }
   }
 }
 
-void zip_pairs(int columns, int64_t k, const uint16_t* source, int64_t ld, uint32_t* target) {
-  const __mmask16 mask = static_cast<__mmask16>((1u << columns) - 1);
-  int64_t i = 0;
-  for (; i + 2 <= k; i += 2, source += 2 * ld, target += kGroup) {
-    const __m512i even = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, source));
-    const __m512i odd = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, source + ld));
-    _mm512_storeu_si512(target, _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)));
-  }
-  if (i < k) {
-    _mm512_storeu_si512(target, _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, source)));
+void zip_pairs(int columns, int64_t k, const uint16_t* source, int64_t ld, uint32_t* first,
+               uint32_t* second) {
+  const __mmask32 mask = columns >= 32 ? ~0u : (1u << columns) - 1;
+  // Words 0 to 15 of both rows in turn, and 16 to 31.
+  const __m512i low = _mm512_add_epi32(
+      _mm512_set1_epi32(32 << 16),
+      _mm512_mullo_epi32(_mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+                         _mm512_set1_epi32(0x10001)));
+  const __m512i high = _mm512_add_epi32(low, _mm512_set1_epi32(0x100010));
+  for (int64_t i = 0; i < k; i += 2, source += 2 * ld, first += kGroup) {
+    const __m512i even = _mm512_maskz_loadu_epi16(mask, source);
+    const __m512i odd =
+        i + 1 < k ? _mm512_maskz_loadu_epi16(mask, source + ld) : _mm512_setzero_si512();
+    _mm512_storeu_si512(first, _mm512_permutex2var_epi16(even, low, odd));
+    if (!second) continue;
+    _mm512_storeu_si512(second, _mm512_permutex2var_epi16(even, high, odd));
+    second += kGroup;
   }
 }
 

@@ -97,16 +97,16 @@ constexpr void fill(DotFn<W> (&fn)[kMostDotRows]) {
 constexpr int kVectors = 4;
 constexpr int kTileColumns = kVectors * kLanes;
 
-template <int R, int N>
+template <class W, int R, int N>
 TALLOW_INLINE void row_tile(int64_t k, const float* x, int64_t row_stride, int64_t k_stride,
-                            const float* w, int64_t ldw, float* y, int64_t ldy, bool accumulate) {
+                            const W* w, int64_t ldw, float* y, int64_t ldy, bool accumulate) {
   Floats sum[R][N] = {};
 #pragma GCC unroll 1
   for (int64_t i = 0; i < k; ++i, x += k_stride, w += ldw) {
     Floats value[N];
 #pragma GCC unroll 4
     for (int n = 0; n < N; ++n) {
-      value[n] = load(w + n * kLanes);
+      value[n] = load_some(w + n * kLanes);
       __builtin_prefetch(w + kTileColumns + n * kLanes);
     }
 #pragma GCC unroll 8
@@ -127,12 +127,12 @@ TALLOW_INLINE void row_tile(int64_t k, const float* x, int64_t row_stride, int64
 }
 
 // The columns that do not fill a vector.
-template <int R>
-void row_rest(int64_t k, const float* x, int64_t row_stride, int64_t k_stride, const float* w,
+template <class W, int R>
+void row_rest(int64_t k, const float* x, int64_t row_stride, int64_t k_stride, const W* w,
               int64_t ldw, int columns, float* y, int64_t ldy, bool accumulate) {
   Floats sum[R] = {};
   for (int64_t i = 0; i < k; ++i, x += k_stride, w += ldw) {
-    const Floats value = load_first(w, columns);
+    const Floats value = load_rest(w, columns);
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) sum[r] += splat(x[r * row_stride]) * value;
   }
@@ -143,32 +143,33 @@ void row_rest(int64_t k, const float* x, int64_t row_stride, int64_t k_stride, c
   }
 }
 
-template <int R>
-void rows_of(int64_t k, const float* x, int64_t row_stride, int64_t k_stride, const float* w,
+template <class W, int R>
+void rows_of(int64_t k, const float* x, int64_t row_stride, int64_t k_stride, const W* w,
              int64_t ldw, int columns, float* y, int64_t ldy, bool accumulate) {
   int c = 0;
   for (; c + kTileColumns <= columns; c += kTileColumns) {
-    row_tile<R, kVectors>(k, x, row_stride, k_stride, w + c, ldw, y + c, ldy, accumulate);
+    row_tile<W, R, kVectors>(k, x, row_stride, k_stride, w + c, ldw, y + c, ldy, accumulate);
   }
   for (; c + kLanes <= columns; c += kLanes) {
-    row_tile<R, 1>(k, x, row_stride, k_stride, w + c, ldw, y + c, ldy, accumulate);
+    row_tile<W, R, 1>(k, x, row_stride, k_stride, w + c, ldw, y + c, ldy, accumulate);
   }
   if (c < columns) {
-    row_rest<R>(k, x, row_stride, k_stride, w + c, ldw, columns - c, y + c, ldy, accumulate);
+    row_rest<W, R>(k, x, row_stride, k_stride, w + c, ldw, columns - c, y + c, ldy, accumulate);
   }
 }
 
-template <int R>
-constexpr void fill_rows(RowFn (&fn)[kMostDotRows]) {
-  fn[R - 1] = rows_of<R>;
-  if constexpr (R > 1) fill_rows<R - 1>(fn);
+template <class W, int R>
+constexpr void fill_rows(RowFn<W> (&fn)[kMostDotRows]) {
+  fn[R - 1] = rows_of<W, R>;
+  if constexpr (R > 1) fill_rows<W, R - 1>(fn);
 }
 
 constexpr DotKernels kernels() {
-  DotKernels table{.rows = kDotRows, .f32 = {}, .bf16 = {}, .columns = {}};
+  DotKernels table{.rows = kDotRows, .f32 = {}, .bf16 = {}, .columns_f32 = {}, .columns_bf16 = {}};
   fill<float, kDotRows>(table.f32);
   fill<uint16_t, kDotRows>(table.bf16);
-  fill_rows<kDotRows>(table.columns);
+  fill_rows<float, kDotRows>(table.columns_f32);
+  fill_rows<uint16_t, kDotRows>(table.columns_bf16);
   return table;
 }
 
