@@ -109,9 +109,12 @@ def main():
                 rows[peer] = measure(peer, model, threads, DECODE if small else DECODE // 4)
             table(model, threads, rows)
     if not options.no_gemm:
-        print("\nmatrix products, beside PyTorch's")
-        subprocess.run([sys.executable, str(BENCH / "gemm.py"),
-                        str(ROOT / "build/release/tallow_bench_gemm")], check=True)
+        print("\nmatrix products, beside PyTorch's", flush=True)
+        package = ROOT / "build/release/python"
+        if not package.exists():
+            raise SystemExit("bench: no Python package; configure with -DTALLOW_PYTHON=ON and build")
+        subprocess.run([sys.executable, str(BENCH / "gemm.py")], check=True,
+                       env={**os.environ, "PYTHONPATH": str(package)})
 
 
 if __name__ == "__main__":

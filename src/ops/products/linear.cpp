@@ -3,12 +3,20 @@
 #include <algorithm>
 
 #include "ops/elements.h"
+#include "ops/products/products.h"
 #include "ops/registry.h"
 #include "ops/rows.h"
 
 namespace tallow {
 
 namespace {
+
+// A weight may be narrower than f32 or f64 activations: models keep the dtype of their files.
+bool reads_as(const Tensor& x, const Tensor& weight) {
+  if (x.dtype() == weight.dtype() || is_block(weight.dtype())) return true;
+  const int bytes = info(x.dtype()).bytes;
+  return bytes >= 4 && info(weight.dtype()).bytes < bytes;
+}
 
 void check_weight(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias) {
   if (!weight.defined())
@@ -18,6 +26,8 @@ void check_weight(const char* op, const Tensor& x, const Tensor& weight, const T
     fail(op, ": weight is ", weight, "; it needs a real or block dtype");
   if (weight.dim() != 2 || weight.size(1) != x.shape().back())
     fail(op, ": weight ", weight, " does not fit x ", x, "; it needs [n, ", x.shape().back(), "]");
+  if (!reads_as(x, weight))
+    fail(op, ": x ", x, " and weight ", weight, " differ in dtype; convert one with .to()");
   if (!bias.defined()) return;
   check_real(op, "bias", bias, 1);
   if (bias.dim() != 1 || bias.size(0) != weight.size(0))
@@ -50,10 +60,7 @@ Specs gated_infer(Inputs in, const NoOptions&) {
 }
 
 // The sum of the rows of g [rows, n].
-Tensor sum_rows(const Tensor& g) {
-  const int64_t first[] = {0};
-  return sum(g, first);
-}
+Tensor sum_rows(const Tensor& g) { return sum(g, 0); }
 
 Tensors vjp(const Saved<LinearOptions>& saved, Inputs grads) {
   const Tensor& x = saved.inputs[0];
@@ -117,8 +124,10 @@ void multiply(Inputs in, const Tensor& out, int count) {
 }
 
 void cpu(Inputs in, Outputs out, const LinearOptions& options) {
-  if (out[0].dtype() == DType::f64) return multiply<double>(in, out[0], options.weights);
-  multiply<float>(in, out[0], options.weights);
+  compute_real(out[0], [&](const Tensor& y) {
+    if (y.dtype() == DType::f64) return multiply<double>(in, y, options.weights);
+    multiply<float>(in, y, options.weights);
+  });
 }
 
 Tensor one_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, DType type) {
@@ -172,8 +181,13 @@ constinit Op<> gated_linear_op{
     "gated_linear",
     {.infer = gated_infer, .cpu = gated_cpu, .composite = gated_composite, .work = gated_work}};
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  return apply(linear_op, {x, weight, bias}, {1});
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  const bool vector = weight.defined() && weight.dim() == 1 && !is_block(weight.dtype());
+  if (!vector && is_real(input.dtype())) return apply(linear_op, {input, weight, bias}, {1});
+  if (!weight.defined() || weight.dim() < 1 || weight.dim() > 2)
+    fail("linear: weight is ", weight, "; it needs 1 or 2 dimensions");
+  const Tensor y = matmul(input, vector ? weight : weight.transpose(0, 1));
+  return bias ? y + bias : y;
 }
 
 Tensor linear_concat(const Tensor& x, const Tensors& weights, const Tensors& biases) {
