@@ -218,6 +218,39 @@ void batch_norm(Inputs in, Outputs out, const BatchNormOptions& o) {
   });
 }
 
+void group_norm(Inputs in, Outputs out, const GroupNormOptions& o) {
+  const Planes p(in[0].shape(), 1);
+  if (in[0].dtype() != DType::f32 || in[0].numel() == 0 || p.inner < 16) {
+    return group_norm_op.fn.cpu(in, out, o);
+  }
+  const Tensor x = in[0].detach().contiguous();
+  const Weights weight(in[1]), bias(in[2]);
+  const int64_t per_group = p.n / o.groups, length = per_group * p.inner;
+  const auto count = static_cast<double>(length);
+  over_rows(p.outer * o.groups, length, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float* from = x.data<float>() + i * length;
+      float* to = out[0].data<float>() + i * length;
+      const float about = from[0] + first_mean(from, p.inner);
+      double sum = 0, squares = 0;
+      norms->moments(from, length, about, &sum, &squares);
+      const double mean = static_cast<double>(about) + sum / count;
+      const double variance = std::max(0.0, (squares - sum * sum / count) / count);
+      const double inverse = 1 / std::sqrt(variance + o.eps);
+      out[1].data<float>()[i] = static_cast<float>(mean);
+      out[2].data<float>()[i] = static_cast<float>(inverse);
+      for (int64_t c = 0; c < per_group; ++c) {
+        const int64_t at = i % o.groups * per_group + c;
+        const double scale =
+            weight.data() ? inverse * static_cast<double>(weight.data()[at]) : inverse;
+        const double shift = bias.data() ? static_cast<double>(bias.data()[at]) : 0.0;
+        norms->scale(from + c * p.inner, to + c * p.inner, p.inner, static_cast<float>(scale),
+                     static_cast<float>(shift - mean * scale));
+      }
+    }
+  });
+}
+
 void batch_norm_backward(Inputs in, Outputs out, const BatchNormOptions& o) {
   const Planes p(in[1].shape(), 1);
   if (in[1].dtype() != DType::f32 || in[1].numel() == 0 || p.inner < 16) {
@@ -326,6 +359,7 @@ void bind_norm() {
   layer_norm_backward_op.bind(DeviceKind::cpu, layer_norm_backward);
   batch_norm_op.bind(DeviceKind::cpu, batch_norm);
   batch_norm_backward_op.bind(DeviceKind::cpu, batch_norm_backward);
+  group_norm_op.bind(DeviceKind::cpu, group_norm);
   var_op.bind(DeviceKind::cpu, variance<false>);
   std_op.bind(DeviceKind::cpu, variance<true>);
   norm_op.bind(DeviceKind::cpu, norm);

@@ -1,37 +1,10 @@
-// Normalizations made of other ops: group_norm, local_response_norm, normalize, cosine_similarity,
+// Normalizations made of other ops: local_response_norm, normalize, cosine_similarity,
 // pairwise_distance.
 #include <cmath>
 
 #include "ops/reduce/reduce.h"
-#include "ops/rows.h"
 
 namespace tallow {
-
-Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias,
-                  double eps) {
-  check_real("group_norm", "input", input, 2);
-  const int64_t channels = input.size(1);
-  if (num_groups <= 0 || channels % num_groups != 0) {
-    fail("group_norm: num_groups is ", num_groups, ", which does not divide ", channels,
-         " channels");
-  }
-  for (const Tensor& t : {weight, bias}) {
-    if (t && (t.dim() != 1 || t.numel() != channels)) {
-      fail("group_norm: ", t, " does not fit input ", input, "; it needs [", channels, "]");
-    }
-  }
-  Shape beside = Shape::filled(input.dim(), 1);
-  beside[1] = channels;
-  Tensor y = input;
-  if (input.numel() > 0) {
-    const int64_t length = input.numel() / (input.size(0) * num_groups);
-    const Tensor rows = input.reshape({input.size(0) * num_groups, length});
-    y = layer_norm(rows, {length}, {}, {}, eps).reshape(input.shape());
-  }
-  if (weight) y = y * weight.reshape(beside);
-  if (bias) y = y + bias.reshape(beside);
-  return y.to(input.dtype());
-}
 
 Tensor local_response_norm(const Tensor& input, int64_t size, double alpha, double beta, double k) {
   if (input.dim() < 3) fail("local_response_norm: input ", input, " needs 3 dimensions or more");
@@ -46,7 +19,10 @@ Tensor local_response_norm(const Tensor& input, int64_t size, double alpha, doub
   const int64_t channels = input.size(1);
   Tensor total = padded.narrow(1, 0, channels);
   for (int64_t i = 1; i < size; ++i) total = total + padded.narrow(1, i, channels);
-  return input / pow(total * (alpha / static_cast<double>(size)) + k, beta);
+  // Of integers the mean is one too, as PyTorch's.
+  const Tensor average =
+      is_integral(input.dtype()) ? floor_divide(total, size) : total / static_cast<double>(size);
+  return input / pow(average * alpha + k, beta);
 }
 
 Tensor normalize(const Tensor& input, double p, int64_t dim, double eps) {

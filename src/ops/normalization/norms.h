@@ -9,6 +9,10 @@ struct LayerNormOptions {
   int dims = 1;  ///< how many of the last dimensions are normalized
   double eps = 1e-5;
 };
+struct GroupNormOptions {
+  int64_t groups = 1;
+  double eps = 1e-5;
+};
 struct BatchNormOptions {
   bool training = true;
   double eps = 1e-5;
@@ -21,6 +25,8 @@ extern Op<SoftmaxOptions> softmax_backward_op, log_softmax_backward_op;
 extern Op<LayerNormOptions> layer_norm_op;
 /// g, x, weight, mean, 1 / sqrt(var + eps): gradients of x, weight, bias.
 extern Op<LayerNormOptions> layer_norm_backward_op;
+/// x, weight, bias: y, mean, 1 / sqrt(var + eps), of [n, groups].
+extern Op<GroupNormOptions> group_norm_op;
 /// x, weight, bias, running_mean, running_var: y, mean, variance (biased).
 extern Op<BatchNormOptions> batch_norm_op;
 /// g, x, weight, mean, variance: gradients of x, weight, bias.
