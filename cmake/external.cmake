@@ -13,7 +13,8 @@ function(tallow_external name header library)
     foreach(needed ${ARGN})
       find_library(TALLOW_${name}_${needed} NAMES lib${needed}.a ${needed} REQUIRED
                    PATHS ${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES})
-      list(APPEND libraries ${TALLOW_${name}_${needed}})
+      # The compiler's own archives are not position-independent: a module loads the shared ones.
+      list(APPEND libraries "$<IF:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,${needed},${TALLOW_${name}_${needed}}>")
     endforeach()
   endif()
   mark_as_advanced(TALLOW_${name}_INCLUDE TALLOW_${name}_LIBRARY)

@@ -9,7 +9,6 @@ TYPES = {
     "const Tensors&": ("tensors", "tensors"),
     "const Scalar&": ("scalar", "scalar"),
     "int64_t": ("integer", "integer"),
-    "int": ("integer", "integer"),
     "double": ("real", "real"),
     "bool": ("boolean", "boolean"),
     "std::string_view": ("string", "string"),

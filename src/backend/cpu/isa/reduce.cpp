@@ -257,8 +257,18 @@ void running_row(const float* x, float* y, double* totals, int64_t n) {
 
 }  // namespace
 
-const ReduceKernels reduce_kernels{sum,        extreme<false>,      extreme<true>,      find,
-                                   add_rows,   extreme_rows<false>, extreme_rows<true>, running_sum,
-                                   running_row};
+const ReduceKernels reduce_kernels{.sum = sum,
+                                   .max = extreme<false>,
+                                   .min = extreme<true>,
+                                   .find = find,
+                                   .add_rows = add_rows,
+                                   .max_rows = extreme_rows<false>,
+                                   .min_rows = extreme_rows<true>,
+                                   .indexed_max_rows = indexed_extreme_rows<false>,
+                                   .indexed_min_rows = indexed_extreme_rows<true>,
+                                   .above = beyond<false>,
+                                   .below = beyond<true>,
+                                   .running_sum = running_sum,
+                                   .running_row = running_row};
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE
