@@ -1,5 +1,5 @@
-// The losses of torch.nn.functional. `reduction` is "mean" (over all elements, or as said), "sum" or
-// "none"; anything else throws Error.
+// The losses of torch.nn.functional. `reduction` is "mean" (over all elements, or as said), "sum"
+// or "none"; anything else throws Error.
 #pragma once
 
 #include "tallow/op.h"
@@ -24,9 +24,9 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight 
 Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& input_lengths,
                 const Tensor& target_lengths, int64_t blank = 0,
                 std::string_view reduction = "mean", bool zero_infinity = false);
-/// The same with the lengths as numbers.
-Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Dims& input_lengths,
-                const Dims& target_lengths, int64_t blank = 0,
+/// The same with the lengths as lists of numbers.
+Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensors& input_lengths,
+                const Tensors& target_lengths, int64_t blank = 0,
                 std::string_view reduction = "mean", bool zero_infinity = false);
 
 /// (input - target)^2, times weight.
@@ -56,13 +56,11 @@ Tensor kl_div(const Tensor& input, const Tensor& target, std::string_view reduct
 /// exp(input) - target input (log_input), or input - target log(input + eps); `full` adds
 /// Stirling's approximation for targets above 1.
 Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_input = true,
-                        bool full = false, double eps = 1e-8,
-                        std::string_view reduction = "mean");
+                        bool full = false, double eps = 1e-8, std::string_view reduction = "mean");
 /// (log var + (input - target)^2 / var) / 2, var at least eps; `full` adds log(2 pi) / 2.
 /// Nix and Weigend 1994.
 Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor& var,
-                         bool full = false, double eps = 1e-6,
-                         std::string_view reduction = "mean");
+                         bool full = false, double eps = 1e-6, std::string_view reduction = "mean");
 /// log(1 + exp(-target input)), target 1 or -1.
 Tensor soft_margin_loss(const Tensor& input, const Tensor& target,
                         std::string_view reduction = "mean");

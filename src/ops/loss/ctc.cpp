@@ -267,12 +267,13 @@ Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensor& in
   return mean(loss / maximum(lengths.to(loss.dtype()), 1.0));
 }
 
-Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Dims& input_lengths,
-                const Dims& target_lengths, int64_t blank, std::string_view reduction,
+Tensor ctc_loss(const Tensor& log_probs, const Tensor& targets, const Tensors& input_lengths,
+                const Tensors& target_lengths, int64_t blank, std::string_view reduction,
                 bool zero_infinity) {
-  const auto tensor = [](const Dims& d) {
-    return Tensor::from(std::span<const int64_t>(d.begin(), static_cast<size_t>(d.size())),
-                        {d.size()});
+  const auto tensor = [](const Tensors& numbers) {
+    std::vector<int64_t> values;
+    for (const Tensor& n : numbers) values.push_back(static_cast<int64_t>(n.item()));
+    return Tensor::from(std::span<const int64_t>(values), {static_cast<int64_t>(values.size())});
   };
   return ctc_loss(log_probs, targets, tensor(input_lengths), tensor(target_lengths), blank,
                   reduction, zero_infinity);

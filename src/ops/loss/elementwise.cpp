@@ -1,4 +1,5 @@
-// The losses that compare element by element, of simpler ops. Half types are computed in f32.
+// The losses that compare element by element, of simpler ops. Where PyTorch has a kernel, half
+// types are computed in f32.
 #include <cmath>
 #include <numbers>
 
@@ -13,7 +14,7 @@ Tensor wide(const Tensor& x) {
   return x.dtype() == DType::f16 || x.dtype() == DType::bf16 ? x.to(DType::f32) : x;
 }
 
-/// input and target in the type that the loss is computed in, which is given at the end.
+/// input and target in the type that the loss is computed in; half types come back at the end.
 struct Pair {
   const char* op;
   Tensor input, target;
@@ -22,8 +23,11 @@ struct Pair {
   Pair(const char* name, const Tensor& x, const Tensor& y)
       : op(name), input(wide(x)), target(wide(y)), type(promote(x, y, name)) {}
   Tensor difference() const { return input - target; }
+  Tensor narrowed(const Tensor& loss) const {
+    return type == DType::f16 || type == DType::bf16 ? loss.to(type) : loss;
+  }
   Tensor reduced(const Tensor& loss, std::string_view reduction) const {
-    return reduce(op, loss, reduction).to(type);
+    return narrowed(reduce(op, loss, reduction));
   }
 };
 
@@ -38,7 +42,7 @@ Tensor weighted(const Pair& pair, const Tensor& loss, const Tensor& weight,
   if (!weight.defined()) return pair.reduced(loss, reduction);
   check_same(pair.op, "weight", weight, pair.input);
   const Tensor product = loss * wide(weight);
-  if (reduction == "mean" && over_weights) return (sum(product) / sum(wide(weight))).to(pair.type);
+  if (reduction == "mean" && over_weights) return pair.narrowed(sum(product) / sum(wide(weight)));
   return pair.reduced(product, reduction);
 }
 
@@ -115,44 +119,44 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target,
                                         const Tensor& weight, std::string_view reduction,
                                         const Tensor& pos_weight) {
-  const Pair pair("binary_cross_entropy_with_logits", input, target);
-  check_same(pair.op, "target", target, input);
-  Tensor log_p = logsigmoid(pair.input);
-  if (pos_weight.defined()) log_p = log_p * ((wide(pos_weight) - 1.0) * pair.target + 1.0);
-  Tensor loss = (1.0 - pair.target) * pair.input - log_p;
-  if (weight.defined()) loss = loss * wide(weight);
-  return pair.reduced(loss, reduction);
+  const char* op = "binary_cross_entropy_with_logits";
+  check_same(op, "target", target, input);
+  Tensor log_p = logsigmoid(input);
+  if (pos_weight.defined()) log_p = log_p * ((pos_weight - 1.0) * target + 1.0);
+  Tensor loss = (1.0 - target) * input - log_p;
+  if (weight.defined()) loss = loss * weight;
+  return reduce(op, loss, reduction);
 }
 
 Tensor kl_div(const Tensor& input, const Tensor& target, std::string_view reduction,
               bool log_target) {
-  const Pair pair("kl_div", input, target);
-  const Tensor &x = pair.input, &t = pair.target;
+  const char* op = "kl_div";
+  const Tensor &x = input, &t = target;
   const Tensor loss = log_target ? exp(t) * (t - x) : xlogy(t, t) - t * x;
-  if (reduction != "batchmean") return pair.reduced(loss, reduction);
+  if (reduction != "batchmean") return reduce(op, loss, reduction);
   const Tensor total = sum(loss);
-  if (input.dim() == 0) return total.to(pair.type);
-  return (total / static_cast<double>(input.size(0))).to(pair.type);
+  if (input.dim() == 0) return total;
+  return total / static_cast<double>(input.size(0));
 }
 
 Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_input, bool full,
                         double eps, std::string_view reduction) {
-  const Pair pair("poisson_nll_loss", input, target);
-  const Tensor &x = pair.input, &t = pair.target;
+  const char* op = "poisson_nll_loss";
+  const Tensor &x = input, &t = target;
   Tensor loss = log_input ? exp(x) - t * x : x - t * log(x + eps);
   if (full) {
     const Tensor stirling = t * log(t) - t + log(t * (2 * std::numbers::pi)) * 0.5;
     loss = loss + where(le(t, 1.0), 0.0, stirling);
   }
-  return pair.reduced(loss, reduction);
+  return reduce(op, loss, reduction);
 }
 
 Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor& var, bool full,
                          double eps, std::string_view reduction) {
-  const Pair pair("gaussian_nll_loss", input, target);
+  const char* op = "gaussian_nll_loss";
   if (var.numel() > 0 && -amax(-var.detach()).item() < 0)
     fail("gaussian_nll_loss: var has negative values; variances are 0 or more");
-  Tensor variance = wide(var);
+  Tensor variance = var;
   if (!var.is_number() && var.shape() != input.shape()) {
     Shape shape = var.shape();
     shape.push_back(1);
@@ -169,33 +173,33 @@ Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor
   }
   // The gradient goes past the bound.
   variance = variance + (clamp_min(variance, eps) - variance).detach();
-  Tensor loss = (log(variance) + square(pair.difference()) / variance) * 0.5;
+  Tensor loss = (log(variance) + square((input - target)) / variance) * 0.5;
   if (full) loss = loss + 0.5 * std::log(2 * std::numbers::pi);
-  return pair.reduced(loss, reduction);
+  return reduce(op, loss, reduction);
 }
 
 Tensor soft_margin_loss(const Tensor& input, const Tensor& target, std::string_view reduction) {
-  const Pair pair("soft_margin_loss", input, target);
-  return pair.reduced(log1p(exp(-pair.target * pair.input)), reduction);
+  const char* op = "soft_margin_loss";
+  return reduce(op, log1p(exp(-target * input)), reduction);
 }
 
 Tensor hinge_embedding_loss(const Tensor& input, const Tensor& target, double margin,
                             std::string_view reduction) {
-  const Pair pair("hinge_embedding_loss", input, target);
-  const Tensor far = where(ne(target, 1), clamp_min(margin - pair.input, 0.0), 0.0);
-  const Tensor near = where(ne(target, -1), pair.input, 0.0);
-  return pair.reduced(far + near, reduction);
+  const char* op = "hinge_embedding_loss";
+  const Tensor far = where(ne(target, 1), clamp_min(margin - input, 0.0), 0.0);
+  const Tensor near = where(ne(target, -1), input, 0.0);
+  return reduce(op, far + near, reduction);
 }
 
 Tensor multilabel_soft_margin_loss(const Tensor& input, const Tensor& target, const Tensor& weight,
                                    std::string_view reduction) {
-  const Pair pair("multilabel_soft_margin_loss", input, target);
-  if (input.dim() == 0) fail(pair.op, ": input is ", input, "; it needs [..., C]");
-  const Tensor &x = pair.input, &t = pair.target;
+  const char* op = "multilabel_soft_margin_loss";
+  if (input.dim() == 0) fail(op, ": input is ", input, "; it needs [..., C]");
+  const Tensor &x = input, &t = target;
   Tensor loss = -(t * logsigmoid(x) + (1.0 - t) * logsigmoid(-x));
-  if (weight.defined()) loss = loss * wide(weight);
+  if (weight.defined()) loss = loss * weight;
   loss = sum(loss, -1) / static_cast<double>(input.shape().back());
-  return pair.reduced(loss, reduction);
+  return reduce(op, loss, reduction);
 }
 
 }  // namespace tallow

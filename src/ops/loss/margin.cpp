@@ -74,8 +74,8 @@ Tensor margin_ranking_loss(const Tensor& input1, const Tensor& input2, const Ten
   if (input1.dim() != input2.dim() || input1.dim() != target.dim())
     fail(op, ": input1 ", input1, ", input2 ", input2, " and target ", target,
          " differ in dimensions");
-  const Tensor ahead = wide(target) * (wide(input1) - wide(input2));
-  return reduce(op, clamp_min(margin - ahead, 0.0), reduction).to(promote(input1, input2, op));
+  const Tensor behind = -target * (input1 - input2);
+  return reduce(op, clamp_min(behind + margin, 0.0), reduction);
 }
 
 Tensor cosine_embedding_loss(const Tensor& input1, const Tensor& input2, const Tensor& target,
@@ -87,12 +87,12 @@ Tensor cosine_embedding_loss(const Tensor& input1, const Tensor& input2, const T
     fail(op, ": input1 ", input1, " and input2 ", input2, " do not fit target ", target,
          "; they need [N, D] with [N], or [D]");
   constexpr double kEps = 1e-12;
-  const Tensor a = wide(input1), b = wide(input2);
+  const Tensor &a = input1, &b = input2;
   const Tensor sizes = (sum(a * a, dims) + kEps) * (sum(b * b, dims) + kEps);
   const Tensor cosine = sum(a * b, dims) / sqrt(sizes);
   const Tensor loss = where(eq(target, 1), 1.0 - cosine, 0.0) +
                       where(eq(target, -1), clamp_min(cosine - margin, 0.0), 0.0);
-  return reduce(op, loss, reduction).to(promote(input1, input2, op));
+  return reduce(op, loss, reduction);
 }
 
 Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const Tensor& negative,
@@ -103,12 +103,11 @@ Tensor triplet_margin_loss(const Tensor& anchor, const Tensor& positive, const T
   if (anchor.dim() != positive.dim() || anchor.dim() != negative.dim())
     fail(op, ": anchor ", anchor, ", positive ", positive, " and negative ", negative,
          " differ in dimensions");
-  const Tensor a = wide(anchor), b = wide(positive), c = wide(negative);
+  const Tensor &a = anchor, &b = positive, &c = negative;
   const Tensor near = distance(a, b, p, eps);
   Tensor far = distance(a, c, p, eps);
   if (swap) far = minimum(far, distance(b, c, p, eps));
-  return reduce(op, clamp_min(near - far + margin, 0.0), reduction)
-      .to(promote(anchor, positive, op));
+  return reduce(op, clamp_min(near + margin - far, 0.0), reduction);
 }
 
 Tensor multi_margin_loss(const Tensor& input, const Tensor& target, int64_t p, double margin,

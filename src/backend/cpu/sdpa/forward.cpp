@@ -224,6 +224,9 @@ const SdpaKernels& sdpa_kernels() {
   return chosen;
 }
 
-void bind_sdpa() { sdpa_op.bind(DeviceKind::cpu, forward); }
+void bind_sdpa() {
+  sdpa_op.bind(DeviceKind::cpu, forward);
+  bind_sdpa_backward();
+}
 
 }  // namespace tallow::cpu

@@ -62,5 +62,6 @@ class SdpaMask {
 inline bool multiplies_bf16(DType type) { return type == DType::bf16 && has_bf16_product(); }
 
 void bind_sdpa();
+void bind_sdpa_backward();
 
 }  // namespace tallow::cpu
