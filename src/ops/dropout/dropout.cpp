@@ -2,9 +2,9 @@
 // element's number, so that the backward pass draws them again and no mask is kept.
 #include "tallow/ops/dropout.h"
 
-#include <atomic>
 #include <cmath>
 
+#include "ops/creation/random.h"
 #include "ops/elements.h"
 #include "ops/rows.h"
 #include "tallow/error.h"
@@ -18,22 +18,12 @@ namespace {
 
 struct DropoutOptions {
   double p, scale;  // of what is kept
-  uint64_t seed, stream;
+  Generator::Blocks blocks;
 };
 
 Specs infer(Inputs in, const DropoutOptions&) { return {{in[0].shape(), in[0].dtype()}}; }
 
 Tensors vjp(const Saved<DropoutOptions>& saved, Inputs grads);
-
-/// Whether four elements from `at` (a multiple of 4) are kept.
-void draw(const DropoutOptions& o, int64_t at, uint64_t threshold, bool (&kept)[4]) {
-  const auto block = static_cast<uint64_t>(at) / 4;
-  const auto words =
-      philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-              static_cast<uint32_t>(o.stream), static_cast<uint32_t>(o.stream >> 32)},
-             {static_cast<uint32_t>(o.seed), static_cast<uint32_t>(o.seed >> 32)});
-  for (size_t i = 0; i < 4; ++i) kept[i] = words[i] >= threshold;
-}
 
 template <class T>
 void drop(const Tensor& x, const Tensor& out, const DropoutOptions& o) {
@@ -42,16 +32,14 @@ void drop(const Tensor& x, const Tensor& out, const DropoutOptions& o) {
   const auto threshold = static_cast<uint64_t>(std::llround(o.p * 4294967296.0));
   parallel_for(out.numel(), 32 * kChunk, [&](int64_t begin, int64_t end, int) {
     T scratch[kChunk], result[kChunk];
+    uint32_t words[kChunk];  // one for each element
     for (int64_t at = begin; at < end; at += kChunk) {
       const int64_t n = std::min(kChunk, end - at);
+      draw_kernels.philox(o.blocks.seed, o.blocks.first + static_cast<uint64_t>(at) / 4,
+                          (n + 3) / 4, words);
       const T* from = reader.read(at, n, scratch);
       T* to = element_target<T>(out, at, result);
-      for (int64_t i = 0; i < n; i += 4) {
-        bool kept[4];
-        draw(o, at + i, threshold, kept);
-        for (int64_t j = i; j < std::min(n, i + 4); ++j)
-          to[j] = kept[j - i] ? from[j] * scale : T(0);
-      }
+      for (int64_t i = 0; i < n; ++i) to[i] = words[i] >= threshold ? from[i] * scale : T(0);
       if (to == result) write_elements<T>(out, at, n, result);
     }
   });
@@ -69,10 +57,9 @@ Tensors vjp(const Saved<DropoutOptions>& saved, Inputs grads) {
   return {apply(dropout_op, {grads[0]}, saved.options)};
 }
 
-/// The options of a call that drops: each takes a stream of its own.
-DropoutOptions next_options(double p, double scale) {
-  static std::atomic<uint64_t> stream{0};
-  return {p, scale, 0, stream.fetch_add(1, std::memory_order_relaxed)};
+/// The options of a call that drops some of n elements: each takes words of its own.
+DropoutOptions next_options(double p, double scale, int64_t n) {
+  return {p, scale, default_generator().take(static_cast<uint64_t>(n / 4 + 1))};
 }
 
 double keep_scale(double p) { return p < 1 ? 1 / (1 - p) : 0; }
@@ -99,8 +86,8 @@ Tensor over_channels(const char* op, const Tensor& x, double p, bool training, i
   const bool batched = dims == 0 || x.dim() == dims;
   const Tensor y = batched ? x : x.unsqueeze(0);
   if (y.numel() == 0) return x;
-  const Tensor result =
-      y * apply(dropout_op, {channel_ones(op, y)}, next_options(p, keep_scale(p)));
+  const Tensor ones = channel_ones(op, y);
+  const Tensor result = y * apply(dropout_op, {ones}, next_options(p, keep_scale(p), ones.numel()));
   return batched ? result : result.squeeze(0);
 }
 
@@ -111,7 +98,7 @@ Tensor alpha(const Tensor& x, const Tensor& ones, double p) {
   if (p == 1) return x * 0.0;
   const double a = 1 / std::sqrt((kAlpha * kAlpha * p + 1) * (1 - p));
   // 1 where kept, 0 where dropped.
-  const Tensor kept = apply(dropout_op, {ones}, next_options(p, 1));
+  const Tensor kept = apply(dropout_op, {ones}, next_options(p, 1, ones.numel()));
   return x * (kept * a) + ((kept - 1.0) * (kAlpha * a) + kAlpha * a * p);
 }
 
@@ -120,7 +107,7 @@ Tensor alpha(const Tensor& x, const Tensor& ones, double p) {
 Tensor dropout(const Tensor& input, double p, bool training) {
   check("dropout", input, p);
   if (!training || p == 0 || input.numel() == 0) return input;
-  return apply(dropout_op, {input}, next_options(p, keep_scale(p)));
+  return apply(dropout_op, {input}, next_options(p, keep_scale(p), input.numel()));
 }
 Tensor feature_dropout(const Tensor& input, double p, bool training) {
   return over_channels("feature_dropout", input, p, training, 0);

@@ -45,8 +45,8 @@ struct Targets {
     for (int64_t c = 0; c < count; ++c) all += weight_of(c);
     for (int64_t i = 0; i < target.numel(); ++i) {
       if (classes[i] != o.ignore_index && (classes[i] < 0 || classes[i] >= count))
-        fail(name_of(o), ": target ", classes[i], " is out of bounds; classes are 0 to ",
-             count - 1);
+        fail_index(name_of(o), ": target ", classes[i], " is out of bounds; classes are 0 to ",
+                   count - 1);
     }
   }
   bool ignored(int64_t row) const { return classes[row] == options.ignore_index; }
@@ -132,19 +132,13 @@ Tensor coefficients(Inputs in, const ClassLossOptions& o, DType type) {
   return result;
 }
 
-/// Of each row of x [N, C, inner], [N, 1, inner].
-Tensor log_sum_exp(const Tensor& x) {
-  const Tensor top = amax(x.detach(), 1, true);
-  return log(sum(exp(x - top), 1, true)) + top;
-}
-
 Tensors composite(Inputs in, const ClassLossOptions& o) {
   const DType type = wide_type(in[0]);
   const Tensor counts =
       type == DType::f64 ? coefficients<double>(in, o, type) : coefficients<float>(in, o, type);
   Tensor x = in[0].to(type), lse;
   if (!o.normalized) {
-    lse = log_sum_exp(x);
+    lse = logsumexp(x, 1, true);
     x = x - lse;
   }
   // Not 0 times infinity.
@@ -265,8 +259,7 @@ Tensor soft_loss(const Tensor& input, const Tensor& target, const Tensor& weight
   Tensor wanted = target.reshape(x.input.shape()).to(type);
   if (smoothing > 0)
     wanted = wanted * (1 - smoothing) + smoothing / static_cast<double>(x.input.size(1));
-  Tensor log_p = x.input.to(type);
-  log_p = log_p - log_sum_exp(log_p);
+  Tensor log_p = log_softmax(x.input.to(type), 1);
   if (weight.defined()) log_p = log_p * weight.to(type).reshape({1, -1, 1});
   const Tensor loss = -sum(log_p * wanted, {1});
   if (reduction == "none") return loss.reshape(x.rows).to(input.dtype());

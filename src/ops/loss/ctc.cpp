@@ -230,7 +230,7 @@ void check(const Tensor& x, const Tensor& targets, const Tensor& input_lengths,
     for (int64_t s = 0; s < length; ++s) {
       const int64_t c = all.data<int64_t>()[start + s];
       if (c < 0 || c >= x.size(2))
-        fail(kName, ": target ", c, " is out of bounds; classes are 0 to ", x.size(2) - 1);
+        fail_index(kName, ": target ", c, " is out of bounds; classes are 0 to ", x.size(2) - 1);
     }
   }
 }

@@ -67,7 +67,7 @@ constinit Op<> bce_op{"binary_cross_entropy",
 
 void check_probabilities(const Tensor& x) {
   if (x.numel() == 0) return;
-  const double least = -amax(-x.detach()).item(), most = amax(x.detach()).item();
+  const double least = amin(x.detach()).item(), most = amax(x.detach()).item();
   if (!(least >= 0 && most <= 1))
     fail("binary_cross_entropy: input has values from ", least, " to ", most,
          "; probabilities are 0 to 1");
@@ -154,7 +154,7 @@ Tensor poisson_nll_loss(const Tensor& input, const Tensor& target, bool log_inpu
 Tensor gaussian_nll_loss(const Tensor& input, const Tensor& target, const Tensor& var, bool full,
                          double eps, std::string_view reduction) {
   const char* op = "gaussian_nll_loss";
-  if (var.numel() > 0 && -amax(-var.detach()).item() < 0)
+  if (var.numel() > 0 && amin(var.detach()).item() < 0)
     fail("gaussian_nll_loss: var has negative values; variances are 0 or more");
   Tensor variance = var;
   if (!var.is_number() && var.shape() != input.shape()) {

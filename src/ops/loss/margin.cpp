@@ -24,7 +24,7 @@ Tensor class_rows(const char* op, const Tensor& input) {
 int64_t class_at(const char* op, const Tensor& target, int64_t i, int64_t classes) {
   const int64_t c = target.data<int64_t>()[i];
   if (c < 0 || c >= classes)
-    fail(op, ": target ", c, " is out of bounds; classes are 0 to ", classes - 1);
+    fail_index(op, ": target ", c, " is out of bounds; classes are 0 to ", classes - 1);
   return c;
 }
 
@@ -63,7 +63,7 @@ Tensor count_listed(const Tensor& target, const Tensor& x) {
 }
 
 Tensor distance(const Tensor& a, const Tensor& b, double p, double eps) {
-  return pow(sum(pow(abs(a - b + eps), p), -1), 1 / p);
+  return norm(a - b + eps, p, -1);
 }
 
 }  // namespace
