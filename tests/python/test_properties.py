@@ -267,14 +267,14 @@ def check(seed):
     try:
         ours = harness.function(name)(*ours_args, **ours_kwargs)
     except Exception as e:
-        # torch looks at the dtype only where there are elements.
-        empty = any(t.numel() == 0 for t in harness.leaves(args, torch.Tensor))
+        # torch looks at the dtype only where there are elements, and dimensions.
+        empty = any(t.numel() == 0 or t.dim() == 0 for t in harness.leaves(args, torch.Tensor))
         assert refused is not None or empty, f"{what}: {type(e).__name__}: {e}"
         return name
     if refused is not None:
         # tallow may do what torch has not implemented, and take numbers as tensors.
         extended = "not implemented" in str(refused) or "not supported" in str(refused)
-        extended |= "must be Tensor, not" in str(refused)
+        extended |= any(t in str(refused) for t in ("must be Tensor, not", "does not support bool", "not support bool"))
         assert extended, f"{what}: not refused; torch says {refused}"
         return name
     if name in harness.PICKS and not kwargs.get("stable"):

@@ -136,7 +136,8 @@ bool rows_are_plain(const Walk& w) {
     if (o.single) continue;
     if (o.dtype != o.type) return false;
     int64_t stride = o.strides.empty() ? 1 : o.strides.back();
-    if (stride != 0 && stride != 1) return false;
+    // The loops of one input read a new element at every step.
+    if (stride != 1 && (stride != 0 || w.count == 1)) return false;
     dense &= o.dense;
   }
   return dense || w.shape.back() >= kLongRow;
