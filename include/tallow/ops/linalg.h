@@ -173,7 +173,8 @@ TriangularSolution triangular_solve(const Tensor& self, const Tensor& A, bool up
 QRResult qr(const Tensor& self, bool some = true);
 /// self = U diag(S) V^H, of reduced size where `some`; zeros for U and V unless compute_uv.
 SVDWithV svd(const Tensor& self, bool some = true, bool compute_uv = true);
-LUFactors lu(const Tensor& self, bool pivot = true);
+/// The factors LU, the pivots and, where get_infos, linalg.lu_factor_ex's info.
+Tensors lu(const Tensor& self, bool pivot = true, bool get_infos = false);
 /// P, L and U of what lu_factor gave; empty where not asked for.
 LUMatrices lu_unpack(const Tensor& LU_data, const Tensor& LU_pivots, bool unpack_data = true,
                      bool unpack_pivots = true);

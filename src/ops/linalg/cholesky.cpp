@@ -33,10 +33,7 @@ Tensors vjp(const Saved<CholeskyOptions>& saved, Inputs grads) {
   const Tensor l = upper ? adjoint_of(saved.outputs[0]) : saved.outputs[0];
   const Tensor gl = upper ? adjoint_of(grads[0]) : grads[0];
   const Tensor product = matmul(adjoint_of(l), lower_part(gl));
-  // The lower triangle with half of the (real) diagonal.
-  const Tensor below = lower_part(product, 1);
-  const Tensor phi = below + diag_embed(real_of(diagonal_of(product)) * 0.5).to(below.dtype());
-  const Tensor both = phi + adjoint_of(phi);
+  const Tensor both = lower_part(product) + adjoint_of(lower_part(product, 1));
   const Tensor left = linalg::solve_triangular(adjoint_of(l), both * 0.5, true, true);
   return {linalg::solve_triangular(l, left, false, false)};
 }
@@ -49,6 +46,63 @@ constinit Op<CholeskyOptions> cholesky_op{
          },
      .vjp = vjp,
      .cpu = cpu,
+     .save_outputs = true}};
+
+// x of l l^H x = b (or of l^H l x = b), with l triangular.
+Tensor solve_by_factor(const Tensor& b, const Tensor& factor, bool upper) {
+  const Tensor l = upper ? adjoint_of(factor) : factor;
+  const Tensor half = linalg::solve_triangular(l, b, false);
+  return linalg::solve_triangular(adjoint_of(l), half, true);
+}
+
+// What a symmetric gradient of A is for its factor, in PyTorch's form: not cut to the triangle.
+Tensor factor_gradient(const Tensor& g, const Tensor& factor, bool upper) {
+  const Tensor both = g + adjoint_of(g);
+  return -(upper ? matmul(factor, both) : matmul(both, factor));
+}
+
+// inputs: b, factor.
+constinit Op<CholeskyOptions> cholesky_solve_op{
+    "cholesky_solve",
+    {.infer =
+         [](Inputs in, const CholeskyOptions&) {
+           return Specs{{in[0].shape(), in[0].dtype()}};
+         },
+     .vjp =
+         [](const Saved<CholeskyOptions>& saved, Inputs grads) {
+           const Tensor& factor = saved.inputs[1];
+           const bool upper = saved.options.upper;
+           const Tensor gb = cholesky_solve(grads[0], factor, upper);
+           Tensors result{gb, {}};
+           if (factor.requires_grad()) {
+             result[1] = factor_gradient(matmul(gb, adjoint_of(saved.outputs[0])), factor, upper);
+           }
+           return result;
+         },
+     .composite =
+         [](Inputs in, const CholeskyOptions& o) {
+           return Tensors{solve_by_factor(in[0], in[1], o.upper)};
+         },
+     .save_outputs = true}};
+
+constinit Op<CholeskyOptions> cholesky_inverse_op{
+    "cholesky_inverse",
+    {.infer =
+         [](Inputs in, const CholeskyOptions&) {
+           return Specs{{in[0].shape(), in[0].dtype()}};
+         },
+     .vjp =
+         [](const Saved<CholeskyOptions>& saved, Inputs grads) {
+           const Tensor& y = saved.outputs[0];
+           const Tensor both = matmul(y, matmul(grads[0] + adjoint_of(grads[0]), y));
+           const Tensor& factor = saved.inputs[0];
+           return Tensors{-(saved.options.upper ? matmul(factor, both) : matmul(both, factor))};
+         },
+     .composite =
+         [](Inputs in, const CholeskyOptions& o) {
+           const Tensor unit = identity(in[0].size(-1), in[0].dtype()).expand(in[0].shape());
+           return Tensors{solve_by_factor(unit, in[0], o.upper)};
+         },
      .save_outputs = true}};
 
 void check_factor(const char* op, const Tensor& b, const Tensor& l) {
@@ -78,14 +132,13 @@ Tensor cholesky(const Tensor& self, bool upper) { return linalg::cholesky(self, 
 
 Tensor cholesky_solve(const Tensor& self, const Tensor& L, bool upper) {
   check_factor("cholesky_solve", self, L);
-  const Tensor l = upper ? adjoint_of(L) : L;
-  const Tensor half = linalg::solve_triangular(l, self, false);
-  return linalg::solve_triangular(adjoint_of(l), half, true);
+  const auto [b, factor] = broadcast_matrices("cholesky_solve", self, L);
+  return apply(cholesky_solve_op, {b, factor}, {upper});
 }
 
 Tensor cholesky_inverse(const Tensor& self, bool upper) {
   check_square("cholesky_inverse", self);
-  return cholesky_solve(identity(self.size(-1), self.dtype()).expand(self.shape()), self, upper);
+  return apply(cholesky_inverse_op, {self}, {upper});
 }
 
 }  // namespace tallow

@@ -89,9 +89,11 @@ Tensor residuals_of(const Tensor& a, const Tensor& b, const Tensor& x, const Ten
   for (int64_t i = 0; full && driver != Driver::gels && i < rank.numel(); ++i) {
     full = rank.data<int64_t>()[i] == a.size(-1);
   }
-  if (!full) return Tensor::empty({0}, type);
+  const bool tracked = x.requires_grad();
+  if (!full && !tracked) return Tensor::empty({0}, type);
   const Tensor rest = matmul(a, x) - b;
-  return sum(real_of(rest * conj_of(rest)), -2);
+  const Tensor squares = sum(real_of(rest * conj_of(rest)), -2);
+  return full ? squares : squares.reshape({squares.numel()}).narrow(0, 0, 0);
 }
 
 }  // namespace

@@ -92,6 +92,9 @@ constinit Op<LDLOptions> ldl_op{
                std::vector<T> ld = a.read();
                out[2].data<int32_t>()[b] =
                    lapack::sytrf(o.hermitian, a.rows, ld.data(), vector_at<int32_t>(out[1], b));
+               for (int64_t c = 1; c < a.rows; ++c) {
+                 std::fill_n(ld.begin() + c * a.rows, c, T(0));
+               }
                to.write(ld.data(), a.rows);
              }
            });
@@ -209,7 +212,10 @@ Tensor ldl_solve(const Tensor& LD, const Tensor& pivots, const Tensor& B, bool h
 
 }  // namespace linalg
 
-LUFactors lu(const Tensor& self, bool pivot) { return linalg::lu_factor(self, pivot); }
+Tensors lu(const Tensor& self, bool pivot, bool get_infos) {
+  const LUFactorsInfo all = linalg::lu_factor_ex(self, pivot, false);
+  return get_infos ? Tensors{all.LU, all.pivots, all.info} : Tensors{all.LU, all.pivots};
+}
 
 Tensor lu_solve(const Tensor& self, const Tensor& LU_data, const Tensor& LU_pivots) {
   return linalg::lu_solve(LU_data, LU_pivots, self);

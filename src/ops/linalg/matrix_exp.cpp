@@ -114,9 +114,16 @@ constinit Op<> matrix_exp_op{
                for (int64_t i = begin; i < end; ++i) {
                  const MatrixView<T> a(in[0], i);
                  if (a.rows == 0) continue;
-                 Square<T> matrix(a.rows, T(0));
-                 a.read(matrix.values.data(), a.rows);
-                 MatrixView<T>(out[0], i).write(exponential(matrix).values.data(), a.rows);
+                 // In f64: squaring loses digits.
+                 using Wide = std::conditional_t<lapack::kComplex<T>, std::complex<double>, double>;
+                 const std::vector<T> values = a.read();
+                 Square<Wide> matrix(a.rows, Wide(0));
+                 std::copy(values.begin(), values.end(), matrix.values.begin());
+                 matrix = exponential(matrix);
+                 std::vector<T> result(values.size());
+                 std::transform(matrix.values.begin(), matrix.values.end(), result.begin(),
+                                [](const Wide& x) { return static_cast<T>(x); });
+                 MatrixView<T>(out[0], i).write(result.data(), a.rows);
                }
              });
            });

@@ -115,7 +115,7 @@ Tensors vjp(const Saved<NormOptions>& saved, Inputs grads) {
   if (p == 0) return {Tensor::zeros(x.shape(), x.dtype())};
   if (p == 1) return {sgn(x) * g};
   const Tensor zero = eq(norm, 0.0);
-  if (p == 2) return {where(zero, 0.0, x * (g / where(zero, 1.0, norm)))};
+  if (p == 2) return {where(zero, 0.0, x / norm) * g};
   const Tensor size = abs(x);
   if (std::isinf(p)) {
     Shape all;
@@ -129,7 +129,7 @@ Tensors vjp(const Saved<NormOptions>& saved, Inputs grads) {
   }
   const Tensor none = eq(size, 0.0);
   const Tensor ratio = where(none, 1.0, size) / where(zero, 1.0, norm);
-  const Tensor slope = where(none, p < 1 ? 0.0 : 0.0, pow(ratio, p - 1));
+  const Tensor slope = where(none, 0.0, pow(ratio, p - 1));
   return {sgn(x) * (where(zero, 0.0, slope) * g)};
 }
 

@@ -107,7 +107,9 @@ Tensor matrix_power(const Tensor& self, int64_t n) {
     const Tensor inverse = linalg::inv(self);
     return n == -1 ? inverse : matmul(inverse, matrix_power(inverse, -(n + 1)));
   }
-  if (n == 0) return identity(self.size(-1), self.dtype()).expand(self.shape()).clone();
+  if (n == 0) {  // a constant, yet of self's history
+    return where(Tensor::zeros({}, DType::boolean), self, identity(self.size(-1), self.dtype()));
+  }
   Tensor result, square = self;
   for (;;) {
     if (n & 1) result = result ? matmul(result, square) : square;
