@@ -8,11 +8,12 @@
 """
 
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from generator import bindings, declarations
+from generator import bindings, declarations, methods
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,6 +23,13 @@ def main():
     api = declarations.read(ROOT)
     if command == "bindings":
         bindings.write(api, Path(rest[0]))
+    elif command == "methods":
+        methods.write(api, ROOT)
+    elif command == "check":
+        with tempfile.TemporaryDirectory() as scratch:
+            old = methods.outdated(api, ROOT, Path(scratch))
+        if old:
+            sys.exit(f"not up to date: {', '.join(old)}; run python/generate.py methods")
     else:
         sys.exit(__doc__)
 

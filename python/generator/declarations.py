@@ -34,6 +34,7 @@ class Parameter:
     type: str
     name: str
     default: str | None
+    written: str = ""  # the type as the header has it
 
     @property
     def kind(self):
@@ -112,12 +113,12 @@ def parse_parameter(text):
     match = re.fullmatch(r"(.+[ &])(\w+)", text.strip())
     if not match:
         return None
-    type_ = match[1].strip()
+    written = type_ = match[1].strip()
     inner = re.fullmatch(r"const (std::optional<[\w:]+>)&", type_)
     type_ = inner[1] if inner else type_
     if type_ not in TYPES:
         return None
-    return Parameter(type_, match[2], default.strip() or None)
+    return Parameter(type_, match[2], default.strip() or None, written)
 
 
 def chunks(text):
