@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from generator import bindings, declarations, methods
+from generator import bindings, declarations, methods, stubs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,6 +23,8 @@ def main():
     api = declarations.read(ROOT)
     if command == "bindings":
         bindings.write(api, Path(rest[0]))
+    elif command == "stubs":
+        stubs.write(api, Path(rest[0]), ROOT / "python/tallow")
     elif command == "methods":
         methods.write(api, ROOT)
     elif command == "check":

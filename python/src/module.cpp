@@ -1,5 +1,6 @@
 // The module tallow._C: classes, operators, errors.
 #include <Python.h>
+#include <nanobind/nanobind.h>
 #include <structmember.h>
 
 #include <map>
@@ -19,6 +20,7 @@ void add_autograd(PyObject* module);   // autograd.cpp
 void add_dlpack(PyObject* module);     // dlpack.cpp
 void add_print(PyObject* module);      // print.cpp
 void add_generator(PyObject* module);  // generator.cpp
+void add_language_models(PyObject* module);  // models.cpp
 
 namespace {
 
@@ -163,6 +165,13 @@ void fill(PyObject* module) {
       "tallow.IndexError", "An index or a dimension out of range.", bases, nullptr);
   Py_DECREF(bases);
   PyModule_AddObjectRef(module, "IndexError", index_error_type);
+  nanobind::register_exception_translator([](const std::exception_ptr& error, void*) {
+    try {
+      std::rethrow_exception(error);
+    } catch (const Error& e) {
+      PyErr_SetString(error_type, e.what());
+    }
+  });
   add_objects(module);
   add_generator(module);
   add_operators(module);
@@ -170,23 +179,16 @@ void fill(PyObject* module) {
   add_autograd(module);
   add_dlpack(module);
   add_print(module);
+  add_language_models(module);
 }
-
-PyModuleDef definition{
-    PyModuleDef_HEAD_INIT, "tallow._C", nullptr, -1, nullptr, nullptr, nullptr, nullptr, nullptr};
 
 }  // namespace
 }  // namespace tallow::python
 
-PyMODINIT_FUNC PyInit__C() {
-  PyObject* module = PyModule_Create(&tallow::python::definition);
-  if (!module) return nullptr;
+NB_MODULE(_C, module) {
   try {
-    tallow::python::fill(module);
-    return module;
-  } catch (...) {
-    tallow::python::set_error();
-    Py_DECREF(module);
-    return nullptr;
+    tallow::python::fill(module.ptr());
+  } catch (const tallow::python::PythonError&) {
+    throw nanobind::python_error();
   }
 }

@@ -267,6 +267,36 @@ def _register_hook(self, hook):
     return _Hook(self, _C._register_hook(self, hook))
 
 
+def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, **options):
+    """Compares the gradients of func(*inputs) with differences (f64 inputs)."""
+    inputs = _sequence(inputs)
+    outputs = _sequence(func(*inputs))
+    wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    for k, output in enumerate(outputs):
+        for j in range(output.numel()):
+            seed = _C.zeros_like(output).view(-1)
+            seed[j] = 1
+            analytic = grad(output, wanted, seed.view(output.shape), retain_graph=True,
+                            allow_unused=True, materialize_grads=True)
+            for x, g in zip(wanted, analytic):
+                flat, values = g.reshape(-1), x.data.view(-1)
+                for i in range(values.numel()):
+                    before = values[i].item()
+                    ends = []
+                    for step in (eps, -eps):
+                        values[i] = before + step
+                        with no_grad():
+                            ends.append(_sequence(func(*inputs))[k].reshape(-1)[j].item())
+                        values[i] = before
+                    numeric = (ends[0] - ends[1]) / (2 * eps)
+                    if abs(numeric - flat[i].item()) > atol + rtol * abs(numeric):
+                        if raise_exception:
+                            raise RuntimeError(f"gradcheck: output {k}[{j}]: numerical gradient "
+                                               f"{numeric}, analytical {flat[i].item()}")
+                        return False
+    return True
+
+
 class _GradFn:
     """What made a tensor: its name."""
 

@@ -1,0 +1,183 @@
+// Language models: tallow.load("folder") and what it returns.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/function.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <mutex>
+
+#include "objects.h"
+#include "tallow/json.h"
+#include "tallow/language_model.h"
+#include "tallow/npy.h"
+#include "tallow/safetensors.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace tallow::python {
+namespace {
+
+nb::object to_python(Tensor tensor) { return nb::steal(wrap(std::move(tensor))); }
+
+// A model with the session that its next answer continues.
+class Model {
+ public:
+  explicit Model(const std::string& path) : path_(path), model_(path) {}
+
+  const LanguageModel& get() const { return model_; }
+  const std::string& path() const { return path_; }
+
+  Generation generate(const std::vector<int32_t>& prompt, const GenerateOptions& options,
+                      const Session::OnText& on_text) {
+    std::lock_guard lock(mutex_);
+    if (!session_) session_ = std::make_unique<Session>(model_);
+    return session_->generate(prompt, options, on_text);
+  }
+
+ private:
+  std::string path_;
+  LanguageModel model_;
+  std::mutex mutex_;
+  std::unique_ptr<Session> session_;
+};
+
+// Takes an option from Python's keywords where it is given and not None.
+template <class T>
+void option(const nb::dict& given, const char* name, T& to) {
+  if (given.contains(name) && !given[name].is_none()) to = nb::cast<T>(given[name]);
+}
+
+GenerateOptions options_of(const nb::dict& given, const SamplingOptions& defaults) {
+  GenerateOptions options{.sampling = defaults};
+  SamplingOptions& s = options.sampling;
+  option(given, "max_new_tokens", options.max_tokens);
+  option(given, "stop", options.stop);
+  option(given, "temperature", s.temperature);
+  option(given, "top_k", s.top_k);
+  option(given, "top_p", s.top_p);
+  option(given, "min_p", s.min_p);
+  option(given, "typical_p", s.typical_p);
+  option(given, "repetition_penalty", s.repetition_penalty);
+  option(given, "presence_penalty", s.presence_penalty);
+  option(given, "frequency_penalty", s.frequency_penalty);
+  option(given, "logit_bias", s.logit_bias);
+  option(given, "seed", s.seed);
+  s.validate();
+  return options;
+}
+
+// generate(prompt, options, on_text): on_text(text) returns False to stop.
+Generation generate(Model& model, const std::vector<int32_t>& prompt, const nb::dict& given,
+                    const nb::object& on_text) {
+  const GenerateOptions options = options_of(given, model.get().default_sampling());
+  const bool listens = !on_text.is_none();
+  std::exception_ptr error;  // goes past the library's code by itself
+  Session::OnText receive = [&](std::string_view text) {
+    nb::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) {
+      error = std::make_exception_ptr(nb::python_error());
+      return false;
+    }
+    if (!listens) return true;
+    try {
+      nb::object answer = on_text(nb::str(text.data(), text.size()));
+      return answer.is_none() || nb::cast<bool>(answer);
+    } catch (...) {
+      error = std::current_exception();
+      return false;
+    }
+  };
+  Generation result;
+  {
+    nb::gil_scoped_release no_gil;
+    result = model.generate(prompt, options, receive);
+  }
+  if (error) std::rethrow_exception(error);
+  return result;
+}
+
+nb::object logits(const Model& model, const std::vector<std::vector<int32_t>>& sequences,
+                  bool last_only) {
+  Tensor result;
+  {
+    nb::gil_scoped_release no_gil;
+    result = model.get().logits(sequences, last_only);
+  }
+  return to_python(std::move(result));
+}
+
+nb::dict load_safetensors(const std::string& path) {
+  auto file = SafetensorsFile::open(path);
+  nb::dict tensors;
+  for (const std::string& name : file->names()) tensors[name.c_str()] = to_python(file->get(name));
+  return tensors;
+}
+
+void add_tokenizer(nb::module_& m) {
+  nb::class_<Tokenizer>(m, "Tokenizer", "Text to token ids and back.")
+      .def_static("from_folder", &Tokenizer::from_folder, "path"_a)
+      .def(
+          "encode",
+          [](const Tokenizer& t, std::string_view text, bool special) {
+            return t.encode(text, special);
+          },
+          "text"_a, "add_special_tokens"_a = true, "The ids of a text.")
+      .def(
+          "decode",
+          [](const Tokenizer& t, const std::vector<int32_t>& ids, bool skip) {
+            return t.decode(ids, skip);
+          },
+          "ids"_a, "skip_special_tokens"_a = false, "The text of ids.")
+      .def("token", &Tokenizer::token, "id"_a, "The piece of an id, as the vocabulary spells it.")
+      .def("token_id", &Tokenizer::token_id, "token"_a)
+      .def("is_special", &Tokenizer::is_special, "id"_a)
+      .def("is_end", &Tokenizer::is_end, "id"_a)
+      .def_prop_ro("vocab_size", &Tokenizer::vocab_size)
+      .def_prop_ro("bos", &Tokenizer::bos)
+      .def_prop_ro("eos", &Tokenizer::eos);
+}
+
+void add_models(nb::module_& m) {
+  nb::class_<Generation>(m, "Generation", "An answer and how it came about.")
+      .def_ro("text", &Generation::text)
+      .def_ro("tokens", &Generation::tokens)
+      .def_ro("finish_reason", &Generation::finish_reason, "stop, length or interrupted")
+      .def_ro("prompt_tokens", &Generation::prompt_tokens)
+      .def_ro("prefilled_tokens", &Generation::prefilled_tokens)
+      .def_ro("prefill_seconds", &Generation::prefill_seconds)
+      .def_ro("decode_seconds", &Generation::decode_seconds)
+      .def("__repr__", [](const Generation& g) { return nb::repr(nb::str(g.text.c_str())); });
+  nb::class_<Model>(m, "LanguageModel", nb::dynamic_attr(),
+                    "A causal language model with its tokenizer and chat template.")
+      .def(nb::init<const std::string&>(), "path"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def_prop_ro("path", &Model::path)
+      .def_prop_ro(
+          "tokenizer", [](const Model& self) { return self.get().text().tokenizer; },
+          "Throws where the model has none.")
+      .def_prop_ro("vocab_size", [](const Model& self) { return self.get().network().vocab_size(); })
+      .def_prop_ro("max_positions",
+                   [](const Model& self) { return self.get().network().max_positions(); })
+      .def("_generate", generate)
+      .def("_logits", logits)
+      .def("_render_chat", [](const Model& self, std::string_view messages, bool prompt) {
+        return self.get().text().render_chat(Json::parse(messages, "messages"), prompt);
+      });
+}
+
+}  // namespace
+
+void add_language_models(PyObject* module) {
+  auto m = nb::borrow<nb::module_>(module);
+  add_tokenizer(m);
+  add_models(m);
+  m.def("_load_safetensors", load_safetensors);
+  m.def("_load_npy", [](const std::string& path) { return to_python(load_npy(path)); });
+  m.def("_save_npy", [](const std::string& path, nb::handle tensor) {
+    save_npy(path, tensor_of(tensor.ptr()));
+  });
+}
+
+}  // namespace tallow::python

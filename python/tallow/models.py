@@ -1,0 +1,113 @@
+"""Language models: `tallow.load("folder").generate("Once upon a time")`."""
+
+import json
+import queue
+import threading
+
+from ._C import LanguageModel, Tensor, Tokenizer
+
+__all__ = ["LanguageModel", "Tokenizer"]
+
+
+def _ids(model, prompt):
+    if isinstance(prompt, str):
+        return model.tokenizer.encode(prompt)
+    if isinstance(prompt, Tensor):
+        return prompt.tolist()
+    return [int(i) for i in prompt]
+
+
+def _answer(model, ids, stream, options):
+    if isinstance(options.get("stop"), str):
+        options["stop"] = [options["stop"]]
+    if isinstance(options.get("logit_bias"), dict):
+        options["logit_bias"] = list(options["logit_bias"].items())
+    if stream:
+        return _stream(model, ids, options)
+    return model._generate(ids, options, None).text
+
+
+def _stream(model, ids, options):
+    """The answer's pieces as they come; leaving the loop stops the model."""
+    pieces, stopped = queue.Queue(), threading.Event()
+
+    def receive(text):
+        if text:
+            pieces.put(text)
+        return not stopped.is_set()
+
+    def run():
+        try:
+            model._generate(ids, options, receive)
+            pieces.put(None)
+        except BaseException as error:  # raised again where the pieces are read
+            pieces.put(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while (piece := pieces.get()) is not None:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def generate(self, prompt, *, max_new_tokens=None, stop=None, stream=False, **sampling):
+    """The text that continues `prompt` (a text, or token ids). With `stream` an iterator of its
+    pieces. `sampling`: temperature, top_k, top_p, min_p, typical_p, repetition_penalty,
+    presence_penalty, frequency_penalty, logit_bias, seed; what is not given is as the model's
+    makers advise. `stop`: texts that end the answer."""
+    options = dict(sampling, max_new_tokens=max_new_tokens, stop=stop)
+    return _answer(self, _ids(self, prompt), stream, options)
+
+
+def chat(self, messages, *, max_new_tokens=None, stop=None, stream=False, **sampling):
+    """The answer to messages, [{"role": "user", "content": "..."}, ...], or to one text."""
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    prompt = self._render_chat(json.dumps(messages), True)
+    ids = self.tokenizer.encode(prompt, add_special_tokens=False)
+    options = dict(sampling, max_new_tokens=max_new_tokens, stop=stop)
+    return _answer(self, ids, stream, options)
+
+
+def apply_chat_template(self, messages, add_generation_prompt=True):
+    """The prompt that the model's template makes of messages."""
+    return self._render_chat(json.dumps(messages), add_generation_prompt)
+
+
+def logits(self, ids, last_only=False):
+    """Logits [tokens, vocab] of a sequence of ids, or of several, one after the other; with
+    `last_only` [sequences, vocab] of their last tokens."""
+    if isinstance(ids, Tensor):
+        ids = ids.tolist()
+    many = len(ids) > 0 and isinstance(ids[0], (list, tuple, Tensor))
+    rows = [list(r.tolist() if isinstance(r, Tensor) else r) for r in ids] if many else [list(ids)]
+    return self._logits(rows, last_only)
+
+
+_KEYWORDS = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
+             "presence_penalty", "frequency_penalty", "logit_bias", "seed"}
+
+
+def _checked(method):
+    def checked(self, prompt, **options):
+        known = _KEYWORDS | {"max_new_tokens", "stop", "stream"}
+        if unknown := set(options) - known:
+            raise TypeError(f"{method.__name__}() got an unexpected keyword argument "
+                            f"{sorted(unknown)[0]!r}; it takes {', '.join(sorted(known))}")
+        return method(self, prompt, **options)
+
+    checked.__name__, checked.__doc__ = method.__name__, method.__doc__
+    return checked
+
+
+LanguageModel.generate = _checked(generate)
+LanguageModel.chat = _checked(chat)
+LanguageModel.apply_chat_template = apply_chat_template
+LanguageModel.logits = logits
+LanguageModel.__call__ = logits
+LanguageModel.__repr__ = lambda self: f"LanguageModel({self.path!r})"

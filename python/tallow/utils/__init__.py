@@ -1,0 +1,3 @@
+"""Helpers, as torch.utils."""
+
+from . import checkpoint  # noqa: F401
