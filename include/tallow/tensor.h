@@ -126,10 +126,6 @@ class Tensor {
   /// Copies the elements of `source`, broadcast and converted, into this tensor.
   Tensor& copy_(const Tensor& source);
 
-  // clang-format off
-#include "tallow/tensor_methods.inc"
-  // clang-format on
-
   const std::shared_ptr<TensorImpl>& impl() const { return impl_; }
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 

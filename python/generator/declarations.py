@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
+from .names import ATTRIBUTES
+
 # C++ type -> (kind of the parser, accessor of Args)
 TYPES = {
     "const Tensor&": ("tensor", "tensor"),
@@ -88,7 +90,7 @@ class Api:
         """name -> overloads of the methods of Tensor."""
         table = {}
         for d in self.declarations:
-            if not d.member and d.is_method:
+            if not d.member and d.is_method and d.name not in ATTRIBUTES:
                 table.setdefault(d.name, []).append(d)
         for d in self.declarations:
             if d.member and d.name not in table:

@@ -29,3 +29,12 @@ tril triu true_divide trunc xlogy
 FUNCTION_IN_PLACE = set("""
 relu elu selu celu leaky_relu hardtanh threshold rrelu
 """.split())
+
+# Functions whose tensors may be given one by one, as in meshgrid(x, y).
+VARARG_TENSORS = {
+    "align_tensors", "atleast_1d", "atleast_2d", "atleast_3d", "block_diag", "broadcast_tensors",
+    "cartesian_prod", "chain_matmul", "einsum", "meshgrid",
+}
+
+# Attributes of Tensor, though functions beside it.
+ATTRIBUTES = {"real", "imag"}

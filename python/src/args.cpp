@@ -96,9 +96,10 @@ class Parser {
     to.out_ = to.requires_grad_ = nullptr;
     int slot = 0;
     if (self) to.slots_[slot++] = self;
-    if (f.varargs >= 0 && f.varargs == slot + (self ? 0 : f.varargs) && f.varargs - slot < count) {
+    if (f.varargs >= slot && f.varargs - slot < count) {
       const Py_ssize_t first = f.varargs - slot;
-      if (is_integer(args[first]) && all_integers(args + first, count - first)) {
+      const bool of_tensors = f.parameters[f.varargs].kind == Kind::tensors;
+      if (all_of(args + first, count - first, of_tensors ? is_tensor : is_integer)) {
         to.rest_ = args + first;
         to.rest_count_ = count - first;
         to.rest_slot_ = f.varargs;
@@ -128,9 +129,9 @@ class Parser {
   static PyObject* requires_grad(const Args& args) { return args.requires_grad_; }
 
  private:
-  static bool all_integers(PyObject* const* args, Py_ssize_t count) {
+  static bool all_of(PyObject* const* args, Py_ssize_t count, bool (*test)(PyObject*)) {
     for (Py_ssize_t i = 0; i < count; ++i) {
-      if (!is_integer(args[i])) return false;
+      if (!test(args[i])) return false;
     }
     return true;
   }
@@ -184,8 +185,9 @@ Tensor Args::tensor(int i) const {
 Tensors Args::tensors(int i) const {
   Tensors list;
   if (!has(i)) return list;
-  PyObject** items = PySequence_Fast_ITEMS(slots_[i]);
-  const Py_ssize_t count = PySequence_Fast_GET_SIZE(slots_[i]);
+  const bool rest = rest_slot_ == i;
+  PyObject* const* items = rest ? rest_ : PySequence_Fast_ITEMS(slots_[i]);
+  const Py_ssize_t count = rest ? rest_count_ : PySequence_Fast_GET_SIZE(slots_[i]);
   list.reserve(count);
   for (Py_ssize_t k = 0; k < count; ++k) {
     list.push_back(items[k] == Py_None ? Tensor() : tensor_of(items[k]));

@@ -157,7 +157,8 @@ void add_models(nb::module_& m) {
       .def_prop_ro(
           "tokenizer", [](const Model& self) { return self.get().text().tokenizer; },
           "Throws where the model has none.")
-      .def_prop_ro("vocab_size", [](const Model& self) { return self.get().network().vocab_size(); })
+      .def_prop_ro("vocab_size",
+                   [](const Model& self) { return self.get().network().vocab_size(); })
       .def_prop_ro("max_positions",
                    [](const Model& self) { return self.get().network().max_positions(); })
       .def("_generate", generate)

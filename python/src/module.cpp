@@ -14,12 +14,13 @@
 
 namespace tallow::python {
 
-void add_operators(PyObject* module);  // generated
-void add_data(PyObject* module);       // data.cpp
-void add_autograd(PyObject* module);   // autograd.cpp
-void add_dlpack(PyObject* module);     // dlpack.cpp
-void add_print(PyObject* module);      // print.cpp
-void add_generator(PyObject* module);  // generator.cpp
+void add_operators(PyObject* module);        // generated
+void add_data(PyObject* module);             // data.cpp
+void add_autograd(PyObject* module);         // autograd.cpp
+void add_dlpack(PyObject* module);           // dlpack.cpp
+void add_print(PyObject* module);            // print.cpp
+void add_settings(PyObject* module);         // settings.cpp
+void add_generator(PyObject* module);        // generator.cpp
 void add_language_models(PyObject* module);  // models.cpp
 
 namespace {
@@ -179,6 +180,7 @@ void fill(PyObject* module) {
   add_autograd(module);
   add_dlpack(module);
   add_print(module);
+  add_settings(module);
   add_language_models(module);
 }
 

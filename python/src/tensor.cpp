@@ -6,6 +6,8 @@
 #include <new>
 
 #include "args.h"
+#include "data.h"
+#include "numbers.h"
 #include "objects.h"
 #include "slots.h"
 
@@ -44,6 +46,27 @@ void deallocate(PyObject* self) {
   tensor_of(self).~Tensor();
   type->tp_free(self);
   Py_DECREF(type);
+}
+
+// Tensor(): empty; Tensor(2, 3): of a size; Tensor(data): of the default dtype.
+PyObject* make(PyTypeObject* type, PyObject* args, PyObject*) {
+  try {
+    const Py_ssize_t count = PyTuple_GET_SIZE(args);
+    PyObject* first = count > 0 ? PyTuple_GET_ITEM(args, 0) : nullptr;
+    if (count == 1 && is_tensor(first)) return wrap_as(type, tensor_of(first).detach());
+    if (first && !PyLong_Check(first)) {
+      return wrap_as(type, nested_tensor(first, default_dtype()));
+    }
+    Shape shape;
+    for (Py_ssize_t i = 0; i < count; ++i) {
+      shape.push_back(to_integer(PyTuple_GET_ITEM(args, i)));
+    }
+    if (count == 0) shape.push_back(0);
+    return wrap_as(type, Tensor::empty(shape, default_dtype()));
+  } catch (...) {
+    set_error();
+    return nullptr;
+  }
 }
 
 PyMemberDef members[] = {

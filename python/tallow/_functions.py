@@ -4,7 +4,9 @@ from . import _C
 from ._C import Tensor, dtype
 
 __all__ = [
-    "finfo", "iinfo", "is_complex", "is_floating_point", "is_nonzero", "is_storage", "is_tensor",
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor",
+    "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "einsum",
+    "finfo", "frombuffer", "iinfo", "is_same_size", "is_complex", "is_floating_point", "is_nonzero", "is_storage", "is_tensor",
     "memory_format", "layout", "numel", "strided", "contiguous_format", "preserve_format",
     "channels_last",
 ]  # fmt: skip
@@ -110,3 +112,98 @@ class iinfo:
 
     def __repr__(self):
         return f"iinfo(min={self.min}, max={self.max}, dtype={self.dtype})"
+
+
+def broadcast_shapes(*shapes):
+    """The shape that shapes broadcast to."""
+    shapes = [(s,) if isinstance(s, int) else tuple(s) for s in shapes]
+    size = []
+    for i in range(1, max(map(len, shapes), default=0) + 1):
+        sizes = {s[-i] for s in shapes if len(s) >= i} - {1}
+        if len(sizes) > 1:
+            raise _C.Error("broadcast_shapes: shape mismatch: objects cannot be broadcast to a "
+                           f"single shape: {', '.join(map(str, shapes))}")
+        size.append(sizes.pop() if sizes else 1)
+    if any(n < 0 for n in size):
+        raise _C.Error(f"broadcast_shapes: negative size in {shapes}")
+    return _C.Size(reversed(size))
+
+
+def is_same_size(input, other):
+    """Whether both have the same size."""
+    return input.shape == other.shape
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A tensor of one dimension on the memory of an object with the buffer protocol."""
+    import numpy
+
+    from ._data import from_numpy
+
+    if dtype.name in ("bfloat16",):
+        bits = numpy.frombuffer(buffer, "uint16", count, offset)
+        result = from_numpy(bits).view(dtype)
+    else:
+        result = from_numpy(numpy.frombuffer(buffer, dtype.name, count, offset))
+    return result.requires_grad_() if requires_grad else result
+
+
+def _letters(operands):
+    """einsum(x, [0, 1], y, [1, 2], [0, 2]) in letters."""
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+    def text(labels):
+        return "".join("..." if i is Ellipsis else letters[i] for i in labels)
+
+    pairs = len(operands) // 2
+    equation = ",".join(text(operands[2 * i + 1]) for i in range(pairs))
+    if len(operands) % 2:
+        equation += "->" + text(operands[-1])
+    return equation, list(operands[:2 * pairs:2])
+
+
+def einsum(equation, *operands):
+    """The sum of products that the equation says, as in einsum("ij,jk->ik", a, b)."""
+    if isinstance(equation, Tensor):
+        equation, operands = _letters((equation, *operands))
+    elif len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = operands[0]
+    return _C.einsum(equation, list(operands))
+
+
+def _of_type(name, dtype):
+    """FloatTensor([1, 2]) and its like."""
+
+    def make(*data):
+        from ._data import tensor
+
+        if not data or isinstance(data[0], int):
+            return _C._from_bytes(bytes(_C.Size(data or (0,)).numel() * dtype.itemsize),
+                                  data or (0,), dtype)
+        return tensor(data[0], dtype=dtype)
+
+    make.__name__ = make.__qualname__ = name
+    return make
+
+
+BFloat16Tensor = _of_type("BFloat16Tensor", _C.bfloat16)
+BoolTensor = _of_type("BoolTensor", _C.bool)
+ByteTensor = _of_type("ByteTensor", _C.uint8)
+CharTensor = _of_type("CharTensor", _C.int8)
+DoubleTensor = _of_type("DoubleTensor", _C.float64)
+FloatTensor = _of_type("FloatTensor", _C.float32)
+HalfTensor = _of_type("HalfTensor", _C.float16)
+IntTensor = _of_type("IntTensor", _C.int32)
+LongTensor = _of_type("LongTensor", _C.int64)
+ShortTensor = _of_type("ShortTensor", _C.int16)
+
+# abs_(x) as x.abs_(), for the functions that torch has in place.
+for _name in """
+abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp
+clamp_max clamp_min clip conj_physical cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor frac
+gcd i0 lcm ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu round
+rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero
+""".split():
+    if hasattr(Tensor, _name + "_"):
+        globals()[_name + "_"] = getattr(Tensor, _name + "_")
+        __all__.append(_name + "_")

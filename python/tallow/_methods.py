@@ -158,10 +158,6 @@ def __reversed__(self):
     return self if self.dim() == 0 else self.flip(0)
 
 
-def _only(self):
-    return self.item()
-
-
 def __complex__(self):
     return complex(self.item())
 
@@ -171,6 +167,68 @@ def is_nonzero(self):
     if self.numel() != 1:
         raise RuntimeError(f"Boolean value of Tensor with {self.numel()} values is ambiguous")
     return bool(self)
+
+
+def where(self, condition, other):
+    """Its elements where the condition is true, else those of `other`."""
+    return _C.where(condition, self, other)
+
+
+def apply_(self, function):
+    """Replaces each element by function(element)."""
+    values = [function(v) for v in self.reshape(-1).tolist()]
+    return self.copy_(_C._from_nested(values, self.dtype).view(self.shape))
+
+
+def map_(self, other, function):
+    """Replaces each element by function(element, that of other)."""
+    other = other.expand(self.shape).reshape(-1).tolist()
+    values = [function(a, b) for a, b in zip(self.reshape(-1).tolist(), other)]
+    return self.copy_(_C._from_nested(values, self.dtype).view(self.shape))
+
+
+def resize_(self, *size, memory_format=None):
+    """Gives the tensor another size, keeping the elements that stay in row-major order."""
+    size = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    made = _C._from_bytes(bytes(_product(size) * self.element_size()), size, self.dtype)
+    kept = min(made.numel(), self.numel())
+    made.view(-1)[:kept] = self.detach().reshape(-1)[:kept]
+    return _C._rebind(self, made)
+
+
+def _product(sizes):
+    product = 1
+    for size in sizes:
+        product *= size
+    return product
+
+
+def set_(self, source=None):
+    """Makes the tensor the same as another one."""
+    return _C._rebind(self, tensor([], dtype=self.dtype) if source is None else source)
+
+
+def sum_to_size(self, *size):
+    """Summed to a size that it was broadcast from."""
+    size = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    extra = self.ndim - len(size)
+    dims = list(range(extra)) + [i + extra for i, n in enumerate(size)
+                                 if n == 1 and self.shape[i + extra] != 1]
+    if extra < 0 or any(n not in (1, m) for n, m in zip(size, self.shape[extra:])):
+        raise _C.Error(f"sum_to_size: {tuple(self.shape)} was not broadcast from {size}")
+    return (self.sum(dims, keepdim=True) if dims else self).reshape(size)
+
+
+def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad=False, **ignored):
+    result = _C.empty_strided(size, stride, dtype=dtype or self.dtype)
+    return result.requires_grad_() if requires_grad else result
+
+
+def _set_part(name):
+    def put(self, value):
+        getattr(_C, name)(self).copy_(value)
+
+    return put
 
 
 def _constant(value):
@@ -189,7 +247,7 @@ def _install():
         setattr(Tensor, f"new_{name}", _new(name))
     for name in ("squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "as_strided"):
         setattr(Tensor, name + "_", _view_in_place(name))
-    for method in (new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
+    for method in (apply_, map_, resize_, set_, sum_to_size, new_empty_strided, where, new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
                    __format__, __reversed__, __complex__):
         setattr(Tensor, method.__name__, method)
     Tensor.type = type_
@@ -199,6 +257,17 @@ def _install():
         setattr(Tensor, name, _itself)
     for name in ("is_conj", "is_neg", "is_pinned", "is_shared", "is_distributed", "is_coalesced"):
         setattr(Tensor, name, _constant(False))
+    Tensor.real = property(lambda self: _C.real(self), _set_part("real"))
+    Tensor.imag = property(lambda self: _C.imag(self), _set_part("imag"))
+    Tensor.is_cpu = property(_constant(True))
+    Tensor.is_mps = Tensor.is_xpu = Tensor.is_sparse_csr = property(_constant(False))
+    Tensor.output_nr = property(_constant(0))
+    Tensor.is_inference = lambda self: False
+    Tensor.const_data_ptr = Tensor.data_ptr
+    Tensor.is_set_to = lambda self, other: (self.data_ptr() == other.data_ptr()
+                                            and self.shape == other.shape
+                                            and self.stride() == other.stride())
+    Tensor.resize_as_ = lambda self, other, memory_format=None: self.resize_(other.shape)
     Tensor.get_device = _constant(-1)
     Tensor.is_same_size = lambda self, other: self.shape == other.shape
     Tensor.is_signed = lambda self: self.dtype.is_signed
