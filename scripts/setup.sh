@@ -10,7 +10,9 @@ compile=(g++ cmake ninja-build rapidjson-dev libpcre2-dev libutf8proc-dev libcli
 case "${1:-build}" in
   build) packages=("${compile[@]}") ;;
   run) packages=("${compile[@]}" python3 python3-venv) ;;
-  test) packages=("${compile[@]}" python3 python3-venv doctest-dev binutils pkg-config) ;;
+  test)
+    packages=("${compile[@]}" python3 python3-dev python3-venv doctest-dev binutils pkg-config)
+    ;;
   lint) packages=("${compile[@]}" doctest-dev clang-format clang-tidy) ;;
   *) die "setup.sh: no such set '$1'; it is one of build, run, test, lint" ;;
 esac

@@ -17,13 +17,17 @@ phase() {
 }
 
 build() {
-  cmake --preset "$1" -DTALLOW_TESTS=ON >/dev/null && cmake --build --preset "$1" "${@:2}"
+  cmake --preset "$1" -DTALLOW_TESTS=ON "${options[@]}" >/dev/null &&
+    cmake --build --preset "$1" "${@:2}"
 }
 
+# The Python package is built for the Python that the tests run in.
+options=(-DTALLOW_PYTHON=ON "-DPython_EXECUTABLE=$PWD/build/venv/bin/python")
 phase "release build" build release
+options=()
 phase "C++ tests and checks" ctest --preset release
 phase "Python tests" env TALLOW=build/release/tallow TALLOW_PROBE=build/release/tests/tallow_probe \
-  build/venv/bin/python -m pytest -q -n 2 tests/python
+  PYTHONPATH=build/release/python build/venv/bin/python -m pytest -q -n 2 tests/python
 phase "sanitizer build" build asan --target tallow_tests tallow_fuzz
 phase "sanitizer tests" ctest --preset asan -L 'unit|fuzz'
 
