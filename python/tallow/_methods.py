@@ -196,6 +196,33 @@ def resize_(self, *size, memory_format=None):
     return _C._rebind(self, made)
 
 
+def polygamma(self, n):
+    """The n-th derivative of digamma."""
+    return _C.polygamma(n, self)
+
+
+def polygamma_(self, n):
+    """In-place form of polygamma()."""
+    return _C._write(self, "polygamma_", _C.polygamma(n, self))
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Fills the elements with equal indices in all dimensions. With `wrap` the diagonal of a tall
+    matrix goes on after its end."""
+    if self.ndim < 2:
+        raise _C.Error("fill_diagonal_: dimensions must be larger than 1")
+    if self.ndim > 2 and len(set(self.shape)) > 1:
+        raise _C.Error("fill_diagonal_: all dimensions of the input must be of equal length")
+    columns = self.shape[1]
+    step = sum(self.stride())
+    count = min(self.shape)
+    _C.as_strided(self, (count,), (step,), self.storage_offset()).fill_(fill_value)
+    if wrap and self.ndim == 2 and self.shape[0] > columns + 1:
+        for row in range(columns + 1, self.shape[0], columns + 1):
+            self[row:row + columns].fill_diagonal_(fill_value)
+    return self
+
+
 def _product(sizes):
     product = 1
     for size in sizes:
@@ -224,6 +251,33 @@ def new_empty_strided(self, size, stride, dtype=None, device=None, requires_grad
     return result.requires_grad_() if requires_grad else result
 
 
+def _random(name):
+    """normal_ and its like."""
+
+    def method(self, *args, generator=None, **kwargs):
+        made = getattr(_C, f"{name}_like")(self, *args, generator=generator, **kwargs)
+        return _C._write(self, name + "_", made)
+
+    method.__name__ = method.__qualname__ = name + "_"
+    return method
+
+
+def random_(self, from_=0, to=None, *, generator=None, **kwargs):
+    """Fills with integers in [from_, to), or below `from_` where `to` is not given."""
+    from_ = kwargs.get("from", from_)
+    if to is None and from_ != 0:
+        from_, to = 0, from_
+    made = _C.random_like(self, from_, to, generator=generator)
+    return _C._write(self, "random_", made)
+
+
+def bernoulli_(self, p=0.5, *, generator=None):
+    """Fills with ones, each with probability p, and zeros."""
+    p = p.expand(self.shape) if isinstance(p, Tensor) else _C.full(self.shape, p, dtype=_C.float64)
+    made = _C.bernoulli(p, generator=generator)
+    return _C._write(self, "bernoulli_", made.to(self.dtype))
+
+
 def _set_part(name):
     def put(self, value):
         getattr(_C, name)(self).copy_(value)
@@ -247,7 +301,9 @@ def _install():
         setattr(Tensor, f"new_{name}", _new(name))
     for name in ("squeeze", "unsqueeze", "t", "transpose", "swapaxes", "swapdims", "as_strided"):
         setattr(Tensor, name + "_", _view_in_place(name))
-    for method in (apply_, map_, resize_, set_, sum_to_size, new_empty_strided, where, new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
+    for name in ("uniform", "normal", "log_normal", "exponential", "cauchy", "geometric"):
+        setattr(Tensor, name + "_", _random(name))
+    for method in (polygamma, polygamma_, fill_diagonal_, random_, bernoulli_, apply_, map_, resize_, set_, sum_to_size, new_empty_strided, where, new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
                    __format__, __reversed__, __complex__):
         setattr(Tensor, method.__name__, method)
     Tensor.type = type_

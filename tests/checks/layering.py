@@ -35,7 +35,7 @@ PUBLIC = {
     "core": "autograd buffer device dtype error json op parallel profile random scalar shape tensor",
     "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
-    "ops": "ops",
+    "ops": "from_data indexing ops padding print print_fmt",
     "cpu": "limits",
     "nn": "kv_cache nn",
     "models": "language_model models",

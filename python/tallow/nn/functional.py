@@ -89,3 +89,32 @@ def _softmax(name):
 for _name in ("softmax", "log_softmax", "softmin"):
     if hasattr(_C, _name):
         globals()[_name] = _softmax(_name)
+
+
+def gumbel_softmax(logits, tau=1, hard=False, eps=1e-10, dim=-1):
+    """Samples of the Gumbel-softmax distribution, one-hot where `hard` (with the gradient of the
+    soft ones). Jang et al. 2016."""
+    noise = -_C.exponential_like(logits).log()
+    soft = _C.softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = soft.max(dim, keepdim=True)[1]
+    return _C.zeros_like(logits).scatter(dim, index, 1.0) - soft.detach() + soft
+
+
+def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_function=None,
+                                      margin=1.0, swap=False, reduction="mean"):
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), of any distance. With `swap` the
+    negative may be compared with the positive instead, where that is nearer."""
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not a valid value for reduction")
+    distance = distance_function or _C.pairwise_distance
+    if not anchor.ndim == positive.ndim == negative.ndim:
+        raise _C.Error("triplet_margin_with_distance_loss: the inputs differ in their dimensions")
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = _C.minimum(far, distance(positive, negative))
+    loss = _C.clamp_min(near - far + margin, 0)
+    return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
