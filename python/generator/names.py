@@ -38,3 +38,14 @@ VARARG_TENSORS = {
 
 # Attributes of Tensor, though functions beside it.
 ATTRIBUTES = {"real", "imag"}
+
+# Functions with tensors that must be named but may be None.
+NONE_ALLOWED = {
+    "batch_norm": {"running_mean", "running_var"},
+    "native_batch_norm": {"weight", "bias", "running_mean", "running_var"},
+    "native_layer_norm": {"weight", "bias"},
+    "native_group_norm": {"weight", "bias"},
+}
+
+# Functions whose list of tensors may have None in it.
+NONE_IN_LISTS = {"index", "index_put", "linear_concat"}

@@ -9,6 +9,7 @@ from .names import IN_PLACE
 
 TYPES = {
     "tensor": "Tensor", "operand": "Tensor | Number", "tensors": "Sequence[Tensor]",
+    "optional_tensors": "Sequence[Tensor | None]",
     "scalar": "Number", "integer": "Int", "real": "Float", "boolean": "Bool", "string": "Str",
     "dims": "Int | Sequence[Int]", "shape": "Int | Sequence[Int]", "dtype": "DType",
     "device": "Device | Str", "generator": "Generator", "padding": "Int | Sequence[Int] | Str",

@@ -31,11 +31,11 @@ bool is_reals(PyObject* o) {
   return true;
 }
 
-bool is_tensors(PyObject* o) {
+bool is_tensors(PyObject* o, bool none_too) {
   if (!is_sequence(o)) return false;
   PyObject** items = PySequence_Fast_ITEMS(o);
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i) {
-    if (!is_tensor(items[i]) && items[i] != Py_None) return false;
+    if (!is_tensor(items[i]) && !(none_too && items[i] == Py_None)) return false;
   }
   return true;
 }
@@ -44,7 +44,8 @@ bool matches(Kind kind, PyObject* o) {
   switch (kind) {
     case Kind::tensor: return is_tensor(o);
     case Kind::operand: return is_tensor(o) || is_number(o);
-    case Kind::tensors: return is_tensors(o);
+    case Kind::tensors: return is_tensors(o, false);
+    case Kind::optional_tensors: return is_tensors(o, true);
     case Kind::scalar: return is_number(o) || is_one_element(o);
     case Kind::integer: return is_integer(o) || is_one_element(o);
     case Kind::real: return is_real(o) || is_one_element(o);

@@ -20,6 +20,7 @@ enum class Kind : uint8_t {
   tensor,   // a Tensor
   operand,  // a Tensor, or a number that stands for one
   tensors,
+  optional_tensors,  // with None among them
   scalar,
   integer,
   real,
