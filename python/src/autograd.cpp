@@ -230,7 +230,24 @@ PyObject* rebind(PyObject*, PyObject* args) {
 }
 PyObject* is_view(PyObject*, PyObject* self) { return PyBool_FromLong(tensor_of(self).is_view()); }
 
-PyMethodDef functions[] = {{"_backward", run_backward, METH_VARARGS, nullptr},
+// A reference that does not keep the tensor alive, and the tensor or None.
+PyObject* weak(PyObject*, PyObject* self) {
+  auto* held = new std::weak_ptr<TensorImpl>(tensor_of(self).impl());
+  return PyCapsule_New(held, "tallow.weak", [](PyObject* capsule) {
+    delete static_cast<std::weak_ptr<TensorImpl>*>(PyCapsule_GetPointer(capsule, "tallow.weak"));
+  });
+}
+PyObject* of_weak(PyObject*, PyObject* capsule) {
+  auto* held =
+      static_cast<std::weak_ptr<TensorImpl>*>(PyCapsule_GetPointer(capsule, "tallow.weak"));
+  if (!held) return nullptr;
+  std::shared_ptr<TensorImpl> impl = held->lock();
+  return impl ? wrap(Tensor(std::move(impl))) : Py_NewRef(Py_None);
+}
+
+PyMethodDef functions[] = {{"_weak", weak, METH_O, nullptr},
+                           {"_of_weak", of_weak, METH_O, nullptr},
+                           {"_backward", run_backward, METH_VARARGS, nullptr},
                            {"_grad", run_grad, METH_VARARGS, nullptr},
                            {"is_grad_enabled", get_grad_enabled, METH_NOARGS, nullptr},
                            {"_set_grad_enabled", put_grad_enabled, METH_O, nullptr},

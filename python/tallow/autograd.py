@@ -176,6 +176,7 @@ class FunctionCtx:
         self._not_differentiable = ()
         self._materialize = True
         self._dirty = ()
+        self._outputs = {}
         self.needs_input_grad = ()
 
     def save_for_backward(self, *tensors):
@@ -186,8 +187,11 @@ class FunctionCtx:
         return tuple(self._restore(t) for t in self._saved)
 
     def _restore(self, tensor):
-        # An output is saved without its history; the tensor with history takes its place.
-        return self._outputs.get(id(tensor), tensor) if hasattr(self, "_outputs") else tensor
+        # An output is saved without its history; the tensor with history takes its place. That one
+        # is held weakly, since its history holds this context.
+        weak = self._outputs.get(id(tensor))
+        made = None if weak is None else _C._of_weak(weak)
+        return tensor if made is None else made
 
     def mark_non_differentiable(self, *tensors):
         self._not_differentiable = tensors
@@ -251,10 +255,10 @@ class Function:
         values = [listed[i].detach() if id(listed[i]) in same else listed[i] for i in active]
         made = _C._custom_gradient(cls.__name__ + "Backward", inputs, values, run)
         results = list(listed)
-        ctx._outputs = {}
+        saved = {id(t) for t in ctx._saved}
         for i, tensor in zip(active, made):
-            if id(listed[i]) not in same:
-                ctx._outputs[id(listed[i])] = tensor
+            if id(listed[i]) in saved - same:
+                ctx._outputs[id(listed[i])] = _C._weak(tensor)
             results[i] = tensor
         return results[0] if isinstance(outputs, Tensor) else tuple(results)
 
