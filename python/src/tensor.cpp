@@ -81,6 +81,7 @@ void add_tensor_class(PyObject* module) {
       slot(Py_tp_dealloc, deallocate), slot(Py_tp_traverse, traverse),
       slot(Py_tp_clear, clear),        slot(Py_tp_getset, tensor_attributes()),
       slot(Py_tp_members, members),    slot(Py_tp_methods, tensor_methods)};
+  slots.push_back(slot(Py_tp_new, make));
   add_number_slots(slots);
   add_index_slots(slots);
   slots.push_back({0, nullptr});
