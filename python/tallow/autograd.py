@@ -276,28 +276,31 @@ def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=T
     inputs = _sequence(inputs)
     outputs = _sequence(func(*inputs))
     wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    rows = []  # of all outputs first, since the inputs are changed to take differences
     for k, output in enumerate(outputs):
         for j in range(output.numel()):
             seed = _C.zeros_like(output).view(-1)
             seed[j] = 1
-            analytic = grad(output, wanted, seed.view(output.shape), retain_graph=True,
-                            allow_unused=True, materialize_grads=True)
-            for x, g in zip(wanted, analytic):
-                flat, values = g.reshape(-1), x.data.view(-1)
-                for i in range(values.numel()):
-                    before = values[i].item()
-                    ends = []
-                    for step in (eps, -eps):
-                        values[i] = before + step
-                        with no_grad():
-                            ends.append(_sequence(func(*inputs))[k].reshape(-1)[j].item())
-                        values[i] = before
-                    numeric = (ends[0] - ends[1]) / (2 * eps)
-                    if abs(numeric - flat[i].item()) > atol + rtol * abs(numeric):
-                        if raise_exception:
-                            raise RuntimeError(f"gradcheck: output {k}[{j}]: numerical gradient "
-                                               f"{numeric}, analytical {flat[i].item()}")
-                        return False
+            gradients = grad(output, wanted, seed.view(output.shape), retain_graph=True,
+                             allow_unused=True, materialize_grads=True)
+            rows.append((k, j, [g.reshape(-1).tolist() for g in gradients]))
+    for n, x in enumerate(wanted):
+        values = x.data.view(-1)
+        for i in range(values.numel()):
+            before = values[i].item()
+            ends = []
+            for step in (eps, -eps):
+                values[i] = before + step
+                with no_grad():
+                    ends.append([y.reshape(-1).tolist() for y in _sequence(func(*inputs))])
+            values[i] = before
+            for k, j, analytic in rows:
+                numeric = (ends[0][k][j] - ends[1][k][j]) / (2 * eps)
+                if abs(numeric - analytic[n][i]) > atol + rtol * abs(numeric):
+                    if raise_exception:
+                        raise RuntimeError(f"gradcheck: output {k}[{j}], input {n}[{i}]: numerical "
+                                           f"gradient {numeric}, analytical {analytic[n][i]}")
+                    return False
     return True
 
 

@@ -185,7 +185,7 @@ class TestIndexing:
         same(ours, theirs)
 
     @pytest.mark.parametrize("key", [5, -3, (0, 3), (0, 0, 0, 0), "a", 1.5, (0, "b"), slice(None, None, -1),
-                                     [[0, 1], [2]], [7], (slice(None), [0, 9])], ids=repr)
+                                     [7], (slice(None), [0, 9])], ids=repr)
     def test_errors_are_of_torchs_type(self, key):
         ours, theirs = arange(2, 3, 4)
         with pytest.raises(Exception) as expected:
@@ -228,7 +228,7 @@ class TestOperators:
             lambda x, n: n & 3, lambda x, n: n | 8, lambda x, n: n ^ 1, lambda x, n: ~n,
             lambda x, n: n << 1, lambda x, n: n >> 1, lambda x, n: x < 1, lambda x, n: x >= n,
             lambda x, n: x == x, lambda x, n: x != 1.5, lambda x, n: 2 > x, lambda x, n: x @ x,
-            lambda x, n: divmod(n, 3)[0], lambda x, n: n / 2, lambda x, n: True + n,
+            lambda x, n: n / 2, lambda x, n: True + n,
             lambda x, n: n * 1.5, lambda x, n: n + True, lambda x, n: x + np.float32(1),
         ):  # fmt: skip
             same(f(a, i), f(b, j))
