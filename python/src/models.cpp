@@ -162,7 +162,7 @@ void add_models(nb::module_& m) {
                    [](const Model& self) { return self.get().network().vocab_size(); })
       .def_prop_ro("max_positions",
                    [](const Model& self) { return self.get().network().max_positions(); })
-      .def("_generate", generate)
+      .def("_generate", generate, "prompt"_a, "options"_a, "on_text"_a.none())
       .def("_logits", logits)
       .def("_render_chat", [](const Model& self, std::string_view messages, bool prompt) {
         return self.get().text().render_chat(Json::parse(messages, "messages"), prompt);
