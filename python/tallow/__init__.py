@@ -14,6 +14,7 @@ from ._files import load, save, save_safetensors  # noqa: F401
 from ._print import get_printoptions, printoptions, set_printoptions  # noqa: F401
 from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401
 from ._functions import *  # noqa: F403
+from ._products import *  # noqa: F403
 from ._order import *  # noqa: F403
 
 from . import random

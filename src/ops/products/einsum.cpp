@@ -33,7 +33,7 @@ struct Operand {
     if (gone.empty()) return;
     Shape dims;
     for (int label : gone) dims.push_back(position(labels, label));
-    tensor = sum(tensor, dims).to(tensor.dtype());
+    tensor = sum(tensor, dims);
     std::erase_if(labels, [&](int label) { return has(gone, label); });
   }
 };
@@ -105,8 +105,10 @@ Operand contract_pair(Operand a, Operand b, const Labels& keep) {
   for (int label : b.labels) {
     if (!has(a.labels, label)) (has(keep, label) ? right : only_b).push_back(label);
   }
+  const DType type = a.tensor.dtype();
   a.sum_out(only_a);
   b.sum_out(only_b);
+  a.tensor = a.tensor.to(type), b.tensor = b.tensor.to(type);  // sums of integers widen
   if (inner.empty()) return multiply(a, b, batch, left, right);
   Labels a_order = batch, b_order = batch, labels = batch;
   append(a_order, left), append(a_order, inner);
