@@ -108,8 +108,8 @@ Operand contract_pair(Operand a, Operand b, const Labels& keep) {
   const DType type = a.tensor.dtype();
   a.sum_out(only_a);
   b.sum_out(only_b);
-  a.tensor = a.tensor.to(type), b.tensor = b.tensor.to(type);  // sums of integers widen
   if (inner.empty()) return multiply(a, b, batch, left, right);
+  a.tensor = a.tensor.to(type), b.tensor = b.tensor.to(type);  // sums of integers widen
   Labels a_order = batch, b_order = batch, labels = batch;
   append(a_order, left), append(a_order, inner);
   append(b_order, inner), append(b_order, right);
