@@ -29,9 +29,28 @@ struct Product {
 template <class T>
 void run_conv(const Product<T>& product);
 
+/// The form of the weights that `make` makes: kept beside them where it may be. `kind` tells the
+/// forms of the same weights apart.
+template <class T, class F>
+std::shared_ptr<void> kept_form(const Product<T>& p, int64_t kind, const F& make) {
+  if (!p.kept) return make();
+  const int64_t key = kind << 56 ^ p.groups << 44 ^ p.outs << 24 ^ p.plan.depth();
+  return p.kept->packed(p.kept_offset, key, make);
+}
+/// Memory for such a form: from the pool where it is soon given back.
+template <class T>
+std::shared_ptr<std::byte> form_memory(const Product<T>& p, int64_t bytes) {
+  if (p.kept) return packed_memory(bytes);
+  const std::shared_ptr<Buffer> buffer = Buffer::allocate(bytes);
+  return {buffer, buffer->data()};
+}
+
 /// Whether Winograd's algorithm computes the product, and faster.
 bool winograd_fits(const Product<float>& product);
 void run_winograd(const Product<float>& product);
+/// Whether tiles of bf16 compute the product, exactly enough and faster.
+bool split_fits(const Product<float>& product);
+void run_split(const Product<float>& product);
 /// Whether the product with pixels as rows wastes less.
 bool turned_fits(const Product<float>& product);
 void run_turned(const Product<float>& product);

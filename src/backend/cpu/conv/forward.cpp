@@ -54,7 +54,7 @@ void finish_rows(const Product<T>& p, T* c, int64_t stride, int64_t rows, int64_
                  const T* residual, int64_t residual_stride) {
   if constexpr (sizeof(T) == 4) {
     conv_kernels().finish(
-        {c, stride, rows, columns, nullptr, residual, residual_stride, p.activation});
+        {c, stride, c, stride, rows, columns, nullptr, residual, residual_stride, p.activation});
   } else {
     for (int64_t r = 0; r < rows; ++r) {
       for (int64_t i = 0; i < columns; ++i) {
@@ -194,7 +194,7 @@ class ItemRun {
     gathered_ = {nullptr, kGroup, padded(k) * kGroup};
     if (in_place_ == pixels_.groups()) return;
     T* target = memory(Scratch::x, (pixels_.groups() - in_place_) * gathered_.group_stride);
-    pixels_.gather(image, s, in_place_, target, gathered_.group_stride);
+    pixels_.gather(image, s, in_place_, pixels_.groups(), target, gathered_.group_stride);
     gathered_.data = target;
   }
 
@@ -261,6 +261,7 @@ void run_conv(const Product<T>& p) {
   if (p.outs == 0 || p.batch == 0 || p.plan.pixels() == 0) return;
   if constexpr (sizeof(T) == 4) {
     if (winograd_fits(p)) return run_winograd(p);
+    if (split_fits(p)) return run_split(p);
     if (turned_fits(p)) return run_turned(p);
   }
   ConvRun<T> run{p, cut(p), {}, nullptr};
@@ -269,8 +270,7 @@ void run_conv(const Product<T>& p) {
   run.slices = slices_of(p.plan, 0, p.plan.channels, step);
   std::shared_ptr<void> form;
   if (p.kept && sizeof(T) == 4) {
-    const int64_t key = int64_t{5} << 56 ^ p.groups << 48 ^ p.outs << 24 ^ p.plan.depth();
-    form = p.kept->packed(p.kept_offset, key, [&] { return pack_weights(p, run.items.tile_rows); });
+    form = kept_form(p, 5, [&] { return pack_weights(p, run.items.tile_rows); });
     run.packed = static_cast<const T*>(form.get());
   }
   const int64_t count = p.batch * p.groups * run.items.blocks * run.items.parts;

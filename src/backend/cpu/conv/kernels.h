@@ -17,8 +17,10 @@ struct Run {
 
 enum class ConvActivation : uint8_t { none, relu, silu };
 
-/// rows of `columns` elements, `stride` apart: plus bias[row], plus residual, then the activation.
+/// c = from, rows of `columns` elements, plus bias[row], plus residual, then the activation.
 struct FinishCall {
+  const float* from;  ///< may be c
+  int64_t from_stride;
   float* c;
   int64_t stride;
   int64_t rows, columns;

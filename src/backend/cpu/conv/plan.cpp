@@ -107,15 +107,15 @@ void Pixels::add_group(int64_t begin, int64_t end) {
   }
 }
 
-void Pixels::gather(const float* image, const Slice& slice, int64_t group, float* target,
-                    int64_t group_stride) const {
+void Pixels::gather(const float* image, const Slice& slice, int64_t group, int64_t end,
+                    float* target, int64_t group_stride) const {
   conv_kernels().gather({.image = image + slice.channel0 * plan_.channel_stride(),
                          .channels = slice.channel1 - slice.channel0,
                          .channel_stride = plan_.channel_stride(),
                          .runs = runs_.data(),
                          .first = first(group, slice.tap0),
                          .taps_of_group = static_cast<int64_t>(plan_.taps.size()),
-                         .groups = groups() - group,
+                         .groups = end - group,
                          .taps = slice.tap1 - slice.tap0,
                          .step = plan_.step[2],
                          .target = target,
@@ -123,9 +123,9 @@ void Pixels::gather(const float* image, const Slice& slice, int64_t group, float
                          .width = width_});
 }
 
-void Pixels::gather(const double* image, const Slice& slice, int64_t group, double* to,
+void Pixels::gather(const double* image, const Slice& slice, int64_t group, int64_t end, double* to,
                     int64_t group_stride) const {
-  for (int64_t g = group; g < groups(); ++g, to += group_stride) {
+  for (int64_t g = group; g < end; ++g, to += group_stride) {
     double* target = to;
     const int32_t* first_run = first(g, slice.tap0);
     for (int64_t c = slice.channel0; c < slice.channel1; ++c) {

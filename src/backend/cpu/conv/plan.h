@@ -47,11 +47,11 @@ class Pixels {
   int64_t begin() const { return begin_; }
   int64_t count() const { return end_ - begin_; }
   int64_t groups() const { return ceil_div(count(), width_); }
-  /// Gathers a slice of an image from a group of pixels on: [group][slice.depth()][width],
+  /// Gathers a slice of an image for groups [group, end): [group][slice.depth()][width],
   /// groups being group_stride apart, with room for 16 - width elements behind.
-  void gather(const float* image, const Slice& slice, int64_t group, float* target,
+  void gather(const float* image, const Slice& slice, int64_t group, int64_t end, float* target,
               int64_t group_stride) const;
-  void gather(const double* image, const Slice& slice, int64_t group, double* target,
+  void gather(const double* image, const Slice& slice, int64_t group, int64_t end, double* target,
               int64_t group_stride) const;
 
  private:

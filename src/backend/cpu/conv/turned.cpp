@@ -1,7 +1,6 @@
 // The product for images of few pixels, turned around: rows are pixels and lanes output channels,
 // since 49 pixels fill four vectors badly, but four tiles of 13 rows well.
 #include <algorithm>
-#include <cstring>
 
 #include "backend/cpu/conv/conv.h"
 #include "backend/cpu/gemm/panels.h"
@@ -52,12 +51,9 @@ void finish(const Turned& t, int64_t image, int64_t o, int64_t outs, const float
     gemm_kernels().interleave_32(count, outs, reinterpret_cast<const uint32_t*>(c + i * 2 * kGroup),
                                  2 * kGroup, reinterpret_cast<uint32_t*>(rows + i), kMostPixels);
   }
-  conv_kernels().finish({rows, kMostPixels, outs, pixels,
+  conv_kernels().finish({rows, kMostPixels, p.y + at, pixels, outs, pixels,
                          p.bias ? p.bias + image % p.groups * p.outs + o : nullptr,
                          p.residual ? p.residual + at : nullptr, pixels, p.activation});
-  for (int64_t r = 0; r < outs; ++r) {
-    std::memcpy(p.y + at + r * pixels, rows + r * kMostPixels, static_cast<size_t>(pixels) * 4);
-  }
 }
 
 void run_item(const Turned& t, int64_t index) {
@@ -70,7 +66,7 @@ void run_item(const Turned& t, int64_t index) {
   const float* x = p.x + image * p.plan.channels * p.plan.channel_stride();
   int64_t k0 = 0;
   for (const Slice& s : t.slices) {
-    pixels.gather(x, s, 0, gathered + k0 * t.tile_rows, tile);
+    pixels.gather(x, s, 0, pixels.groups(), gathered + k0 * t.tile_rows, tile);
     k0 += s.depth();
   }
   alignas(64) float c[kMostPixels * 2 * kGroup];
@@ -130,8 +126,7 @@ void run_turned(const Product<float>& p) {
   t.packed_group = round_up(p.outs, kGroup) * p.plan.depth();
   std::shared_ptr<void> form;
   if (p.kept) {
-    const int64_t key = int64_t{6} << 56 ^ p.groups << 48 ^ p.outs << 24 ^ p.plan.depth();
-    form = p.kept->packed(p.kept_offset, key, [&] { return pack_weights(p, t.packed_group); });
+    form = kept_form(p, 6, [&] { return pack_weights(p, t.packed_group); });
     t.packed = static_cast<const float*>(form.get());
   }
   if (p.batch * p.groups < num_threads()) t.parts = num_threads();

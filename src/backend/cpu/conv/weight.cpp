@@ -55,8 +55,8 @@ void run_item(const WeightProduct<T>& p, int64_t group, const Slice& slice, int6
     const int64_t k = pixels.count();
     for (int64_t n = 0; n < p.batch; ++n, accumulate = true) {
       const int64_t image = n * p.groups + group;
-      pixels.gather(p.x + image * p.plan.channels * p.plan.channel_stride(), slice, 0, gathered,
-                    depth * kGroup);
+      pixels.gather(p.x + image * p.plan.channels * p.plan.channel_stride(), slice, 0,
+                    pixels.groups(), gathered, depth * kGroup);
       turn(kernels, gathered, k, depth, turned);
       for (int64_t o = o0; o < o1; o += tile_rows) {
         const int rows = static_cast<int>(std::min(tile_rows, o1 - o));

@@ -117,8 +117,8 @@ struct Block {
 
 std::shared_ptr<void> transform_weights(const Product<float>& p) {
   const int64_t channels = p.plan.channels, plane = p.outs * channels;
-  std::shared_ptr<void> form = packed_memory(p.groups * kPlanes * plane * 4);
-  auto* target = static_cast<float*>(form.get());
+  std::shared_ptr<std::byte> form = form_memory(p, p.groups * kPlanes * plane * 4);
+  auto* target = reinterpret_cast<float*>(form.get());
   const int64_t tile_rows = even_rows(p.outs, conv_kernels().rows);
   const int64_t tiles = ceil_div(p.outs, tile_rows);
   over_items(p.groups * tiles, 100.0 * static_cast<double>(p.groups * plane), [&](int64_t i) {
@@ -146,11 +146,7 @@ bool winograd_fits(const Product<float>& p) {
 }
 
 void run_winograd(const Product<float>& p) {
-  const std::shared_ptr<void> weights =
-      p.kept ? p.kept->packed(p.kept_offset,
-                              int64_t{9} << 56 ^ p.groups << 48 ^ p.outs << 24 ^ p.plan.channels,
-                              [&] { return transform_weights(p); })
-             : transform_weights(p);
+  const std::shared_ptr<void> weights = kept_form(p, 8, [&] { return transform_weights(p); });
   const Tiling tiling = tiling_of(p);
   const int64_t blocks = ceil_div(tiling.count(), tiling.block);
   const int64_t count = p.batch * p.groups * blocks;

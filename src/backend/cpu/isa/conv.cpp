@@ -90,17 +90,18 @@ template <ConvActivation kActivation>
 void finish_as(const FinishCall& call) {
   for (int64_t r = 0; r < call.rows; ++r) {
     float* c = call.c + r * call.stride;
+    const float* from = call.from + r * call.from_stride;
     const float* more = call.residual ? call.residual + r * call.residual_stride : nullptr;
     const Floats bias = splat(call.bias ? call.bias[r] : 0.f);
     int64_t i = 0;
     for (; i + kLanes <= call.columns; i += kLanes) {
-      Floats v = load(c + i) + bias;
+      Floats v = load(from + i) + bias;
       if (more) v += load(more + i);
       store(c + i, activate<kActivation>(v));
     }
     if (i == call.columns) continue;
     const int64_t rest = call.columns - i;
-    Floats v = load_first(c + i, rest) + bias;
+    Floats v = load_first(from + i, rest) + bias;
     if (more) v += load_first(more + i, rest);
     store_first(c + i, activate<kActivation>(v), rest);
   }
