@@ -1,6 +1,8 @@
 // The CPU kernels of convolutions.
 #pragma once
 
+#include <functional>
+
 #include "backend/cpu/conv/plan.h"
 
 namespace tallow::cpu {
@@ -8,6 +10,21 @@ namespace tallow::cpu {
 /// Results that stand at origin + step * position of a larger output.
 struct Placement {
   int64_t step[3], origin[3], full[3];
+};
+
+/// The forms of a weight that are kept beside it. Memory that others own may change unnoticed:
+/// there the weight's fingerprint says whether a form still holds.
+class KeptForms {
+ public:
+  explicit KeptForms(const Tensor& weight);
+  std::shared_ptr<void> get(int64_t key, const std::function<std::shared_ptr<void>()>& make) const;
+
+  /// Whether `get` must read the whole weight.
+  bool borrowed() const { return borrowed_; }
+
+ private:
+  const Tensor& weight_;
+  bool borrowed_;
 };
 
 /// All images and groups of one implicit product. x [batch, groups, channels, in], w [groups, outs,
@@ -23,8 +40,7 @@ struct Product {
   ConvActivation activation;
   T* y;
   const Placement* placement = nullptr;  ///< null: y has the plan's pixels
-  Buffer* kept = nullptr;                ///< where transformed weights may be kept, if they may
-  int64_t kept_offset = 0;
+  const KeptForms* kept = nullptr;       ///< where transformed weights are kept, if they may be
 };
 template <class T>
 void run_conv(const Product<T>& product);
@@ -34,8 +50,7 @@ void run_conv(const Product<T>& product);
 template <class T, class F>
 std::shared_ptr<void> kept_form(const Product<T>& p, int64_t kind, const F& make) {
   if (!p.kept) return make();
-  const int64_t key = kind << 56 ^ p.groups << 44 ^ p.outs << 24 ^ p.plan.depth();
-  return p.kept->packed(p.kept_offset, key, make);
+  return p.kept->get(kind << 56 ^ p.groups << 44 ^ p.outs << 24 ^ p.plan.depth(), make);
 }
 /// Memory for such a form: from the pool where it is soon given back.
 template <class T>
@@ -48,6 +63,9 @@ std::shared_ptr<std::byte> form_memory(const Product<T>& p, int64_t bytes) {
 /// Whether Winograd's algorithm computes the product, and faster.
 bool winograd_fits(const Product<float>& product);
 void run_winograd(const Product<float>& product);
+/// Whether groups have one channel each.
+bool depthwise_fits(const Product<float>& product);
+void run_depthwise(const Product<float>& product);
 /// Whether tiles of bf16 compute the product, exactly enough and faster.
 bool split_fits(const Product<float>& product);
 void run_split(const Product<float>& product);

@@ -2,6 +2,7 @@
 // in the L2 cache, and of the inner dimension, so that a tile's weights stay in L1.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "backend/cpu/conv/conv.h"
 #include "backend/cpu/gemm/panels.h"
@@ -260,6 +261,7 @@ template <class T>
 void run_conv(const Product<T>& p) {
   if (p.outs == 0 || p.batch == 0 || p.plan.pixels() == 0) return;
   if constexpr (sizeof(T) == 4) {
+    if (depthwise_fits(p)) return run_depthwise(p);
     if (winograd_fits(p)) return run_winograd(p);
     if (split_fits(p)) return run_split(p);
     if (turned_fits(p)) return run_turned(p);
@@ -275,11 +277,6 @@ void run_conv(const Product<T>& p) {
   }
   const int64_t count = p.batch * p.groups * run.items.blocks * run.items.parts;
   over_items(count, flops_of(p), [&](int64_t i) { ItemRun<T>(run, i).run(); });
-}
-
-// What others own may change without notice, and what is trained will soon.
-static bool keeps_forms(const Tensor& weight) {
-  return weight.buffer()->kind() != Buffer::Kind::borrowed && !weight.requires_grad();
 }
 
 template <class T>
@@ -300,8 +297,9 @@ void conv_forward(Inputs in, const Tensor& y, const ConvOptions& o) {
                      residual ? residual.data<T>() : nullptr,
                      static_cast<ConvActivation>(o.activation),
                      y.data<T>()};
-  if (keeps_forms(in[1]) && w.raw() == in[1].raw()) {
-    product.kept = in[1].buffer().get(), product.kept_offset = in[1].offset();
+  std::optional<KeptForms> kept;  // not of what is trained, and so changes soon
+  if (sizeof(T) == 4 && w.numel() > 0 && w.raw() == in[1].raw() && !in[1].requires_grad()) {
+    product.kept = &kept.emplace(in[1]);
   }
   run_conv<T>(product);
 }

@@ -72,11 +72,37 @@ struct WinogradCall {
   const float* residual = nullptr;  ///< as `out`, or null
 };
 
+inline constexpr int kMostTaps = 49;
+
+/// One plane of outputs; every output reads its position times the step plus each tap's.
+struct DepthwiseCall {
+  const float* in;
+  int64_t height, width;
+  float* out;
+  int64_t out_height, out_width;
+  int64_t step_y, step_x;  ///< step_x is 1 or 2
+  const float* w;          ///< [taps]
+  const int64_t *tap_y, *tap_x;
+  int taps;
+  float bias;
+  const float* residual;  ///< as out, or null
+  ConvActivation activation;
+};
+
+/// What tells weights that were changed by others from those that were not.
+struct Fingerprint {
+  static constexpr int kLanes = 64;
+  uint32_t a[kLanes] = {}, b[kLanes] = {};
+  bool operator==(const Fingerprint&) const = default;
+};
+
 struct ConvKernels {
   int rows, groups;  ///< of a full tile
   void (*tile[kMaxTileRows][kMaxTileGroups])(const TileCall&);
   void (*gather)(const GatherCall&);
   void (*finish)(const FinishCall&);
+  void (*fingerprint)(const uint32_t* words, int64_t count, Fingerprint& result);
+  void (*depthwise)(const DepthwiseCall&);
   /// From an image to planes.
   void (*winograd_input)(const WinogradCall&);
   /// From planes to an image.

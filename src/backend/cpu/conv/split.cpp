@@ -11,7 +11,8 @@ namespace tallow::cpu {
 #if defined(__x86_64__)
 namespace {
 
-constexpr int64_t kBlockBytes = 700 << 10;  // of split pixels
+constexpr int64_t kBlockBytes = 700 << 10;    // of split pixels
+constexpr int64_t kGatheredBytes = 64 << 10;  // between gathering and splitting
 constexpr int64_t kMostGroups = 16;
 
 struct Split {
@@ -43,15 +44,23 @@ void split_block(const Split& s, const Pixels& pixels, int64_t image, uint16_t* 
   const float* x = s.p.x + image * plan.channels * plan.channel_stride();
   const int64_t depth = plan.depth();
   float* gathered = nullptr;
-  for (int64_t g = 0; g < pixels.groups(); ++g, target += s.unit()) {
+  const int64_t together = std::clamp<int64_t>(kGatheredBytes / (depth * kGroup * 4), 1, 8);
+  for (int64_t g = 0; g < pixels.groups();) {
     if (plan.pointwise && (g + 1) * kGroup <= pixels.count()) {
-      split_pixels(x + pixels.begin() + g * kGroup, plan.channel_stride(), depth, target);
+      split_pixels(x + pixels.begin() + g * kGroup, plan.channel_stride(), depth,
+                   target + g * s.unit());
+      ++g;
       continue;
     }
-    if (!gathered) gathered = reinterpret_cast<float*>(scratch(Scratch::rows, depth * kGroup * 4));
-    pixels.gather(x, {0, plan.channels, 0, static_cast<int64_t>(plan.taps.size())}, g, g + 1,
-                  gathered, 0);
-    split_pixels(gathered, kGroup, depth, target);
+    if (!gathered) {
+      gathered = reinterpret_cast<float*>(scratch(Scratch::rows, together * depth * kGroup * 4));
+    }
+    const int64_t end = std::min(pixels.groups(), g + together);
+    pixels.gather(x, {0, plan.channels, 0, static_cast<int64_t>(plan.taps.size())}, g, end,
+                  gathered, depth * kGroup);
+    for (const float* from = gathered; g < end; ++g, from += depth * kGroup) {
+      split_pixels(from, kGroup, depth, target + g * s.unit());
+    }
   }
 }
 
@@ -115,8 +124,11 @@ void cut(Split& s) {
 }  // namespace
 
 bool split_fits(const Product<float>& p) {
-  return isa() == Isa::amx && !p.placement && p.plan.pixels() >= 96 && p.outs >= kGroup &&
-         p.plan.depth() >= kGroup;
+  const int64_t depth = p.plan.depth(), pixels = p.plan.pixels();
+  if (isa() != Isa::amx || p.placement || pixels < 96 || p.outs < kGroup) return false;
+  // Few outputs do not pay for the splitting of pixels that could be read in place.
+  if (p.plan.pointwise && p.outs < 48) return false;
+  return 4 * depth >= 3 * round_up(depth, kSplitDepth);
 }
 
 void run_split(const Product<float>& p) {

@@ -125,7 +125,7 @@ void run_turned(const Product<float>& p) {
   t.tile_rows = even_rows(p.plan.pixels(), conv_kernels().rows);
   t.packed_group = round_up(p.outs, kGroup) * p.plan.depth();
   std::shared_ptr<void> form;
-  if (p.kept) {
+  if (p.kept && !p.kept->borrowed()) {
     form = kept_form(p, 6, [&] { return pack_weights(p, t.packed_group); });
     t.packed = static_cast<const float*>(form.get());
   }

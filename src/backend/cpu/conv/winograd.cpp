@@ -142,7 +142,9 @@ bool winograd_fits(const Product<float>& p) {
       return false;
     }
   }
-  return plan.pixels() >= 100;
+  // Transforms pay once the transformed weights are used often.
+  const bool few = plan.pixels() <= 400 && p.outs <= 64;
+  return plan.pixels() >= (p.kept ? 100 : 2000) && !(few && split_fits(p));
 }
 
 void run_winograd(const Product<float>& p) {

@@ -2,6 +2,7 @@
 // residual and activation. Compiled for each instruction set.
 #include "backend/cpu/conv/kernels.h"
 #include "backend/cpu/isa/conv_tile.h"
+#include "backend/cpu/isa/depthwise.h"
 #include "backend/cpu/isa/winograd.h"
 
 namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
@@ -9,11 +10,18 @@ namespace {
 
 #if TALLOW_ISA_LEVEL >= 2
 
+constexpr int64_t kAheadLanes = 8 * kGroup;  // rows are too short for the hardware to foresee
+
 TALLOW_INLINE __m512 gather_run(__m512 lanes, const float* image, const Run& run, int64_t step) {
   const __mmask16 mask = static_cast<__mmask16>(run.lanes);
   const float* p = image + run.offset;
+  _mm_prefetch(p + kAheadLanes * step, _MM_HINT_T0);
+  if (step == 2) _mm_prefetch(p + kAheadLanes * step + 16, _MM_HINT_T0);
   if (step == 1) return _mm512_mask_loadu_ps(lanes, mask, p);
   if (step == 2) {
+    if (run.lanes == 0xffff) {  // the last element may end the tensor
+      return evens(_mm512_loadu_ps(p), _mm512_maskz_loadu_ps(0x7fff, p + 16), kEach);
+    }
     const uint32_t wide = _pdep_u32(run.lanes, 0x55555555u);
     const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide), p);
     const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide >> 16), p + 16);
@@ -107,6 +115,26 @@ void finish_as(const FinishCall& call) {
   }
 }
 
+// Steps that can be undone, so that no single change is missed; two sums in 64 lanes each.
+void fingerprint(const uint32_t* words, int64_t count, Fingerprint& result) {
+  constexpr int kWidth = Fingerprint::kLanes;
+  uint32_t a[kWidth], b[kWidth];
+  for (int i = 0; i < kWidth; ++i) a[i] = static_cast<uint32_t>(i), b[i] = ~a[i];
+  const auto add = [&](int i, uint32_t word) __attribute__((always_inline)) {
+    a[i] = (a[i] ^ word) * 0x9e3779b1u;
+    a[i] ^= a[i] >> 15;
+    b[i] = (b[i] + word) * 0x85ebca77u;
+    b[i] ^= b[i] >> 13;
+  };
+  int64_t at = 0;
+  for (; at + kWidth <= count; at += kWidth) {
+#pragma GCC ivdep
+    for (int i = 0; i < kWidth; ++i) add(i, words[at + i]);
+  }
+  for (int i = 0; at + i < count; ++i) add(i, words[at + i]);
+  for (int i = 0; i < kWidth; ++i) result.a[i] = a[i], result.b[i] = b[i];
+}
+
 void finish(const FinishCall& call) {
   switch (call.activation) {
     case ConvActivation::none: return finish_as<ConvActivation::none>(call);
@@ -122,6 +150,8 @@ constinit const ConvKernels conv_kernels = [] {
   kernels.rows = kTileRows, kernels.groups = kTileGroups;
   fill_tiles(kernels.tile);
   kernels.gather = gather, kernels.finish = finish;
+  kernels.depthwise = depthwise;
+  kernels.fingerprint = fingerprint;
   kernels.winograd_input = winograd_input, kernels.winograd_output = winograd_output;
   kernels.winograd_weight = winograd_weight;
   return kernels;
