@@ -68,6 +68,12 @@ Pixels::Pixels(const Plan& plan, int64_t begin, int64_t end, int width)
     : plan_(plan), begin_(begin), end_(end), width_(width) {
   first_.reserve(static_cast<size_t>(groups()) * plan.taps.size() + 1);
   runs_.reserve(static_cast<size_t>(2 * groups()) * plan.taps.size());
+  inside_.reserve(plan.taps.size());
+  for (const Tap& tap : plan.taps) {
+    const int64_t room = plan.in[2] - tap.at[2];
+    inside_.push_back({tap.at[2] >= 0 ? 0 : ceil_div(-tap.at[2], plan.step[2]),
+                       room <= 0 ? 0 : ceil_div(room, plan.step[2])});
+  }
   for (int64_t p = begin; p < end; p += width_) add_group(p, std::min(end, p + width_));
   first_.push_back(static_cast<int32_t>(runs_.size()));
 }
@@ -88,12 +94,10 @@ void Pixels::add_group(int64_t begin, int64_t end) {
     p += count;
   }
   const int64_t step = plan_.step[2];
-  for (const Tap& tap : plan_.taps) {
+  for (size_t t = 0; t < plan_.taps.size(); ++t) {
+    const Tap& tap = plan_.taps[t];
     first_.push_back(static_cast<int32_t>(runs_.size()));
-    // Columns [low, high) are those whose input column is inside.
-    const int64_t low = tap.at[2] >= 0 ? 0 : ceil_div(-tap.at[2], step);
-    const int64_t room = plan_.in[2] - tap.at[2];
-    const int64_t high = room <= 0 ? 0 : ceil_div(room, step);
+    const auto [low, high] = inside_[t];
     for (int i = 0; i < row_count; ++i) {
       const Row& row = rows[i];
       const int64_t d = row.d * plan_.step[0] + tap.at[0], h = row.h * plan_.step[1] + tap.at[1];

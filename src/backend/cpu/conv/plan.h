@@ -61,6 +61,10 @@ class Pixels {
   }
   const Plan& plan_;
   int64_t begin_, end_, width_;
+  struct Columns {
+    int64_t low, high;
+  };
+  std::vector<Columns> inside_;  // of each tap: the output columns that read inside
   std::vector<Run> runs_;
   std::vector<int32_t> first_;  // [group][tap], and the end
 };

@@ -9,6 +9,7 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kDepthStep = 256;
+constexpr int64_t kLongStep = 8192;
 constexpr int64_t kMostPixels = 8 * kGroup;
 
 struct Turned {
@@ -121,11 +122,14 @@ bool turned_fits(const Product<float>& p) {
 }
 
 void run_turned(const Product<float>& p) {
-  Turned t{p, slices_of(p.plan, 0, p.plan.channels, kDepthStep), 1, p.outs, 1, nullptr, 0};
+  // Weights that are packed on the way are read in long rows.
+  const bool packs = p.kept && !p.kept->borrowed();
+  const int64_t step = packs ? kDepthStep : kLongStep;
+  Turned t{p, slices_of(p.plan, 0, p.plan.channels, step), 1, p.outs, 1, nullptr, 0};
   t.tile_rows = even_rows(p.plan.pixels(), conv_kernels().rows);
   t.packed_group = round_up(p.outs, kGroup) * p.plan.depth();
   std::shared_ptr<void> form;
-  if (p.kept && !p.kept->borrowed()) {
+  if (packs) {
     form = kept_form(p, 6, [&] { return pack_weights(p, t.packed_group); });
     t.packed = static_cast<const float*>(form.get());
   }
