@@ -31,7 +31,7 @@ Tensor weight_gradient(const Tensor& x, const Tensor& g, const ConvOptions& o) {
   return apply(conv_weight_op, {x, g}, o);
 }
 
-Tensor conjugate(const Tensor& x) { return x; }
+Tensor conjugate(const Tensor& x) { return is_complex(x.dtype()) ? conj(x) : x; }
 
 Tensor sum_channels(const Tensor& g) {
   std::vector<int64_t> dims{0};

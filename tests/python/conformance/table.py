@@ -8,6 +8,7 @@ import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
 from conformance import harness, rows
+from conformance import rows_convolution  # noqa: F401  adds its rows
 from conformance import rows_shape  # noqa: F401  adds its rows
 
 # Not part of tallow: other layouts and devices, PyTorch's inner workings, and its RNG's own stream.
