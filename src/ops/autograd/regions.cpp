@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "ops/elements.h"
+#include "ops/shape/move.h"
 #include "tallow/autograd.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
@@ -160,32 +161,12 @@ void write_region(const Tensor& self, const Tensor& value) {
   if (self.numel() == 0) return;
   NoGrad no_grad;
   Tensor from = value.buffer() == self.buffer() ? value.clone() : value;
-  int64_t bytes = info(self.dtype()).bytes;
-  if (self.is_contiguous() && from.is_contiguous()) {
-    std::memcpy(self.raw(), from.raw(), static_cast<size_t>(self.nbytes()));
-    return;
-  }
-  // Rows along the last dimension, contiguous in the source.
-  from = from.contiguous();
-  int last = self.dim() - 1;
-  int64_t n = self.shape()[last], stride = self.strides()[last];
-  Shape index = Shape::filled(self.dim(), 0);
-  auto* to = static_cast<std::byte*>(self.raw());
-  const auto* row = static_cast<const std::byte*>(from.raw());
-  for (int64_t done = 0; done < self.numel(); done += n, row += n * bytes) {
-    if (stride == 1) {
-      std::memcpy(to, row, static_cast<size_t>(n * bytes));
-    } else {
-      for (int64_t i = 0; i < n; ++i) {
-        std::memcpy(to + i * stride * bytes, row + i * bytes, static_cast<size_t>(bytes));
-      }
-    }
-    for (int d = last - 1; d >= 0; --d) {
-      to += self.strides()[d] * bytes;
-      if (++index[d] < self.shape()[d]) break;
-      to -= index[d] * self.strides()[d] * bytes;
-      index[d] = 0;
-    }
+  if (!is_block(self.dtype())) {
+    move_elements(from, static_cast<std::byte*>(self.raw()), self.strides());
+  } else if (self.is_contiguous()) {
+    std::memcpy(self.raw(), from.contiguous().raw(), static_cast<size_t>(self.nbytes()));
+  } else {
+    fail("copy: ", self, " holds blocks with gaps between; call .to(f32) first");
   }
 }
 

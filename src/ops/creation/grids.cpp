@@ -27,8 +27,7 @@ Tensors meshgrid(const Tensors& tensors, std::string_view indexing) {
   for (size_t i = 0; i < axes.size(); ++i) {
     Shape along = Shape::filled(shape.size(), 1);
     along[static_cast<int>(i)] = axes[i].numel();
-    const Tensor grid = expand(reshape(axes[i], along), shape);
-    result.push_back(swaps ? transpose(grid, 0, 1) : grid);
+    result.push_back(expand(reshape(axes[i], along), shape));
   }
   if (swaps) std::swap(result[0], result[1]);
   return result;

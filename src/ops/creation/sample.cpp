@@ -116,6 +116,7 @@ Tensor multinomial(const Tensor& self, int64_t num_samples, bool replacement,
   const int64_t n = self.size(-1), rows = self.dim() == 2 ? self.size(0) : 1;
   if (num_samples < 1) fail("multinomial: num_samples ", num_samples, " is not positive");
   if (n == 0) fail("multinomial: ", self, " has no weights");
+  if (n > 1 << 24) fail("multinomial: ", n, " weights are more than 2^24");
   if (!replacement && num_samples > n) {
     fail("multinomial: ", num_samples, " samples of ", n, " weights need replacement");
   }

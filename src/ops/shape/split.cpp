@@ -81,6 +81,13 @@ Tensors copies(Tensors pieces) {
 
 }  // namespace
 
+Tensor narrow(const Tensor& self, int64_t dim, const Tensor& start, int64_t length) {
+  if (start.dim() != 0 || !is_integral(start.dtype()) || start.dtype() == DType::boolean) {
+    fail("narrow: start is ", start, "; it must be a 0-dimensional tensor of integers");
+  }
+  return narrow(self, dim, static_cast<int64_t>(start.item()), length);
+}
+
 Tensors split(const Tensor& self, const Dims& split_size_or_sections, int64_t dim) {
   const int at = split_dim(self, dim, "split");
   if (!split_size_or_sections.is_number()) {
