@@ -286,13 +286,6 @@ Tensor narrow(const Tensor& self, int64_t dim, int64_t start, int64_t length) {
   return apply(slice_op, {self}, {i, start, length, 1, false});
 }
 
-Tensor narrow(const Tensor& self, int64_t dim, const Tensor& start, int64_t length) {
-  if (start.dim() != 0 || !is_integral(start.dtype()) || start.dtype() == DType::boolean) {
-    fail("narrow: start is ", start, "; it must be a single integer");
-  }
-  return narrow(self, dim, static_cast<int64_t>(start.item()), length);
-}
-
 Tensor select(const Tensor& self, int64_t dim, int64_t index) {
   const int i = sized_dim(self, dim, "select");
   const int64_t n = self.shape()[i];
