@@ -8,7 +8,7 @@ from ._C import *  # noqa: F403
 from ._C import Error, Size, Tensor, device, dtype  # noqa: F401
 from ._data import as_tensor, asarray, from_numpy, tensor  # noqa: F401
 from . import _methods  # noqa: F401
-from . import autograd, fft, linalg, nn, special, utils  # noqa: F401
+from . import autograd, fft, linalg, nn, signal, special, utils  # noqa: F401
 from . import models  # noqa: F401
 from ._files import load, save, save_safetensors  # noqa: F401
 from ._print import get_printoptions, printoptions, set_printoptions  # noqa: F401

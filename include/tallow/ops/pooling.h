@@ -4,6 +4,7 @@
 
 #include "tallow/op.h"
 #include "tallow/ops/results.h"
+#include "tallow/reals.h"
 #include "tallow/tensor.h"
 
 namespace tallow {
@@ -48,7 +49,7 @@ Tensor avg_pool3d(const Tensor& input, const Dims& kernel_size, const Dims& stri
                   std::optional<int64_t> divisor_override = {});
 
 /// The mean of each of output_size windows that cover the input evenly, overlapping where they
-/// must. -1 (None in Python) keeps a dimension.
+/// must. None in a list (Python) keeps a dimension.
 Tensor adaptive_avg_pool1d(const Tensor& input, const Dims& output_size);
 Tensor adaptive_avg_pool2d(const Tensor& input, const Dims& output_size);
 Tensor adaptive_avg_pool3d(const Tensor& input, const Dims& output_size);
@@ -67,5 +68,22 @@ Tensor lp_pool2d(const Tensor& input, double norm_type, const Dims& kernel_size,
                  const Dims& stride = {}, bool ceil_mode = false);
 Tensor lp_pool3d(const Tensor& input, double norm_type, const Dims& kernel_size,
                  const Dims& stride = {}, bool ceil_mode = false);
+
+/// Max pooling with windows at random places (Graham, 2014). Either output_size or output_ratio
+/// (of the input's size) is given; _random_samples [batch, channels, dims] in 0..1 fix the places.
+Tensor fractional_max_pool2d(const Tensor& input, const Dims& kernel_size,
+                             const Dims& output_size = {}, const Reals& output_ratio = {},
+                             const Tensor& _random_samples = {});
+Tensor fractional_max_pool3d(const Tensor& input, const Dims& kernel_size,
+                             const Dims& output_size = {}, const Reals& output_ratio = {},
+                             const Tensor& _random_samples = {});
+ValuesIndices fractional_max_pool2d_with_indices(const Tensor& input, const Dims& kernel_size,
+                                                 const Dims& output_size = {},
+                                                 const Reals& output_ratio = {},
+                                                 const Tensor& _random_samples = {});
+ValuesIndices fractional_max_pool3d_with_indices(const Tensor& input, const Dims& kernel_size,
+                                                 const Dims& output_size = {},
+                                                 const Reals& output_ratio = {},
+                                                 const Tensor& _random_samples = {});
 
 }  // namespace tallow

@@ -24,16 +24,48 @@ triplet_margin_with_distance_loss unfold upsample upsample_bilinear upsample_nea
 """)
 
 
+def _sizes(args, kwargs):
+    """None in adaptive pooling's output_size keeps the size of the input."""
+    named = "output_size" in kwargs
+    size = kwargs["output_size"] if named else args[1] if len(args) > 1 else None
+    if not isinstance(size, (list, tuple)) or None not in size:
+        return args, kwargs
+    input = args[0] if args else kwargs["input"]
+    kept = input.shape[-len(size):]
+    size = tuple(k if s is None else s for s, k in zip(size, kept))
+    if named:
+        return args, {**kwargs, "output_size": size}
+    return (args[0], size, *args[2:]), kwargs
+
+
+def _adaptive(name):
+    plain = getattr(_C, name)
+
+    def pool(*args, **kwargs):
+        args, kwargs = _sizes(args, kwargs)
+        return plain(*args, **kwargs)
+
+    pool.__name__ = pool.__qualname__ = name
+    pool.__doc__ = plain.__doc__
+    return pool
+
+
+for _dims in "123":
+    globals()[f"adaptive_avg_pool{_dims}d"] = _adaptive(f"adaptive_avg_pool{_dims}d")
+
+
 def _pooling(name):
     """max_pool2d and its like: with `return_indices` also the positions."""
     plain, both = getattr(_C, name), getattr(_C, name + "_with_indices")
+    sizes = _sizes if name.startswith("adaptive") else lambda *given: given
 
     def pool(*args, return_indices=False, **kwargs):
+        args, kwargs = sizes(args, kwargs)
         if len(args) == plain_count + 1:  # given by position
             args, return_indices = args[:-1], args[-1]
         return tuple(both(*args, **kwargs)) if return_indices else plain(*args, **kwargs)
 
-    plain_count = 2 if name.startswith("adaptive") else 6
+    plain_count = 2 if name.startswith("adaptive") else 5 if name.startswith("frac") else 6
     pool.__name__ = pool.__qualname__ = name
     pool.__doc__ = plain.__doc__
     return pool

@@ -93,7 +93,8 @@ Tensor interpolate(const Tensor& x, const Dims& size, const Reals& scale_factor,
                     antialias,   {1, 1, 1},       {1, 1, 1},
                     {}};
   const bool is_area = mode == "area";
-  read_target(x, size, scale_factor, is_area || recompute_scale_factor.value_or(false), o);
+  read_target(x, size, scale_factor,
+              (is_area && !size.given()) || recompute_scale_factor.value_or(false), o);
   if (x.shape()[1] == 0) fail("interpolate: input is ", x, "; only the batch may be of size 0");
   if (antialias &&
       (x.dim() != 4 || (mode != "bilinear" && mode != "bicubic" && mode != "lanczos"))) {

@@ -194,7 +194,7 @@ Tensor average(const char* op, int dims, const Tensor& x, const Dims& kernel, co
 Tensor adaptive_average(const char* op, int dims, const Tensor& x, const Dims& output_size) {
   if (!is_real(x.dtype())) fail(op, ": input is ", x, "; call .to(f32) first");
   check_input(op, x, dims);
-  return apply(avg_pool_op, {x}, adaptive(op, dims, x, output_size));
+  return apply(avg_pool_op, {x}, adaptive(op, dims, output_size));
 }
 
 Tensor norm_pool(const char* op, int dims, const Tensor& x, double p, const Dims& kernel,

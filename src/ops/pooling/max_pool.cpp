@@ -143,7 +143,7 @@ Options sliding_of(const char* op, int dims, const Tensor& x, const Slide& s) {
 Options adaptive_of(const char* op, int dims, const Tensor& x, const Dims& output_size) {
   check_dtype(op, x);
   check_input(op, x, dims);
-  return adaptive(op, dims, x, output_size);
+  return adaptive(op, dims, output_size);
 }
 
 }  // namespace

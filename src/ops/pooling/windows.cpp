@@ -41,17 +41,17 @@ Options sliding(const char* op, int dims, const Dims& kernel, const Dims& stride
   return o;
 }
 
-Options adaptive(const char* op, int dims, const Tensor& x, const Dims& output_size) {
+Options adaptive(const char* op, int dims, const Dims& output_size) {
   Options o{.dims = dims, .adaptive = true};
   if (output_size.size() != 1 && output_size.size() != dims) {
     fail(op, ": output_size must be one number or ", dims, ", not ", output_size.size());
   }
   for (int i = 0; i < dims; ++i) {
     const int64_t value = output_size[output_size.size() == 1 ? 0 : i];
-    if (value < -1 || value > INT32_MAX) {
+    if (value < 0 || value > INT32_MAX) {
       fail(op, ": output_size ", value, " must be 0 or more, and below 2^31");
     }
-    o.sizes[3 - dims + i] = value < 0 ? x.size(i - dims) : value;
+    o.sizes[3 - dims + i] = value;
   }
   return o;
 }

@@ -36,8 +36,8 @@ void read_sizes(const char* op, const char* what, const Dims& from, int dims, in
 /// The options of a sliding pooling, checked. An absent stride is the kernel's size.
 Options sliding(const char* op, int dims, const Dims& kernel, const Dims& stride,
                 const Dims& padding, const Dims& dilation, bool ceil_mode);
-/// The options of an adaptive one; a size below 0 (None) keeps the input's.
-Options adaptive(const char* op, int dims, const Tensor& x, const Dims& output_size);
+/// The options of an adaptive one.
+Options adaptive(const char* op, int dims, const Dims& output_size);
 
 /// Throws unless x has `dims` spatial dimensions, and one or two before them; all but the batch
 /// must have elements.

@@ -33,6 +33,7 @@ Axes axes_of(const char* op, const Tensor& x, const Dims& s, const Dims& dim) {
     fail(op, ": ", s.size(), " lengths, but the input ", x, " has fewer dimensions");
   }
   if (dim.given()) {
+    if (x.dim() == 0) fail(op, ": input is 0-dimensional; there is nothing to transform");
     dim_bits(dim, x.dim(), op);
     for (int64_t d : dim) axes.dims.push_back(normalize_dim(d, x.dim(), op));
   } else {

@@ -10,6 +10,7 @@ from torch.testing._internal.common_methods_invocations import op_db
 from conformance import harness, rows
 from conformance import rows_convolution  # noqa: F401  adds its rows
 from conformance import rows_shape  # noqa: F401  adds its rows
+from conformance import rows_signal  # noqa: F401  adds its rows
 
 # Not part of tallow: other layouts and devices, PyTorch's inner workings, and its RNG's own stream.
 LEFT_OUT = re.compile(

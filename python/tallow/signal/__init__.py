@@ -1,0 +1,3 @@
+"""Signals, as torch.signal."""
+
+from . import windows  # noqa: F401
