@@ -9,7 +9,14 @@
 #include "tallow/ops.h"
 
 namespace tallow {
+
+constinit elementwise::ConvertTable elementwise::convert_loops{};
+
 namespace {
+
+elementwise::ConvertLoop fast_loop(DType from, DType to) {
+  return elementwise::convert_loops[static_cast<int>(from)][static_cast<int>(to)];
+}
 
 // f(S{}) with the C++ type of a dtype that C++ has; false for the others (f16, bf16, f8).
 template <class F>
@@ -126,6 +133,7 @@ constexpr bool is_compute_dtype(DType d) {
 // n elements of any dtype as T.
 template <class T>
 void load(DType dtype, const void* source, int64_t n, T* out) {
+  if (auto loop = fast_loop(dtype, dtype_of<T>())) return loop(source, out, n);
   bool native = with_native_type(dtype, [&]<class S>(S) {
     const S* from = static_cast<const S*>(source);
     for (int64_t i = 0; i < n; ++i) out[i] = convert<T>(from[i]);
@@ -147,6 +155,7 @@ void load(DType dtype, const void* source, int64_t n, T* out) {
 // n values as elements of any dtype.
 template <class T>
 void store(const T* values, DType dtype, void* target, int64_t n) {
+  if (auto loop = fast_loop(dtype_of<T>(), dtype)) return loop(values, target, n);
   bool native = with_native_type(dtype, [&]<class S>(S) {
     S* out = static_cast<S*>(target);
     for (int64_t i = 0; i < n; ++i) out[i] = convert<S>(values[i]);
@@ -236,6 +245,8 @@ void gather_elements(const StridedElements& from, int64_t begin, int64_t n, void
 void convert_elements(DType from, const void* source, DType to, void* target, int64_t n) {
   if (from == to) {
     std::memcpy(target, source, static_cast<size_t>(n * info(from).bytes));
+  } else if (auto loop = fast_loop(from, to)) {
+    loop(source, target, n);
   } else if (is_compute_dtype(to)) {
     with_compute_dtype(to, [&]<class T>(T) { load(from, source, n, static_cast<T*>(target)); });
   } else if (is_compute_dtype(from)) {

@@ -31,6 +31,13 @@ void gather_elements(const StridedElements& from, int64_t begin, int64_t n, void
 /// integer cannot hold becomes some integer; a complex one is its real part where it must be real.
 void convert_elements(DType from, const void* source, DType to, void* target, int64_t n);
 
+/// Loops that backends give: [from][to] for n neighbouring elements; null where there is none.
+namespace elementwise {
+using ConvertLoop = void (*)(const void* from, void* to, int64_t n);
+using ConvertTable = ConvertLoop[kDTypeCount][kDTypeCount];
+extern ConvertTable convert_loops;
+}  // namespace elementwise
+
 /// Elements [begin, begin + n) of x broadcast to `shape`, in row-major order: a pointer into the
 /// tensor where it holds T without gaps, else `scratch` (room for n). T is float, double,
 /// int64_t or Complex; a complex element read as another type is its real part.

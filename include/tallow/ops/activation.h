@@ -48,6 +48,10 @@ Tensor leaky_relu(const Tensor& input, double negative_slope = 0.01, bool inplac
 /// x above 0, weight x below: a weight of one element, or one for each of input's channels
 /// [n, channels, ...]. He et al. 2015.
 Tensor prelu(const Tensor& self, const Tensor& weight);
+/// leaky_relu of slopes drawn from [lower, upper) for each element, or of their mean unless
+/// training. Xu et al. 2015.
+Tensor rrelu(const Tensor& self, double lower = 0.125,
+             double upper = 0.3333333333333333, bool training = false, bool inplace = false);
 /// x where it exceeds the threshold, else `value`.
 Tensor threshold(const Tensor& input, double threshold, double value, bool inplace = false);
 /// log(sigmoid(x)).
@@ -56,4 +60,9 @@ Tensor logsigmoid(const Tensor& input);
 Tensor glu(const Tensor& input, int64_t dim = -1);
 /// 1 / (1 + e^-x).
 Tensor sigmoid(const Tensor& self);
+/// softmax((logits + Gumbel noise) / tau) along dim; with `hard`, one-hot with the gradient of the
+/// soft one. Jang et al. 2016.
+Tensor gumbel_softmax(const Tensor& logits, double tau = 1, bool hard = false, double eps = 1e-10,
+                      int64_t dim = -1);
+
 }  // namespace tallow

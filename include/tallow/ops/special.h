@@ -28,6 +28,7 @@ Tensor lgamma(const Tensor& self);
 Tensor digamma(const Tensor& self);
 /// The n-th derivative of digamma; n >= 0.
 Tensor polygamma(int64_t n, const Tensor& input);
+Tensor polygamma(const Tensor& self, int64_t n);
 /// log of the multivariate gamma function of dimension p.
 Tensor mvlgamma(const Tensor& self, int64_t p);
 /// The regularized lower and upper incomplete gamma functions.
@@ -53,6 +54,20 @@ Tensor special_modified_bessel_k1(const Tensor& input);
 Tensor special_scaled_modified_bessel_k0(const Tensor& input);
 Tensor special_scaled_modified_bessel_k1(const Tensor& input);
 Tensor special_spherical_bessel_j0(const Tensor& input);
+
+/// Orthogonal polynomials in x of degree n; no gradients.
+Tensor special_chebyshev_polynomial_t(const Tensor& input, const Tensor& n);
+Tensor special_chebyshev_polynomial_u(const Tensor& input, const Tensor& n);
+Tensor special_chebyshev_polynomial_v(const Tensor& input, const Tensor& n);
+Tensor special_chebyshev_polynomial_w(const Tensor& input, const Tensor& n);
+Tensor special_shifted_chebyshev_polynomial_t(const Tensor& input, const Tensor& n);
+Tensor special_shifted_chebyshev_polynomial_u(const Tensor& input, const Tensor& n);
+Tensor special_shifted_chebyshev_polynomial_v(const Tensor& input, const Tensor& n);
+Tensor special_shifted_chebyshev_polynomial_w(const Tensor& input, const Tensor& n);
+Tensor special_hermite_polynomial_h(const Tensor& input, const Tensor& n);
+Tensor special_hermite_polynomial_he(const Tensor& input, const Tensor& n);
+Tensor special_laguerre_polynomial_l(const Tensor& input, const Tensor& n);
+Tensor special_legendre_polynomial_p(const Tensor& input, const Tensor& n);
 
 // torch.special's names of functions that stand elsewhere under another.
 Tensor special_expit(const Tensor& input);

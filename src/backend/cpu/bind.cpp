@@ -1,6 +1,7 @@
 // Gives the ops the kernels of this backend. A backend binds by name, here, since linkers drop
 // objects that only register themselves.
 #include "backend/cpu/conv/conv.h"
+#include "backend/cpu/elementwise.h"
 #include "backend/cpu/fft.h"
 #include "backend/cpu/fused.h"
 #include "backend/cpu/kernels.h"
@@ -17,6 +18,7 @@ namespace tallow::cpu {
 
 void bind() {
   bind_limits();
+  bind_elementwise();
   bind_linear();
   bind_fft();
   bind_fused();

@@ -88,4 +88,19 @@ Tensor glu(const Tensor& input, int64_t dim) {
   return input.narrow(d, 0, size / 2) * sigmoid(input.narrow(d, size / 2, size / 2));
 }
 
+Tensor rrelu(const Tensor& self, double lower, double upper, bool training, bool inplace) {
+  if (lower > upper) fail("rrelu: lower ", lower, " exceeds upper ", upper);
+  if (!training) return leaky_relu(self, (lower + upper) / 2, inplace);
+  return finish(self, rows::prelu(self, uniform_like(self, lower, upper)), inplace);
+}
+
+Tensor gumbel_softmax(const Tensor& logits, double tau, bool hard, double, int64_t dim) {
+  Tensor soft = softmax((logits - log(exponential_like(logits))) / tau, dim);
+  if (!hard) return soft;
+  // The value is one-hot, and the gradient that of the soft one.
+  Tensor chosen = soft.detach(), index = argmax(chosen, dim, true);
+  Tensor one = scatter(chosen * 0.0, dim, index, ones_like(index).to(chosen.dtype()));
+  return one - chosen + soft;
+}
+
 }  // namespace tallow

@@ -3,11 +3,13 @@
 
 template <class T>
 TALLOW_ROW_FUNCTION T max_of(T a, T b) {
-  return (a > b) | is_nan(a) ? a : b;
+  const T top = a > b ? a : b;  // b where it is NaN
+  return is_nan(a) ? a : top;
 }
 template <class T>
 TALLOW_ROW_FUNCTION T min_of(T a, T b) {
-  return (a < b) | is_nan(a) ? a : b;
+  const T low = a < b ? a : b;
+  return is_nan(a) ? a : low;
 }
 
 /// 1 / (1 + e^-x).

@@ -75,6 +75,11 @@ constinit Op<> nextafter_op{
     "nextafter",
     {.infer = [](Inputs in,
                  const NoOptions&) { return elementwise::infer("nextafter", in, kFloating); },
+     .vjp =
+         [](const Saved<NoOptions>& saved, Inputs grads) {
+           const Tensor &a = saved.inputs[0], &b = saved.inputs[1];
+           return Tensors{where(ne(a, b), grads[0], 0), Tensor()};
+         },
      .cpu =
          [](Inputs in, Outputs out, const NoOptions&) {
            DType type = out[0].dtype() == DType::f64 ? DType::f64 : DType::f32;

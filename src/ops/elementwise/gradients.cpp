@@ -57,6 +57,16 @@ Tensor sinc_backward(const Tensor& g, const Tensor& x) {
   return where(eq(x, 0), 0, g * conj((cos(t) * t - sin(t)) / (t * x)));
 }
 
+// A number stands in for 0, which they divide by, so that second derivatives are finite too.
+Tensor bessel_i1_slope(const Tensor& x, const Tensor& y) {
+  Tensor zero = eq(x, 0), safe = where(zero, 1, x);
+  return where(zero, 0.5, i0(safe) - y / safe);
+}
+Tensor bessel_i1e_slope(const Tensor& x, const Tensor& y) {
+  Tensor zero = eq(x, 0), safe = where(zero, 1, x);
+  return where(zero, 0.5, special_i0e(safe) - y * (sgn(safe) + reciprocal(safe)));
+}
+
 Tensor logit_backward(const Tensor& g, const Tensor& x, double eps, double has_eps) {
   Tensor slope = g / (x * (1 - x));
   if (has_eps == 0) {

@@ -22,6 +22,9 @@ Tensor pow_backward_exponent(const Tensor& g, const Tensor& a, const Tensor& b, 
 /// 1 / (a^2 + b^2), 0 where both are 0.
 Tensor inverse_square(const Tensor& a, const Tensor& b);
 Tensor sinc_backward(const Tensor& g, const Tensor& x);
+/// The derivatives of the Bessel functions special_i1 and special_i1e, whose values are y.
+Tensor bessel_i1_slope(const Tensor& x, const Tensor& y);
+Tensor bessel_i1e_slope(const Tensor& x, const Tensor& y);
 Tensor logit_backward(const Tensor& g, const Tensor& x, double eps, double has_eps);
 
 Tensor tanh_backward(const Tensor& g, const Tensor& y);

@@ -26,7 +26,8 @@ struct Operand {
   int64_t bytes;      // of an element of the tensor
   Shape strides;      // over the plan's shape
   bool single = false, dense = false;
-  Element value;  // of a single one, converted
+  bool periodic = false;  // a short row that repeats
+  Element value;          // of a single one, converted
 };
 
 struct Walk {
@@ -37,8 +38,19 @@ struct Walk {
   std::byte* out;
   DType out_dtype, result;
   int64_t out_bytes;
+  int64_t total;
   const double* p;
 };
+
+// Marks the inputs that repeat one row, short enough for a chunk.
+void mark_periodic(Walk& w) {
+  if (w.shape.size() < 2 || w.shape.back() > kChunk / 2) return;
+  for (int k = 0; k < w.count; ++k) {
+    Operand& o = w.operands[k];
+    o.periodic = !o.single && !o.dense;
+    for (int d = 0; d < w.shape.size() - 1; ++d) o.periodic &= o.strides[d] == 0;
+  }
+}
 
 void join_dimensions(Walk& w) {
   Shape& shape = w.shape;
@@ -89,14 +101,24 @@ const void* stretch(const Walk& w, const Operand& o, int64_t begin, int64_t n, E
 void run_gathered(const Walk& w, int64_t begin, int64_t end) {
   Element scratch[kMaxInputs][kChunk], packed[kChunk];
   bool converts = w.out_dtype != w.result;
-  for (int64_t i = begin; i < end; i += kChunk) {
-    int64_t n = std::min(kChunk, end - i);
+  // A row that repeats is written out once; the chunks are whole rows then.
+  int64_t width = w.shape.empty() ? 1 : w.shape.back(), chunk = kChunk;
+  for (int k = 0; k < w.count; ++k) {
+    if (!w.operands[k].periodic) continue;
+    chunk = kChunk / width * width;
+    int64_t start = begin % width;
+    stretch(w, w.operands[k], start, std::min(chunk, w.total - start), scratch[k], packed);
+  }
+  for (int64_t i = begin; i < end; i += chunk) {
+    int64_t n = std::min(chunk, end - i);
     const void* in[kMaxInputs];
     unsigned single = 0;
     for (int k = 0; k < w.count; ++k) {
       const Operand& o = w.operands[k];
       single |= static_cast<unsigned>(o.single) << k;
-      in[k] = o.single ? &o.value : stretch(w, o, i, n, scratch[k], packed);
+      in[k] = o.single     ? &o.value
+              : o.periodic ? scratch[k]
+                           : stretch(w, o, i, n, scratch[k], packed);
     }
     std::byte* to = w.out + i * w.out_bytes;
     w.loop(in, converts ? packed : static_cast<void*>(to), n, single, w.p);
@@ -193,6 +215,9 @@ Loop choose(const Loops& loops, DType compute, const Rule& rule, DType& type) {
 Plan plan(const char* name, Inputs in, const Rule& rule) {
   DType common = in.size() == 1 && !in[0].is_number() ? in[0].dtype() : promote(in, name);
   check_not_block(name, in[0]);
+  if (in.size() == 2 && in[0].is_number() + in[1].is_number() > rule.numbers) {
+    fail(name, ": ", in[1].is_number() ? "other" : "self", " is a number; it must be a tensor");
+  }
   Plan result{common, common, common};
   switch (info(common).kind) {
     case DTypeKind::complex:
@@ -246,9 +271,11 @@ void run_loop(Loop loop, Inputs in, const DType* types, const Tensor& out, DType
   w.out_dtype = out.dtype();
   w.result = result;
   w.out_bytes = info(out.dtype()).bytes;
+  w.total = n;
   w.p = parameters.p;
   for (int k = 0; k < w.count; ++k) w.operands[k] = operand(in[k], types[k], out);
   join_dimensions(w);
+  mark_periodic(w);
   bool plain = rows_are_plain(w);
   auto part = [&](int64_t begin, int64_t end) {
     plain ? run_rows(w, begin, end) : run_gathered(w, begin, end);

@@ -26,6 +26,7 @@ struct Rule {
   bool integers_as_reals = false;  ///< integers and bools become the default dtype
   bool to_bool = false;
   bool to_real = false;  ///< complex numbers give real ones
+  int numbers = 2;       ///< how many of two inputs may be plain numbers
 };
 
 /// The rules that the rows name.
@@ -35,14 +36,28 @@ inline constexpr Rule number{true, true, false, true};   // no bool
 inline constexpr Rule ordered{true, true, true, false};  // no complex
 inline constexpr Rule ordered_number{true, true, false, false};
 inline constexpr Rule fraction{true, false, false, true, true};
-inline constexpr Rule real{true, false, false, false, true};
+inline constexpr Rule real{.reals = true,
+                           .integers = false,
+                           .booleans = false,
+                           .complexes = false,
+                           .integers_as_reals = true,
+                           .numbers = 1};
 inline constexpr Rule floating{true, false, false, false};  // no integers either
 inline constexpr Rule floating_complex{true, false, false, true};
-inline constexpr Rule bits{false, true, true, false};
-inline constexpr Rule integer{false, true, false, false};
+inline constexpr Rule bits{false, true, true, false, false, false, false, 1};
+inline constexpr Rule integer{false, true, false, false, false, false, false, 1};
 inline constexpr Rule test{true, true, true, true, false, true};  // the result is bool
 inline constexpr Rule order{true, true, true, false, false, true};
 inline constexpr Rule magnitude{true, true, false, true, false, false, true};
+
+constexpr Rule of_tensors(Rule rule) {
+  rule.numbers = 0;
+  return rule;
+}
+inline constexpr Rule ordered_tensors = of_tensors(ordered);
+inline constexpr Rule real_tensors = of_tensors(real);
+inline constexpr Rule integer_tensors = of_tensors(integer);
+inline constexpr Rule test_tensors = of_tensors(test);
 }  // namespace rules
 
 namespace {

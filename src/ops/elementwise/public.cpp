@@ -24,6 +24,10 @@ void check_alpha(const char* op, const Tensor& a, const Tensor& b, const Scalar&
   }
 }
 
+void check_numbers(const char* op, const Tensor& a, const Tensor& b) {
+  if (a.is_number() && b.is_number()) fail(op, ": both are numbers; one must be a tensor");
+}
+
 void check_divisor(const char* op, const Tensor& a, const Tensor& b) {
   if (!is_integral(promote(a, b, op))) return;
   ElementReader<int64_t> reader(b, b.shape());
@@ -59,6 +63,7 @@ Tensor subtract(const Tensor& self, const Tensor& other, const Scalar& alpha) {
   return sub(self, other, alpha);
 }
 Tensor rsub(const Tensor& self, const Tensor& other, const Scalar& alpha) {
+  if (self.is_number()) fail("rsub: input is a number; it must be a tensor");
   return sub(other, self, alpha);
 }
 Tensor multiply(const Tensor& self, const Tensor& other) { return mul(self, other); }
@@ -69,6 +74,11 @@ Tensor div(const Tensor& self, const Tensor& other, std::string_view rounding_mo
     fail("div: rounding_mode '", rounding_mode, "' is none of None, 'trunc', 'floor'");
   }
   check_divisor("div", self, other);
+  // PyTorch rounds the quotient to the narrow dtype first.
+  const DType dtype = promote(self, other, "div");
+  if (rounding_mode == "trunc" && is_real(dtype) && info(dtype).bytes == 2) {
+    return trunc(rows::div(self, other));
+  }
   return rounding_mode == "trunc" ? rows::div_trunc(self, other) : rows::div_floor(self, other);
 }
 Tensor divide(const Tensor& self, const Tensor& other, std::string_view rounding_mode) {
@@ -80,6 +90,7 @@ Tensor floor_divide(const Tensor& self, const Tensor& other) {
   return rows::div_floor(self, other);
 }
 Tensor remainder(const Tensor& self, const Tensor& other) {
+  check_numbers("remainder", self, other);
   check_divisor("remainder", self, other);
   return rows::remainder(self, other);
 }
@@ -89,6 +100,7 @@ Tensor fmod(const Tensor& self, const Tensor& other) {
 }
 
 Tensor pow(const Tensor& self, const Tensor& exponent) {
+  check_numbers("pow", self, exponent);
   if (exponent.is_number() && !self.is_number() && !is_complex(exponent.dtype())) {
     DType common = promote(self, exponent, "pow");
     double p = exponent.item();
@@ -106,6 +118,7 @@ Tensor pow(const Tensor& self, const Tensor& exponent) {
 }
 
 Tensor float_power(const Tensor& self, const Tensor& exponent) {
+  check_numbers("float_power", self, exponent);
   bool complex = tallow::is_complex(self.dtype()) || tallow::is_complex(exponent.dtype());
   DType wide = complex ? DType::c128 : DType::f64;
   return pow(self.to(wide), exponent.to(wide));
@@ -205,6 +218,7 @@ Tensor greater(const Tensor& self, const Tensor& other) { return gt(self, other)
 Tensor greater_equal(const Tensor& self, const Tensor& other) { return ge(self, other); }
 
 Tensor isclose(const Tensor& self, const Tensor& other, double rtol, double atol, bool equal_nan) {
+  if (other.is_number()) fail("isclose: other is a number; it must be a tensor");
   if (self.dtype() != other.dtype()) {
     fail("isclose: ", self, " and ", other, " are not of one dtype; convert one");
   }
@@ -237,7 +251,10 @@ Tensor bitwise_not(const Tensor& self) {
 
 Tensor logaddexp(const Tensor& self, const Tensor& other) { return rows::logaddexp(self, other); }
 
-Tensor ldexp(const Tensor& self, const Tensor& other) { return self * pow(2.0, other); }
+Tensor ldexp(const Tensor& self, const Tensor& other) {
+  if (other.is_number()) fail("ldexp: other is a number; it must be a tensor");
+  return self * pow(2.0, other);
+}
 
 Tensor arcsin(const Tensor& self) { return asin(self); }
 Tensor arccos(const Tensor& self) { return acos(self); }
@@ -254,6 +271,7 @@ Tensor polygamma(int64_t n, const Tensor& input) {
   if (n < 0) fail("polygamma: n is ", n, ", below 0");
   return rows::polygamma(input, static_cast<double>(n));
 }
+Tensor polygamma(const Tensor& self, int64_t n) { return polygamma(n, self); }
 Tensor mvlgamma(const Tensor& self, int64_t p) {
   if (p < 1) fail("mvlgamma: p is ", p, ", below 1");
   double half = static_cast<double>(p) / 2;

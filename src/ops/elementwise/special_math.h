@@ -63,4 +63,18 @@ double bessel_k1e(double x);
 double spherical_j0(double x);
 double airy_ai(double x);
 
+/// Orthogonal polynomials of degree n (rounded to 0), 0 for a negative one.
+double chebyshev_polynomial_t(double x, double n);
+double chebyshev_polynomial_u(double x, double n);
+double chebyshev_polynomial_v(double x, double n);
+double chebyshev_polynomial_w(double x, double n);
+double shifted_chebyshev_polynomial_t(double x, double n);
+double shifted_chebyshev_polynomial_u(double x, double n);
+double shifted_chebyshev_polynomial_v(double x, double n);
+double shifted_chebyshev_polynomial_w(double x, double n);
+double hermite_polynomial_h(double x, double n);
+double hermite_polynomial_he(double x, double n);
+double laguerre_polynomial_l(double x, double n);
+double legendre_polynomial_p(double x, double n);
+
 }  // namespace tallow::elementwise
