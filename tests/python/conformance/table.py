@@ -10,6 +10,7 @@ from torch.testing._internal.common_methods_invocations import op_db
 from conformance import harness, rows
 from conformance import rows_convolution  # noqa: F401  adds its rows
 from conformance import rows_elementwise  # noqa: F401  adds its rows
+from conformance import rows_recurrent  # noqa: F401  adds its rows
 from conformance import rows_shape  # noqa: F401  adds its rows
 from conformance import rows_signal  # noqa: F401  adds its rows
 
