@@ -168,6 +168,12 @@ inline Complex expm1(Complex x) {
   return {std::expm1(x.real()) * std::cos(x.imag()) - 2 * s * s, e * std::sin(x.imag())};
 }
 
+/// The cumulative distribution of the standard normal.
+template <class T>
+T gaussian_cdf(T x) {
+  return T(0.5) * std::erfc(x * T(-0.70710678118654752));
+}
+
 /// Whether |x| < 1/2.
 template <class T>
 bool near_zero(T x) {
