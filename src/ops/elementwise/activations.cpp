@@ -36,13 +36,11 @@ Tensor mish(const Tensor& input, bool inplace) { return finish(input, rows::mish
 Tensor softplus(const Tensor& input, double beta, double threshold) {
   return rows::softplus(input, beta, threshold);
 }
-Tensor softsign(const Tensor& input) { return rows::softsign(input); }
 Tensor softshrink(const Tensor& input, double lambd) {
   if (!(lambd >= 0)) fail("softshrink: lambd is ", lambd, "; it must not be below 0");
   return rows::softshrink(input, lambd);
 }
 Tensor hardshrink(const Tensor& input, double lambd) { return rows::hardshrink(input, lambd); }
-Tensor tanhshrink(const Tensor& input) { return rows::tanhshrink(input); }
 
 Tensor hardtanh(const Tensor& input, double min_val, double max_val, bool inplace) {
   if (min_val > max_val) fail("hardtanh: min_val ", min_val, " exceeds max_val ", max_val);
@@ -78,7 +76,6 @@ Tensor prelu(const Tensor& self, const Tensor& weight) {
 Tensor threshold(const Tensor& input, double threshold, double value, bool inplace) {
   return finish(input, rows::threshold(input, threshold, value), inplace);
 }
-Tensor logsigmoid(const Tensor& input) { return rows::logsigmoid(input); }
 
 Tensor glu(const Tensor& input, int64_t dim) {
   if (input.dim() == 0) fail("glu: ", input, " has no dimension to halve");

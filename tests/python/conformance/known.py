@@ -6,7 +6,13 @@ _MEMORY = "as_strided reaches the memory around the tensor, which DLPack does no
 _LAMBDA = "the row calls the op on arguments that it makes of its own"
 _SIGN = "the signs of eigenvectors of the upper triangle are LAPACK's, which MKL turns"
 _ROUND = "PyTorch rounds the product to half precision before it adds"
+_NUMBER = "a number may stand for a tensor"
+_BESSEL = "PyTorch's is off by 1e-7, SciPy's is not"
 KNOWN: dict[tuple[str, str], str] = {
+    ("maximum", "errors"): _NUMBER,
+    ("minimum", "errors"): _NUMBER,
+    ("special.bessel_j0", "values"): _BESSEL,
+    ("special.bessel_y1", "values"): _BESSEL,
     ("linalg.pinv.singular", "values"): _LAMBDA,
     ("linalg.pinv.singular", "gradients"): _LAMBDA,
     ("linalg.lstsq.grad_oriented", "values"): _LAMBDA,
