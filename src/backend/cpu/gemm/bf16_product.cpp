@@ -14,6 +14,8 @@ constexpr int64_t kRowBlock = 512;        // the same where panels are made, for
 constexpr int64_t kBlockBytes = 5 << 18;  // of x for one step of k: 5/8 of an L2
 constexpr int64_t kTileStep = 288;        // k of 32 rows and 32 columns that share an L1 cache
 constexpr int64_t kWholeStep = 640;       // up to here k stays in one piece, without sums
+constexpr int64_t kNarrowStep = 320;      // the same for results in bf16, which have sums anyway
+constexpr int64_t kNarrowRows = 128;      // rows of those whose sums lie in an L1 cache
 constexpr int64_t kStepMultiple = 256;    // the longest block of a quantized type
 constexpr int64_t kPairStep = 512;        // k of a panel of dot products
 
@@ -150,8 +152,9 @@ struct AmxEngine : Epilogue<T> {
   void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, T* c, int64_t ldc,
             bool accumulate) const {
     const int64_t k = round_up(k1 - k0, 32), panels = ceil_div(unit.columns, kUnit);
-    const int64_t sums_size = round_up(m1 - m0, 32) * kUnit;
-    auto* sums = reinterpret_cast<float*>(scratch(Scratch::tile, panels * sums_size * 4));
+    const int64_t sums_size = kNarrow ? 0 : round_up(m1 - m0, 32) * kUnit;
+    auto* sums = reinterpret_cast<float*>(
+        scratch(Scratch::tile, kNarrow ? kNarrowRows * kUnit * 4 : panels * sums_size * 4));
     Strip strips[kMostPanels];
     uint32_t* made = nullptr;
     if (unit.weight->form != Weight::Form::pairs) {
@@ -170,9 +173,23 @@ struct AmxEngine : Epilogue<T> {
                    sums + i * sums_size,
                    bias ? bias + part.n0 : nullptr};
     }
+    const auto step_at = [&](int64_t at) {
+      return Step{k0, at, std::min(k1, at + x.k_step()), at + x.k_step() >= k1, accumulate};
+    };
+    if constexpr (kNarrow) {  // the sums of some rows of one panel, which lie in L1
+      for (int64_t i = 0; i < panels; ++i) {
+        for (int64_t m = m0; m < m1; m += kNarrowRows) {
+          Strip part = strips[i];
+          part.c += (m - m0) * ldc;
+          for (int64_t at = k0; at == k0 || at < k1; at += x.k_step()) {
+            multiply(part, m, std::min(m1, m + kNarrowRows), step_at(at));
+          }
+        }
+      }
+      return;
+    }
     for (int64_t at = k0; at == k0 || at < k1; at += x.k_step()) {
-      const Step step{k0, at, std::min(k1, at + x.k_step()), at + x.k_step() >= k1, accumulate};
-      for (int64_t i = 0; i < panels; ++i) multiply(strips[i], m0, m1, step);
+      for (int64_t i = 0; i < panels; ++i) multiply(strips[i], m0, m1, step_at(at));
     }
   }
 
@@ -267,16 +284,25 @@ int64_t unit_width(std::span<const Weight> weights, int64_t most) {
 }
 
 // k of the tiles of x: equal parts of a step of the product, where it is too long for L2 to feed.
-int64_t tile_step(int64_t k) {
-  return k <= kWholeStep ? round_up(k, 32) : round_up(ceil_div(k, ceil_div(k, kTileStep)), 32);
+int64_t tile_step(int64_t k, bool narrow) {
+  return k <= (narrow ? kNarrowStep : kWholeStep)
+             ? round_up(k, 32)
+             : round_up(ceil_div(k, ceil_div(k, kTileStep)), 32);
 }
 
 // A weight of rows in pairs, for products with so many rows that they need it more than once.
 Weight packed_pairs(const GemmKernels& kernels, const Weight& w) {
   const int64_t words = round_up(w.k, 32) / 2, groups = ceil_div(w.n, kGroup);
-  auto* pairs = reinterpret_cast<uint32_t*>(scratch(Scratch::weight, groups * words * kGroup * 4));
-  parallel_for(groups, groups * words > 4096 ? 4 : groups, [&](int64_t begin, int64_t end, int) {
-    for (int64_t g = begin; g < end; ++g) {
+  auto* pairs = reinterpret_cast<uint32_t*>(
+      scratch(Scratch::weight, round_up(groups, 2) * words * kGroup * 4));
+  constexpr int64_t kGrain = 8;  // groups whose columns are read side by side
+  const int64_t grain = groups * words > 4096 ? kGrain : round_up(groups, kGrain);
+  parallel_for(groups, grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t g = begin; g < end && in_columns(w); g += kGrain) {
+      const int64_t n0 = g * kGroup, columns = std::min(kGrain * kGroup, w.n - n0);
+      zip_panels({&w, n0, columns, 0}, 0, w.k, pairs + g * words * kGroup);
+    }
+    for (int64_t g = begin; g < end && !in_columns(w); ++g) {
       interleave_pairs(kernels, w, g * kGroup, 0, w.k, words, pairs + g * words * kGroup);
     }
   });
@@ -298,7 +324,7 @@ void product_amx(const GemmKernels& kernels, const Bf16Rows& x, std::span<const 
   const bool resident = std::all_of(weights.begin(), weights.end(),
                                     [](const Weight& w) { return w.form == Weight::Form::pairs; });
   const bool sums = resident && k > kWholeStep;  // many columns reuse the x of a step
-  const int64_t row_block = sums ? kResidentRows : kRowBlock;
+  const int64_t row_block = sums && sizeof(T) == 4 ? kResidentRows : kRowBlock;
   const bool whole = resident || sizeof(T) == 2;
   const int64_t pieces = whole ? 1 : ceil_div(std::min(x.m, kRowBlock) * k * 2, kBlockBytes);
   int64_t most_panels = sums ? kMostPanels : kMostMade;
@@ -310,7 +336,7 @@ void product_amx(const GemmKernels& kernels, const Bf16Rows& x, std::span<const 
   Cut cut = cut_product(x.m, units.count(), row_block, step, work_of(x, units));
   int64_t grain = 1;
   if (resident && share_rows(cut, x.m, 32, weights[0])) grain = cut.row_block / 16;
-  const TiledX tiled(kernels, x, pieces == 1 ? tile_step(k) : kStepMultiple, grain);
+  const TiledX tiled(kernels, x, pieces == 1 ? tile_step(k, sizeof(T) == 2) : kStepMultiple, grain);
   run_product<T>(AmxEngine<T>(kernels, tiled), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 
