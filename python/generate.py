@@ -3,8 +3,8 @@
 
     generate.py bindings OUT     one bind_FAMILY.cpp per header, and methods.cpp
     generate.py stubs OUT        the .pyi files
-    generate.py methods          include/tallow/tensor_methods.inc and src/ops/tensor_methods.cpp
-    generate.py check            whether those two are up to date
+    generate.py methods          include/tallow/tensor_methods.inc and src/ops/tensor_methods*.cpp
+    generate.py check            whether those are up to date
 """
 
 import sys

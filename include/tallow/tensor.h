@@ -18,6 +18,8 @@
 
 namespace tallow {
 
+class Tensor;
+using Tensors = std::vector<Tensor>;
 struct TensorImpl;
 struct Node;
 class TensorIndex;
@@ -126,6 +128,10 @@ class Tensor {
   /// Copies the elements of `source`, broadcast and converted, into this tensor.
   Tensor& copy_(const Tensor& source);
 
+  // clang-format off
+#include "tallow/tensor_methods.inc"
+  // clang-format on
+
   const std::shared_ptr<TensorImpl>& impl() const { return impl_; }
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 
@@ -133,8 +139,6 @@ class Tensor {
   void check_type(size_t bytes) const;
   std::shared_ptr<TensorImpl> impl_;
 };
-
-using Tensors = std::vector<Tensor>;
 
 /// "f32 [4, 768]", for messages.
 std::string to_string(const Tensor& tensor);

@@ -191,7 +191,7 @@ def add(api, header, space, result, name, parameters, doc):
 def read_members(path, api):
     """The methods of class Tensor that tensor.h declares by hand."""
     text = path.read_text()
-    body = text[text.index("class Tensor {"):text.index("using Tensors")]
+    body = text[text.index("class Tensor {"):text.index("};", text.index("class Tensor {"))]
     pattern = r"^  ([\w:&<> ]+?) (\w+)\(((?:[^()]|\(\))*)\)( const)?;( *///< (.*))?$"
     for match in re.finditer(pattern, body, re.M):
         api.own_methods.add(match[2])

@@ -69,7 +69,7 @@ Selection resolve(const Tensor& x, std::span<const TensorIndex> parts) {
 
 Tensor Tensor::operator[](std::initializer_list<TensorIndex> parts) const {
   const Selection s = resolve(*this, {parts.begin(), parts.size()});
-  return s.indices.empty() ? s.view : index(s.view, s.indices);
+  return s.indices.empty() ? s.view : tallow::index(s.view, s.indices);
 }
 
 Tensor Tensor::operator[](int64_t i) const { return tallow::select(*this, 0, i); }
