@@ -5,6 +5,9 @@ namespace tallow {
 
 Tensor Tensor::relu(bool inplace) const { return tallow::relu(*this, inplace); }
 Tensor Tensor::prelu(const Tensor& weight) const { return tallow::prelu(*this, weight); }
+Tensor Tensor::rrelu(double lower, double upper, bool training, bool inplace) const {
+  return tallow::rrelu(*this, lower, upper, training, inplace);
+}
 Tensor Tensor::sigmoid() const { return tallow::sigmoid(*this); }
 Tensor Tensor::add(const Tensor& other, const Scalar& alpha) const {
   return tallow::add(*this, other, alpha);
@@ -175,6 +178,7 @@ Tensor Tensor::erfinv() const { return tallow::erfinv(*this); }
 Tensor Tensor::logit(std::optional<double> eps) const { return tallow::logit(*this, eps); }
 Tensor Tensor::lgamma() const { return tallow::lgamma(*this); }
 Tensor Tensor::digamma() const { return tallow::digamma(*this); }
+Tensor Tensor::polygamma(int64_t n) const { return tallow::polygamma(*this, n); }
 Tensor Tensor::mvlgamma(int64_t p) const { return tallow::mvlgamma(*this, p); }
 Tensor Tensor::igamma(const Tensor& other) const { return tallow::igamma(*this, other); }
 Tensor Tensor::igammac(const Tensor& other) const { return tallow::igammac(*this, other); }
