@@ -120,7 +120,7 @@ Tensor norm(const Tensor& self, std::string_view p, const Dims& dim, bool keepdi
             std::optional<DType> dtype) {
   if (p == "fro") return norm(self, 2.0, dim, keepdim, dtype);
   if (p != "nuc") fail("norm: p is \"", p, "\"; it is a number, \"fro\" or \"nuc\"");
-  fail("norm: \"nuc\" needs singular values");
+  return linalg::matrix_norm(self, p, dim.given() ? dim : Dims{-2, -1}, keepdim, dtype);
 }
 
 Tensor dist(const Tensor& self, const Tensor& other, double p) { return norm(self - other, p); }
