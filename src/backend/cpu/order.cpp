@@ -86,7 +86,7 @@ void topk(Inputs in, Outputs out, const TopkOptions& o) {
   const Tensor& x = in[0];
   const int64_t n = x.dim() == 0 ? 1 : x.shape().back(), k = o.k;
   if (x.dtype() != DType::f32 || !x.is_contiguous() || out[0].numel() == 0 || n >= INT32_MAX ||
-      4 * k > n) {
+      16 * k > n || n < 1024) {
     return topk_op.fn.cpu(in, out, o);
   }
   const float* from = x.data<float>();

@@ -225,6 +225,7 @@ constinit Op<BatchNormOptions> batch_norm_backward_op{
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
                   const Tensor& weight, const Tensor& bias, bool training, double momentum,
                   double eps) {
+  if (input.dim() == 1 && input.numel() == 0) return input.clone();
   if (training && input.dim() >= 2 && input.numel() == input.size(1)) {
     fail("batch_norm: input ", input, " has one value per channel, which has no variance");
   }
@@ -237,10 +238,11 @@ Tensors native_batch_norm(const Tensor& input, const Tensor& weight, const Tenso
   Tensors r = run(input, weight, bias, running_mean, running_var, training, momentum, eps);
   NoGrad no_grad;
   if (!training) {
-    const Tensor none = Tensor::empty({0}, r[1].dtype());
+    const Tensor none = Tensor::empty({0}, input.dtype());
     return {r[0], none, none};
   }
-  return {r[0], r[1].detach(), rsqrt(r[2].detach() + eps)};
+  const DType dtype = weight && weight.dtype() != input.dtype() ? weight.dtype() : input.dtype();
+  return {r[0], r[1].detach().to(dtype), rsqrt(r[2].detach() + eps).to(dtype)};
 }
 
 Tensor instance_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,

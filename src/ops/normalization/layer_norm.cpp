@@ -179,12 +179,14 @@ Tensors native_layer_norm(const Tensor& input, const Shape& normalized_shape, co
   const LayerNormOptions options = checked("layer_norm", input, normalized_shape, eps);
   const Tensor inputs[] = {input, weight, bias};
   Tensors r = apply_many(layer_norm_op, inputs, options);
-  return {r[0], r[1].detach(), r[2].detach()};
+  const DType dtype = weight && weight.dtype() != input.dtype() ? weight.dtype() : input.dtype();
+  return {r[0], r[1].detach().to(dtype), r[2].detach().to(dtype)};
 }
 
 Tensor layer_norm(const Tensor& input, const Shape& normalized_shape, const Tensor& weight,
                   const Tensor& bias, double eps) {
-  return native_layer_norm(input, normalized_shape, weight, bias, eps)[0];
+  const LayerNormOptions options = checked("layer_norm", input, normalized_shape, eps);
+  return apply(layer_norm_op, {input, weight, bias}, options);
 }
 
 Tensor rms_norm(const Tensor& input, const Shape& normalized_shape, const Tensor& weight,

@@ -163,7 +163,7 @@ Tensor log_softmax(const Tensor& self, int64_t dim, std::optional<DType> dtype) 
   return apply(log_softmax_op, {as_dtype(self, dtype)}, {axis_of("log_softmax", self, dim)});
 }
 Tensor softmin(const Tensor& input, int64_t dim, std::optional<DType> dtype) {
-  return softmax(-as_dtype(input, dtype), dim);
+  return softmax(-input, dim, dtype);
 }
 
 }  // namespace tallow

@@ -158,8 +158,8 @@ Tensor histc(const Tensor& self, int64_t bins, double min, double max) {
   return tensor_of(counts, self.dtype());
 }
 
-Histogram histogram(const Tensor& self, int64_t bins, const Tensor& range,
-                    const Tensor& weight, bool density) {
+Histogram histogram(const Tensor& self, int64_t bins, const Tensor& range, const Tensor& weight,
+                    bool density) {
   check_histogram("histogram", self);
   if (bins <= 0) fail("histogram: bins is ", bins, "; it must be positive");
   if (range && range.numel() != 2) fail("histogram: range ", range, " must hold two numbers");

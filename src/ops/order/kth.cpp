@@ -56,20 +56,55 @@ int64_t most_frequent(const Item* sorted, int64_t n) {
   return index_of(sorted[best]);
 }
 
+// Hoare's selection, with the median of three as the pivot: among equal elements it picks the one
+// that PyTorch's picks.
+template <class Item>
+void select_kth(Item* items, int64_t n, int64_t k) {
+  auto after = [&](int64_t a, int64_t b) { return key_of(items[a]) > key_of(items[b]); };
+  auto exchange = [&](int64_t a, int64_t b) { std::swap(items[a], items[b]); };
+  for (int64_t low = 0, high = n - 1; low < high;) {
+    if (high == low + 1) {
+      if (after(low, high)) exchange(low, high);
+      return;
+    }
+    exchange(low + (high - low) / 2, low + 1);
+    if (after(low + 1, high)) exchange(low + 1, high);
+    if (after(low, high)) exchange(low, high);
+    if (after(low + 1, low)) exchange(low + 1, low);
+    int64_t i = low + 1, j = high;
+    while (true) {
+      do ++i;
+      while (after(low, i));
+      do --j;
+      while (after(j, low));
+      if (j < i) break;
+      exchange(i, j);
+    }
+    exchange(low, j);
+    if (j <= k) low = i;
+    if (j >= k) high = j - 1;
+  }
+}
+
 template <class T, class Item>
 int64_t chosen(std::vector<Item>& items, int64_t n, const KthOptions& o) {
-  if (o.pick == Pick::mode) return most_frequent(sort_items(&items[0], &items[n], n, false), n);
-  int64_t rank = o.pick == Pick::kth ? o.k - 1 : (n - 1) / 2;
-  if (o.pick != Pick::kth) {
-    int64_t numbers = 0, first_nan = n;
-    for (int64_t i = n - 1; i >= 0; --i) {
-      const bool nan = is_nan_key<T, Item>(key_of(items[i]));
-      numbers += !nan;
-      if (nan) first_nan = i;
-    }
-    if (numbers < n && (o.pick == Pick::median || numbers == 0)) return first_nan;
-    rank = (numbers - 1) / 2;
+  if (o.pick == Pick::mode) {
+    std::sort(items.begin(), items.begin() + n,
+              [](const Item& a, const Item& b) { return key_of(a) < key_of(b); });
+    return most_frequent(items.data(), n);
   }
+  if (o.pick == Pick::kth) {
+    select_kth(items.data(), n, o.k - 1);
+    return index_of(items[o.k - 1]);
+  }
+  int64_t numbers = 0, first_nan = n;
+  for (int64_t i = n - 1; i >= 0; --i) {
+    const bool nan = is_nan_key<T, Item>(key_of(items[i]));
+    numbers += !nan;
+    if (nan) first_nan = i;
+  }
+  if (numbers < n && (o.pick == Pick::median || numbers == 0)) return first_nan;
+  const int64_t rank = (numbers - 1) / 2;
   std::nth_element(items.begin(), items.begin() + rank, items.begin() + n);
   return index_of(items[rank]);
 }
@@ -83,7 +118,7 @@ void cpu(Inputs in, Outputs out, const KthOptions& o) {
     ElementReader<T> reader(x, x.shape());
     parallel_for(x.numel() / n, std::max<int64_t>(1, 8 * kChunk / n),
                  [&](int64_t begin, int64_t end, int) {
-                   std::vector<Item> items(static_cast<size_t>(2 * n));
+                   std::vector<Item> items(static_cast<size_t>(n));
                    for (int64_t row = begin; row < end; ++row) {
                      read_items(reader, keys, row, n, false, items.data());
                      const int64_t at = chosen<T>(items, n, o);

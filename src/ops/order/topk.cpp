@@ -1,4 +1,4 @@
-// topk: one pass over each row keeps what is above the k-th best so far in a short list.
+// topk: rows of the last dimension; other dimensions are moved there.
 #include <algorithm>
 #include <vector>
 
@@ -20,44 +20,15 @@ Specs infer(Inputs in, const TopkOptions& o) {
   return {{shape, in[0].dtype()}, {shape, DType::i64}};
 }
 
-// The items with the k smallest keys of a row: those of the earlier elements among equals.
-template <class T, class Item>
-class Best {
- public:
-  Best(int64_t k, int64_t n) : k_(k), room_(std::min(n, std::max<int64_t>(4 * k, 1024))) {
-    items_.resize(static_cast<size_t>(room_ + kChunk));
-  }
-
-  const Item* of_row(const ElementReader<T>& reader, const Keys& keys, int64_t row, int64_t n,
-                     uint64_t mask, bool sorted) {
-    T scratch[kChunk];
-    Item* const items = items_.data();
-    int64_t held = 0;
-    uint64_t worst = kKeyMask<Item>;
-    bool full = false;
-    for (int64_t i = 0; i < n; i += kChunk) {
-      const int64_t count = std::min(kChunk, n - i);
-      const T* values = reader.read(row * n + i, count, scratch);
-      for (int64_t j = 0; j < count; ++j) {
-        const uint64_t key = keys.of(values[j]) ^ mask;
-        make_item(items[held], key, static_cast<uint64_t>(i + j));
-        held += !full || key < worst;
-      }
-      if (held < room_) continue;
-      std::nth_element(items, items + k_ - 1, items + held);
-      worst = key_of(items[k_ - 1]);
-      held = k_;
-      full = true;
-    }
-    if (held > k_) std::nth_element(items, items + k_ - 1, items + held);
-    if (sorted) std::sort(items, items + k_);
-    return items;
-  }
-
- private:
-  int64_t k_, room_;
-  std::vector<Item> items_;
-};
+// Moves the k items with the smallest keys to the front: by the algorithms that PyTorch uses, so
+// that among equal elements the same are picked.
+template <class Item>
+void pick_best(Item* items, int64_t n, int64_t k, bool sorted) {
+  auto before = [](const Item& a, const Item& b) { return key_of(a) < key_of(b); };
+  if (k * 64 <= n) return std::partial_sort(items, items + k, items + n, before);
+  std::nth_element(items, items + k - 1, items + n, before);
+  if (sorted) std::sort(items, items + k - 1, before);
+}
 
 template <class U>
 void gather(const Tensor& x, const Tensor& values, const Tensor& indices, int64_t row, int64_t n,
@@ -75,11 +46,11 @@ void cpu(Inputs in, Outputs out, const TopkOptions& o) {
   const Keys keys(x.dtype());
   with_items(x, n, [&]<class T, class Item>(T, Item) {
     ElementReader<T> reader(x, x.shape());
-    const uint64_t mask = o.largest ? kKeyMask<Item> : 0;
     parallel_for(rows, std::max<int64_t>(1, 16 * kChunk / n), [&](int64_t begin, int64_t end, int) {
-      Best<T, Item> best(k, n);
+      std::vector<Item> items(static_cast<size_t>(n));
       for (int64_t row = begin; row < end; ++row) {
-        const Item* items = best.of_row(reader, keys, row, n, mask, o.sorted);
+        read_items(reader, keys, row, n, o.largest, items.data());
+        pick_best(items.data(), n, k, o.sorted);
         int64_t* indices = out[1].data<int64_t>() + row * k;
         for (int64_t i = 0; i < k; ++i) indices[i] = index_of(items[i]);
         switch (info(x.dtype()).bytes) {

@@ -72,6 +72,7 @@ Tensor diff(const Tensor& self, int64_t n, int64_t dim, const Tensor& prepend,
   if (self.dim() == 0) fail("diff: self ", self, " needs 1 dimension or more");
   if (n < 0) fail("diff: n is ", n, "; it must not be negative");
   const int axis = normalize_dim(dim, self.dim(), "diff");
+  if (n == 0) return self.clone();
   Tensors parts;
   for (const Tensor& part : {prepend, self, append}) {
     if (!part) continue;
@@ -81,9 +82,8 @@ Tensor diff(const Tensor& self, int64_t n, int64_t dim, const Tensor& prepend,
     parts.push_back(part);
   }
   Tensor x = parts.size() > 1 ? cat(parts, axis) : self;
-  if (n >= x.size(axis) && n > 0) x = x.narrow(axis, 0, x.size(axis) > 0 ? 1 : 0);
-  if (n >= 1 && x.size(axis) <= 1) return first_differences(x, axis);
-  if (n == 0) return x.clone();
+  if (n >= x.size(axis)) x = x.narrow(axis, 0, x.size(axis) > 0 ? 1 : 0);
+  if (x.size(axis) <= 1) return first_differences(x, axis);
   for (int64_t i = 0; i < n; ++i) x = first_differences(x, axis);
   return x;
 }
@@ -120,7 +120,7 @@ Tensor cov(const Tensor& self, int64_t correction, const Tensor& fweights, const
   const Tensor right = conjugate(weights ? centred * weights : centred);
   degrees = maximum(degrees, 0.0);
   Tensor result = matmul(centred, right.transpose(0, 1)) / degrees;
-  return self.dim() < 2 ? result.reshape({}) : result;
+  return result.numel() == 1 ? result.reshape({}) : result;
 }
 
 Tensor corrcoef(const Tensor& self) {

@@ -47,6 +47,22 @@ struct RunningLogSum {
   void store(int64_t at, int64_t n, const Result* r) const { write_elements(out, at, n, r); }
 };
 
+// The one with the larger real part, and the logarithm of what the other adds to it.
+template <>
+struct RunningLogSum<Complex> {
+  using State = Complex;
+  using Result = Complex;
+  const Tensor& out;
+  State start() const { return -std::numeric_limits<double>::infinity(); }
+  void take(State& s, Complex v, int64_t i, Result& r) const {
+    const bool larger = s.real() > v.real();
+    const Complex top = larger ? s : v, low = larger ? v : s;
+    s = i == 0 ? v : top + std::log(1.0 + std::exp(low - top));
+    r = s;
+  }
+  void store(int64_t at, int64_t n, const Result* r) const { write_elements(out, at, n, r); }
+};
+
 Specs infer(const char* op, Inputs in, const ScanOptions&) {
   check_not_block(op, in[0]);
   const DType dtype = is_integral(in[0].dtype()) ? DType::i64 : in[0].dtype();
@@ -60,7 +76,7 @@ void cpu(Inputs in, Outputs out, const ScanOptions& o) {
 }
 
 void logsum_cpu(Inputs in, Outputs out, const ScanOptions& o) {
-  with_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
+  with_any_compute_type(compute_type(in[0].dtype()), [&]<class T>(T) {
     if constexpr (!std::is_integral_v<T>) scan<T>(in[0], o.dim, RunningLogSum<T>{out[0]});
   });
 }
@@ -103,9 +119,10 @@ Tensors logcumsumexp_vjp(const Saved<ScanOptions>& saved, Inputs grads) {
   const Tensor x = last(saved.inputs[0], dim), y = last(saved.outputs[0], dim),
                g = last(grads[0], dim);
   const double none = -std::numeric_limits<double>::infinity();
-  const Tensor finite = maximum(y, x.dtype() == DType::f16 ? -65504.0 : -1e38);
-  const Tensor step = exp(delayed(y, none) - finite);
-  return {last(exp(x - finite) * linear_scan_back(step, g), dim)};
+  const bool ordered = !is_complex(x.dtype());
+  const Tensor finite = ordered ? maximum(y, x.dtype() == DType::f16 ? -65504.0 : -1e38) : y;
+  const Tensor step = conjugate(exp(delayed(y, none) - finite));
+  return {last(conjugate(exp(x - finite)) * linear_scan_back(step, g), dim)};
 }
 
 // The inputs are a and b.
@@ -177,20 +194,19 @@ constinit Op<ScanOptions> cumsum_op{
 Tensor linear_scan(const Tensor& a, const Tensor& b) { return apply(linear_scan_op, {a, b}); }
 
 Tensor cumsum(const Tensor& self, int64_t dim, std::optional<DType> dtype) {
-  return apply(cumsum_op, {as_dtype(self, dtype)}, {checked_dim(self, dim, "cumsum")});
+  const ScanOptions options{checked_dim(self, dim, "cumsum")};
+  return as_dtype(apply(cumsum_op, {as_dtype(self, dtype)}, options), dtype);
 }
 Tensor cumprod(const Tensor& self, int64_t dim, std::optional<DType> dtype) {
-  return apply(cumprod_op, {as_dtype(self, dtype)}, {checked_dim(self, dim, "cumprod")});
+  const ScanOptions options{checked_dim(self, dim, "cumprod")};
+  return as_dtype(apply(cumprod_op, {as_dtype(self, dtype)}, options), dtype);
 }
 Tensor logcumsumexp(const Tensor& self, int64_t dim) {
   const int axis = checked_dim(self, dim, "logcumsumexp");
   if (is_integral(self.dtype())) {
     fail("logcumsumexp: ", self, " is of integers; call .to(f32) first");
   }
-  if (!is_complex(self.dtype())) return apply(logcumsumexp_op, {self}, {axis});
-  if (self.numel() == 0) return self.clone();
-  const Tensor top = amax(real_part(self.detach()), axis, true);
-  return log(cumsum(exp(self - top), axis)) + top;
+  return apply(logcumsumexp_op, {self}, {axis});
 }
 
 }  // namespace tallow

@@ -67,7 +67,8 @@ constinit Op<ReduceOptions> prod_op{
 
 Tensor prod(const Tensor& self, std::optional<int64_t> dim, bool keepdim,
             std::optional<DType> dtype) {
-  return apply(prod_op, {as_dtype(self, dtype)}, {reduced_dims(self, dim, "prod"), keepdim});
+  const ReduceOptions options{reduced_dims(self, dim, "prod"), keepdim};
+  return as_dtype(apply(prod_op, {as_dtype(self, dtype)}, options), dtype);
 }
 
 }  // namespace tallow

@@ -120,14 +120,16 @@ constinit Op<ReduceOptions> mean_op{
      .shapes_only = true}};
 
 Tensor sum(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
-  return apply(sum_op, {as_dtype(self, dtype)}, {reduced_dims(self, dim, "sum"), keepdim});
+  const Tensor y =
+      apply(sum_op, {as_dtype(self, dtype)}, {reduced_dims(self, dim, "sum"), keepdim});
+  return as_dtype(y, dtype);
 }
 Tensor mean(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
   return apply(mean_op, {as_dtype(self, dtype)}, {reduced_dims(self, dim, "mean"), keepdim});
 }
 Tensor nansum(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
   const Tensor x = as_dtype(self, dtype);
-  if (is_integral(x.dtype())) return sum(x, dim, keepdim);
+  if (is_integral(x.dtype())) return sum(x, dim, keepdim, dtype);
   return apply(nansum_op, {x}, {reduced_dims(self, dim, "nansum"), keepdim});
 }
 Tensor nanmean(const Tensor& self, const Dims& dim, bool keepdim, std::optional<DType> dtype) {
