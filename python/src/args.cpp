@@ -40,15 +40,21 @@ bool is_tensors(PyObject* o, bool none_too) {
   return true;
 }
 
+// Whether a tensor of one element passes for a number: not while another overload may want a
+// tensor, as in max(x, y).
+thread_local bool tensors_are_numbers = true;
+
+bool stands_for_number(PyObject* o) { return tensors_are_numbers || !is_tensor(o); }
+
 bool matches(Kind kind, PyObject* o) {
   switch (kind) {
     case Kind::tensor: return is_tensor(o);
     case Kind::operand: return is_tensor(o) || is_number(o);
     case Kind::tensors: return is_tensors(o, false);
     case Kind::optional_tensors: return is_tensors(o, true);
-    case Kind::scalar: return is_number(o) || is_one_element(o);
-    case Kind::integer: return is_integer(o) || is_one_element(o);
-    case Kind::real: return is_real(o) || is_one_element(o);
+    case Kind::scalar: return (is_number(o) || is_one_element(o)) && stands_for_number(o);
+    case Kind::integer: return (is_integer(o) || is_one_element(o)) && stands_for_number(o);
+    case Kind::real: return (is_real(o) || is_one_element(o)) && stands_for_number(o);
     case Kind::boolean: return PyBool_Check(o) || is_numpy_bool(o);
     case Kind::string: return PyUnicode_Check(o);
     case Kind::padding: return PyUnicode_Check(o) || is_integer(o) || is_integers(o);
@@ -332,8 +338,9 @@ PyObject* call(const Function& function, PyObject* self, PyObject* const* args, 
                PyObject* names) {
   try {
     Args parsed;
-    for (int i = 0; i < function.count; ++i) {
-      const Overload& overload = function.overloads[i];
+    for (int i = function.count > 1 ? 0 : function.count; i < 2 * function.count; ++i) {
+      const Overload& overload = function.overloads[i % function.count];
+      tensors_are_numbers = i >= function.count;
       if (!Parser::parse(overload, self, args, count, names, parsed)) continue;
       PyObject* result = overload.call(parsed);
       if (!names) return result;

@@ -18,8 +18,8 @@ Tensor softmin(const Tensor& input, int64_t dim, std::optional<DType> dtype = {}
 Tensor layer_norm(const Tensor& input, const Shape& normalized_shape, const Tensor& weight = {},
                   const Tensor& bias = {}, double eps = 1e-5);
 /// As layer_norm; also gives the mean and 1 / sqrt(var + eps) of each row.
-Tensors native_layer_norm(const Tensor& input, const Shape& normalized_shape, const Tensor& weight,
-                          const Tensor& bias, double eps);
+Tensors native_layer_norm(const Tensor& input, const Shape& normalized_shape,
+                          const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
 /// x / sqrt(mean(x^2) + eps) * weight over the last dimensions, which are `normalized_shape`. eps
 /// is that of the dtype unless given. Zhang and Sennrich, 2019 (arXiv 1910.07467).
 Tensor rms_norm(const Tensor& input, const Shape& normalized_shape, const Tensor& weight = {},
@@ -27,17 +27,23 @@ Tensor rms_norm(const Tensor& input, const Shape& normalized_shape, const Tensor
 /// Each channel of input [n, channels, ..] normalized by its own mean and variance, or by the
 /// running ones where `training` is false; else those move by `momentum`, in place. Ioffe and
 /// Szegedy, 2015 (arXiv 1502.03167).
-Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var,
-                  const Tensor& weight = {}, const Tensor& bias = {}, bool training = false,
-                  double momentum = 0.1, double eps = 1e-5);
+Tensor batch_norm(const Tensor& input, const Tensor& running_mean = {},
+                  const Tensor& running_var = {}, const Tensor& weight = {},
+                  const Tensor& bias = {}, bool training = false, double momentum = 0.1,
+                  double eps = 1e-5);
 /// As batch_norm; also gives the mean and 1 / sqrt(var + eps) of each channel (of training).
-Tensors native_batch_norm(const Tensor& input, const Tensor& weight, const Tensor& bias,
-                          const Tensor& running_mean, const Tensor& running_var, bool training,
-                          double momentum, double eps);
+Tensors native_batch_norm(const Tensor& input, const Tensor& weight = {}, const Tensor& bias = {},
+                          const Tensor& running_mean = {}, const Tensor& running_var = {},
+                          bool training = false, double momentum = 0.1, double eps = 1e-5);
 /// Each of num_groups groups of channels of input [n, channels, ..] normalized by itself. Wu and
 /// He, 2018 (arXiv 1803.08494).
 Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight = {},
                   const Tensor& bias = {}, double eps = 1e-5);
+/// As group_norm of `group` groups; also gives the mean and 1 / sqrt(var + eps) of each. input is
+/// [N, C, ..] with HxW elements in a channel.
+Tensors native_group_norm(const Tensor& input, const Tensor& weight = {}, const Tensor& bias = {},
+                          int64_t N = 1, int64_t C = 1, int64_t HxW = 1, int64_t group = 1,
+                          double eps = 1e-5);
 /// Each channel of each element of input [n, channels, ..] normalized by itself, or by the running
 /// statistics where use_input_stats is false.
 Tensor instance_norm(const Tensor& input, const Tensor& running_mean = {},

@@ -103,4 +103,16 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
   return apply(group_norm_op, {input, weight, bias}, {num_groups, eps});
 }
 
+Tensors native_group_norm(const Tensor& input, const Tensor& weight, const Tensor& bias, int64_t N,
+                          int64_t C, int64_t HxW, int64_t group, double eps) {
+  check_real("native_group_norm", "input", input, 2);
+  if (input.size(0) != N || input.size(1) != C || input.numel() != N * C * HxW) {
+    fail("native_group_norm: input ", input, " is not of N ", N, ", C ", C, ", HxW ", HxW);
+  }
+  const Tensor inputs[] = {input, weight, bias};
+  Tensors r = apply_many(group_norm_op, inputs, {group, eps});
+  const DType dtype = weight && weight.dtype() != input.dtype() ? weight.dtype() : input.dtype();
+  return {r[0], r[1].detach().to(dtype), r[2].detach().to(dtype)};
+}
+
 }  // namespace tallow
