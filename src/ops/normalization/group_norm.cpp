@@ -109,10 +109,12 @@ Tensors native_group_norm(const Tensor& input, const Tensor& weight, const Tenso
   if (input.size(0) != N || input.size(1) != C || input.numel() != N * C * HxW) {
     fail("native_group_norm: input ", input, " is not of N ", N, ", C ", C, ", HxW ", HxW);
   }
-  const Tensor inputs[] = {input, weight, bias};
-  Tensors r = apply_many(group_norm_op, inputs, {group, eps});
+  const Tensor y = group_norm(input, group, weight, bias, eps);
   const DType dtype = weight && weight.dtype() != input.dtype() ? weight.dtype() : input.dtype();
-  return {r[0], r[1].detach().to(dtype), r[2].detach().to(dtype)};
+  const Tensor rows =
+      input.to(statistics_dtype(input.dtype())).reshape({N, group, C / group * HxW});
+  const Tensors moments = var_mean(rows, -1, 0.0);
+  return {y, moments[1].to(dtype), rsqrt(moments[0] + eps).to(dtype)};
 }
 
 }  // namespace tallow
