@@ -55,8 +55,6 @@ bool matches(Kind kind, PyObject* o) {
     case Kind::scalar: return (is_number(o) || is_one_element(o)) && stands_for_number(o);
     case Kind::integer: return (is_integer(o) || is_one_element(o)) && stands_for_number(o);
     case Kind::real: return (is_real(o) || is_one_element(o)) && stands_for_number(o);
-    case Kind::integer: return (is_integer(o) || is_one_element(o)) && stands_for_number(o);
-    case Kind::real: return (is_real(o) || is_one_element(o)) && stands_for_number(o);
     case Kind::boolean: return PyBool_Check(o) || is_numpy_bool(o);
     case Kind::string: return PyUnicode_Check(o);
     case Kind::padding: return PyUnicode_Check(o) || is_integer(o) || is_integers(o);
