@@ -134,8 +134,6 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask
   if (q.dtype() != k.dtype() || q.dtype() != v.dtype())
     fail(kName, ": query ", q, ", key ", k, " and value ", v,
          " differ in dtype; convert with .to()");
-  if (q.dim() != k.dim() || q.dim() != v.dim())
-    fail(kName, ": query ", q, ", key ", k, " and value ", v, " differ in dimensions; unsqueeze");
   if (q.size(-1) != k.size(-1))
     fail(kName, ": query ", q, " and key ", k, " differ in their last size; they need one");
   if (k.size(-2) != v.size(-2))
@@ -152,6 +150,7 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask
 bool is_fusible(const Call& c) {
   const DType type = c.q.dtype();
   if ((type != DType::f32 && type != DType::bf16) || c.dropout > 0) return false;
+  if (c.q.dim() != c.k.dim() || c.q.dim() != c.v.dim()) return false;
   if (c.q.dim() < 3 || c.q.size(-1) != c.v.size(-1) || c.q.numel() == 0 || c.k.numel() == 0)
     return false;
   if (c.options.window > 0 && !c.options.causal) return false;
