@@ -1,10 +1,10 @@
 # The short commands; what they do is in scripts/. Nothing is done twice: packages, configuration,
 # objects and the model are looked for first.
 MAKEFLAGS += --no-print-directory
-.PHONY: help run build test bench format lint clean
+.PHONY: help run build test bench bench-ops format lint clean
 
 help: ## Lists these commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: ## Installs what is missing, builds, fetches a small model, answers a prompt, chats
 	@scripts/setup.sh run
@@ -28,6 +28,12 @@ bench: ## Measures tallow beside its peers and the limits of this machine (BENCH
 	@cmake --build --preset release --target tallow_bench_gemm
 	@scripts/fetch-model.sh
 	@build/venv/bin/python bench/run.py $(BENCH)
+
+bench-ops: ## Measures the Python package's ops beside PyTorch's (BENCH=--help)
+	@scripts/setup.sh test
+	@cmake --preset release -DTALLOW_PYTHON=ON -DPython_EXECUTABLE=$(CURDIR)/build/venv/bin/python >/dev/null
+	@cmake --build --preset release --target tallow_python
+	@PYTHONPATH=build/release/python build/venv/bin/python bench/ops.py $(BENCH)
 
 format: ## Formats the sources with clang-format
 	@scripts/setup.sh lint
