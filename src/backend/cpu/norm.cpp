@@ -18,7 +18,7 @@ namespace {
 
 constexpr int64_t kUnit = 1 << 14;  // elements of a unit of work
 constexpr int64_t kFar = 4 << 20;   // elements from which results do not stay in the caches
-constexpr int64_t kTile = 1 << 16;  // elements of a tile of columns
+constexpr int64_t kTile = 1 << 18;  // elements of a tile of columns, which the L2 cache holds
 
 const SoftmaxKernels* softmaxes = &isa_portable::softmax_kernels;
 const NormKernels* norms = &isa_portable::norm_kernels;
@@ -57,7 +57,7 @@ void run_softmax(const Tensor& x, const Tensor& out, int dim, bool logarithm) {
                       far ? scratch.data() : nullptr);
     });
   }
-  const int64_t width = std::clamp<int64_t>(kTile / p.n / 16 * 16, 16, 512);
+  const int64_t width = std::clamp<int64_t>(kTile / p.n / 16 * 16, 64, 512);
   const int64_t tiles = (p.inner + width - 1) / width;
   over_rows(p.outer * tiles, p.n * std::min(width, p.inner), [&](int64_t begin, int64_t end) {
     float scratch[2 * 512];
