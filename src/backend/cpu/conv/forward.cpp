@@ -267,7 +267,8 @@ void run_conv(const Product<T>& p) {
     if (turned_fits(p)) return run_turned(p);
   }
   ConvRun<T> run{p, cut(p), {}, nullptr};
-  const int64_t groups = run.items.block_pixels / kGroup;
+  // Of all pixels, since a block depends on the number of threads.
+  const int64_t groups = ceil_div(p.plan.pixels(), kGroup);
   const int64_t step = groups <= 4 ? kGatheredBytes / (groups * 64) : kDepthStep;
   run.slices = slices_of(p.plan, 0, p.plan.channels, step);
   std::shared_ptr<void> form;
