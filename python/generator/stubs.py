@@ -13,6 +13,7 @@ TYPES = {
     "scalar": "Number", "integer": "Int", "real": "Float", "boolean": "Bool", "string": "Str",
     "dims": "Int | Sequence[Int]", "shape": "Int | Sequence[Int]", "dtype": "DType",
     "device": "Device | Str", "generator": "Generator", "padding": "Int | Sequence[Int] | Str",
+    "reals": "Float | Sequence[Float]",
 }
 RESULTS = {
     "Tensor": "Tensor", "Tensors": "tuple[Tensor, ...]", "bool": "Bool", "int64_t": "Int",
