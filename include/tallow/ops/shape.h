@@ -33,7 +33,8 @@ Tensor adjoint(const Tensor& self);
 Tensor movedim(const Tensor& self, const Dims& source, const Dims& destination);
 Tensor moveaxis(const Tensor& self, const Dims& source, const Dims& destination);
 /// Without the dimensions of size 1: all of them, or those of `dim`.
-Tensor squeeze(const Tensor& self, const Dims& dim = {});
+Tensor squeeze(const Tensor& self);
+Tensor squeeze(const Tensor& self, const Dims& dim);
 Tensor unsqueeze(const Tensor& self, int64_t dim);
 /// Dimensions of size 1 repeated without a copy; -1 keeps a size.
 Tensor expand(const Tensor& self, const Shape& size);
@@ -80,7 +81,8 @@ Tensor permute_copy(const Tensor& self, const Dims& dims);
 Tensor select_copy(const Tensor& self, int64_t dim, int64_t index);
 Tensor slice_copy(const Tensor& self, int64_t dim = 0, std::optional<int64_t> start = {},
                   std::optional<int64_t> end = {}, int64_t step = 1);
-Tensor squeeze_copy(const Tensor& self, const Dims& dim = {});
+Tensor squeeze_copy(const Tensor& self);
+Tensor squeeze_copy(const Tensor& self, const Dims& dim);
 Tensor t_copy(const Tensor& self);
 Tensor transpose_copy(const Tensor& self, int64_t dim0, int64_t dim1);
 Tensor unfold_copy(const Tensor& self, int64_t dimension, int64_t size, int64_t step);

@@ -195,17 +195,19 @@ Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& of
     if (b.weights.defined()) b.weights = index_select(b.weights, 0, kept);
   }
   Tensor rows = lookup(weight, b.input, {padding, scale_grad_by_freq});
+  // Sums of narrow dtypes are rounded once, at the end.
+  rows = rows.to(accumulation_dtype(rows.dtype()));
   if (b.weights.defined()) rows = rows * unsqueeze(b.weights.to(rows.dtype()), 1);
   const Tensor none = zeros({b.count, weight.shape()[1]}, rows.dtype());
   if (mode == "max") {
     const Tensor index = expand(unsqueeze(b.bag, 1), rows.shape());
-    return scatter_reduce(none, 0, index, rows, "amax", false);
+    return scatter_reduce(none, 0, index, rows, "amax", false).to(weight.dtype());
   }
   const Tensor total = index_add(none, 0, b.bag, rows);
-  if (mode == "sum") return total;
+  if (mode == "sum") return total.to(weight.dtype());
   const Tensor ones_each = ones({b.bag.numel()}, rows.dtype());
   const Tensor counts = index_add(zeros({b.count}, rows.dtype()), 0, b.bag, ones_each);
-  return total / unsqueeze(maximum(counts, 1), 1);
+  return (total / unsqueeze(maximum(counts, 1), 1)).to(weight.dtype());
 }
 
 }  // namespace tallow

@@ -112,6 +112,18 @@ void check_list(const char* op, const Tensor& self, const Tensor& index) {
   if (index.dim() > 1) fail(op, ": index is ", index, "; it needs a vector");
 }
 
+// Each index once, so that the value's gradient counts it once.
+Tensor distinct(const Tensor& list, int64_t size) {
+  std::vector<bool> seen(static_cast<size_t>(size), false);
+  std::vector<int64_t> kept;
+  for (int64_t i = 0; i < list.numel(); ++i) {
+    const int64_t at = list.data<int64_t>()[i];
+    if (!seen[static_cast<size_t>(at)]) kept.push_back(at);
+    seen[static_cast<size_t>(at)] = true;
+  }
+  return Tensor::from(kept, {static_cast<int64_t>(kept.size())});
+}
+
 Tensor write(const char* op, const Tensor& self, int64_t dim, const Tensor& index,
              const Tensor& source, bool add) {
   check_list(op, self, index);
@@ -171,7 +183,7 @@ Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, const Te
   if (self.dim() == 0) return reshape(index_fill(reshape(self, {1}), 0, index, value), {});
   const int64_t n = self.shape()[d];
   Tensor list = index.dim() == 0 ? reshape(index, {1}) : index;
-  list = checked_index("index_fill", list, n, true);
+  list = distinct(checked_index("index_fill", list, n, true), n);
   Shape shape = self.shape();
   shape[d] = list.numel();
   return index_copy(self, d, list, expand(value.to(self.dtype()), shape));

@@ -20,6 +20,7 @@ Tensor slice_copy(const Tensor& self, int64_t dim, std::optional<int64_t> start,
                   std::optional<int64_t> end, int64_t step) {
   return clone(slice(self, dim, start, end, step));
 }
+Tensor squeeze_copy(const Tensor& self) { return clone(squeeze(self)); }
 Tensor squeeze_copy(const Tensor& self, const Dims& dim) { return clone(squeeze(self, dim)); }
 Tensor t_copy(const Tensor& self) { return clone(t(self)); }
 Tensor transpose_copy(const Tensor& self, int64_t dim0, int64_t dim1) {

@@ -76,7 +76,9 @@ PadFunction padding_named(std::string_view mode) {
 Tensor constant_pad_nd(const Tensor& self, const Dims& pad, const Scalar& value) {
   check_pad(self, pad);
   check_not_block("pad", self);
-  if (value.is_complex()) fail("pad: value is complex; it must be real");
+  if (value.is_complex() && !is_complex(self.dtype())) {
+    fail("pad: value is complex, which ", self.dtype(), " cannot hold");
+  }
   Tensor x = self;
   Shape shape = self.shape(), front = Shape::filled(self.dim(), 0);
   for (int i = 0; i < pad.size() / 2; ++i) {
@@ -93,7 +95,7 @@ Tensor constant_pad_nd(const Tensor& self, const Dims& pad, const Scalar& value)
   Placement at{contiguous_strides(shape), 0};
   for (int i = 0; i < shape.size(); ++i) at.offset += front[i] * at.strides[i];
   if (x.numel() == 0) at.offset = 0;
-  return place_in(shape, x, at, value.real());
+  return place_in(shape, x, at, value);
 }
 
 Tensor pad(const Tensor& input, const Dims& pad, std::string_view mode,

@@ -14,7 +14,7 @@ namespace {
 struct PlaceOptions {
   Shape shape;
   Placement at;
-  double fill;
+  Scalar fill;
 };
 struct PlacedOptions {
   Shape shape;
@@ -114,7 +114,7 @@ Tensor place(const Tensor& base, const Tensor& value, const Placement& at) {
   return apply(place_op, {base, value}, {base.shape(), at, 0});
 }
 
-Tensor place_in(const Shape& shape, const Tensor& value, const Placement& at, double fill) {
+Tensor place_in(const Shape& shape, const Tensor& value, const Placement& at, const Scalar& fill) {
   return apply(place_op, {Tensor(), value}, {shape, at, fill});
 }
 

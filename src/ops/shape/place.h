@@ -25,7 +25,8 @@ int64_t diagonal_length(const Shape& shape, int64_t offset, int dim1, int dim2);
 /// `base` with `value` in that part.
 Tensor place(const Tensor& base, const Tensor& value, const Placement& at);
 /// A tensor of `shape` that is `value` there, and `fill` outside.
-Tensor place_in(const Shape& shape, const Tensor& value, const Placement& at, double fill = 0);
+Tensor place_in(const Shape& shape, const Tensor& value, const Placement& at,
+                const Scalar& fill = 0);
 
 /// The elements that a slice with Python's bounds takes of a dimension of n. Throws Error,
 /// beginning with `op`, for a step under 1.

@@ -213,6 +213,15 @@ int sized_dim(const Tensor& x, int64_t dim, const char* op) {
   return normalize_dim(dim, x.dim(), op);
 }
 
+// Without the dimensions of size 1 among `dims`.
+Tensor without(const Tensor& x, uint32_t dims) {
+  Shape target;
+  for (int i = 0; i < x.dim(); ++i) {
+    if (x.shape()[i] != 1 || !(dims >> i & 1)) target.push_back(x.shape()[i]);
+  }
+  return apply(view_op, {x}, {resolve_shape(x, target, "squeeze")});
+}
+
 }  // namespace
 
 Tensor reshape(const Tensor& self, const Shape& shape) {
@@ -246,13 +255,9 @@ Tensor transpose(const Tensor& self, int64_t dim0, int64_t dim1) {
   return permute(self, order);
 }
 
+Tensor squeeze(const Tensor& self) { return without(self, ~0u); }
 Tensor squeeze(const Tensor& self, const Dims& dim) {
-  const uint32_t bits = dim.given() ? dim_bits(dim, self.dim(), "squeeze") : ~0u;
-  Shape target;
-  for (int i = 0; i < self.dim(); ++i) {
-    if (self.shape()[i] != 1 || !(bits >> i & 1)) target.push_back(self.shape()[i]);
-  }
-  return apply(view_op, {self}, {resolve_shape(self, target, "squeeze")});
+  return without(self, dim_bits(dim, self.dim(), "squeeze"));
 }
 
 Tensor unsqueeze(const Tensor& self, int64_t dim) {
