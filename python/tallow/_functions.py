@@ -6,7 +6,8 @@ from ._C import Tensor, dtype
 __all__ = [
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor",
     "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "broadcast_shapes", "einsum",
-    "finfo", "frombuffer", "iinfo", "is_same_size", "is_complex", "is_floating_point", "is_nonzero", "is_storage", "is_tensor",
+    "finfo", "frombuffer", "iinfo", "is_same_size", "is_complex", "is_floating_point", "is_nonzero", "is_storage",
+    "is_tensor", "nonzero",
     "memory_format", "layout", "numel", "strided", "contiguous_format", "preserve_format",
     "channels_last",
 ]  # fmt: skip
@@ -29,6 +30,11 @@ def is_floating_point(input):
 def is_complex(input):
     """Whether the dtype is complex."""
     return input.dtype.is_complex
+
+
+def nonzero(input, *, as_tuple=False):
+    """The indices of the elements that are not zero: [count, dims], or a vector per dimension."""
+    return input.nonzero(as_tuple=as_tuple)
 
 
 def is_nonzero(input):

@@ -162,6 +162,14 @@ def __complex__(self):
     return complex(self.item())
 
 
+def nonzero(self, *, as_tuple=False):
+    """The indices of the elements that are not zero: [count, dims], or a vector per dimension."""
+    found = _C.nonzero(self)
+    if not as_tuple:
+        return found
+    return found.unbind(1) if self.dim() else (_C.zeros(found.shape[:1], dtype=found.dtype),)
+
+
 def is_nonzero(self):
     """Whether the only element is not zero."""
     if self.numel() != 1:
@@ -303,7 +311,7 @@ def _install():
         setattr(Tensor, name + "_", _view_in_place(name))
     for name in ("uniform", "normal", "log_normal", "exponential", "cauchy", "geometric"):
         setattr(Tensor, name + "_", _random(name))
-    for method in (polygamma, polygamma_, fill_diagonal_, random_, bernoulli_, apply_, map_, resize_, set_, sum_to_size, new_empty_strided, where, new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
+    for method in (nonzero, polygamma, polygamma_, fill_diagonal_, random_, bernoulli_, apply_, map_, resize_, set_, sum_to_size, new_empty_strided, where, new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
                    __format__, __reversed__, __complex__):
         setattr(Tensor, method.__name__, method)
     Tensor.type = type_

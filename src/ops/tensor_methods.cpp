@@ -403,6 +403,7 @@ Tensor Tensor::slice_copy(int64_t dim, std::optional<int64_t> start, std::option
                           int64_t step) const {
   return tallow::slice_copy(*this, dim, start, end, step);
 }
+Tensor Tensor::squeeze_copy() const { return tallow::squeeze_copy(*this); }
 Tensor Tensor::squeeze_copy(const Dims& dim) const { return tallow::squeeze_copy(*this, dim); }
 Tensor Tensor::t_copy() const { return tallow::t_copy(*this); }
 Tensor Tensor::transpose_copy(int64_t dim0, int64_t dim1) const {

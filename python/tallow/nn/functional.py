@@ -23,6 +23,8 @@ softmin softplus softshrink softsign tanh tanhshrink threshold triplet_margin_lo
 triplet_margin_with_distance_loss unfold upsample upsample_bilinear upsample_nearest
 """)
 
+unfold = _C.im2col  # torch.unfold is the method of that name
+
 
 def _sizes(args, kwargs):
     """None in adaptive pooling's output_size keeps the size of the input."""

@@ -24,6 +24,7 @@ KNOWN: dict[tuple[str, str], str] = {
     ("linalg.norm.subgradients_at_zero", "gradients"): "the second gradient of p = 0.5 at 0 is 0",
     ("as_strided.partial_views", "values"): _MEMORY,
     ("as_strided.partial_views", "gradients"): _MEMORY,
+    ("as_strided_scatter", "gradients"): "PyTorch's, of a part without dimensions, keeps what was replaced",
     ("sort", "values"): "which of equal elements comes first is open without stable=True; ours is stable (test_reduce.py)",
     ("argsort", "values"): "which of equal elements comes first is open without stable=True; ours is stable (test_reduce.py)",
 }
