@@ -9,7 +9,7 @@ adaptive_max_pool2d_with_indices adaptive_max_pool3d_with_indices affine_grid al
 avg_pool1d avg_pool2d avg_pool3d batch_norm bilinear binary_cross_entropy
 binary_cross_entropy_with_logits celu channel_shuffle conv1d conv2d conv3d conv_tbc
 conv_transpose1d conv_transpose2d conv_transpose3d cosine_embedding_loss cosine_similarity
-cross_entropy ctc_loss dropout dropout1d dropout2d dropout3d elu embedding embedding_bag
+cross_entropy dropout dropout1d dropout2d dropout3d elu embedding embedding_bag
 feature_alpha_dropout fold fractional_max_pool2d_with_indices fractional_max_pool3d_with_indices
 gaussian_nll_loss gelu glu grid_sample group_norm gumbel_softmax hardshrink hardsigmoid hardswish
 hardtanh hinge_embedding_loss huber_loss instance_norm interpolate kl_div l1_loss layer_norm
@@ -23,6 +23,14 @@ softmin softplus softshrink softsign tanh tanhshrink threshold triplet_margin_lo
 triplet_margin_with_distance_loss unfold upsample upsample_bilinear upsample_nearest
 """)
 
+
+def ctc_loss(log_probs, targets, input_lengths, target_lengths, *args, **kwargs):
+    lengths = (_C.tensor(list(n)) if isinstance(n, (list, tuple)) else n
+               for n in (input_lengths, target_lengths))
+    return _C.ctc_loss(log_probs, targets, *lengths, *args, **kwargs)
+
+
+ctc_loss.__doc__ = _C.ctc_loss.__doc__
 unfold = _C.im2col  # torch.unfold is the method of that name
 
 

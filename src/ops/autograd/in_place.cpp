@@ -78,6 +78,14 @@ Tensor& write(Tensor& self, const Tensor& value, bool may_take) {
   }
   if (!tracked) return self;
   rebase_view = rebase;
+  if (!impl.base && !value.requires_grad()) {
+    // The old values no longer count: their gradient is zero.
+    give_history(impl, custom_gradient("overwritten", {self}, {self}, [](const Tensors& grads) {
+                         return Tensors{Tensor::zeros(grads[0].shape(), grads[0].dtype())};
+                       })[0]);
+    ++impl.generation;
+    return self;
+  }
   if (!impl.base) {
     // The values of a leaf are a result like any other: of a view of it.
     give_history(impl,

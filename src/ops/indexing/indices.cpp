@@ -13,6 +13,7 @@
 namespace tallow {
 
 void check_index_dtype(const char* op, const Tensor& index) {
+  if (index.numel() == 0 && is_integral(index.dtype())) return;
   if (index.dtype() != DType::i64 && index.dtype() != DType::i32) {
     fail(op, ": index is ", index, "; it needs i64 or i32");
   }

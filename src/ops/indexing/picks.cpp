@@ -127,11 +127,13 @@ Tensor one_hot(const Tensor& self, int64_t num_classes) {
 }
 
 Tensors unravel_index(const Tensor& indices, const Shape& shape) {
-  check_index_dtype("unravel_index", indices);
+  if (!is_integral(indices.dtype()) || indices.dtype() == DType::boolean) {
+    fail("unravel_index: indices are ", indices, "; they must be integers");
+  }
   for (int64_t n : shape) {
     if (n < 0) fail("unravel_index: shape ", shape, " has a negative size");
   }
-  const Tensor flat = checked_index("unravel_index", indices, shape.numel(), true);
+  const Tensor flat = checked_index("unravel_index", indices.to(DType::i64), shape.numel(), true);
   Tensors result;
   for (int i = 0; i < shape.size(); ++i) result.push_back(Tensor::empty(flat.shape(), DType::i64));
   for (int64_t i = 0; i < flat.numel(); ++i) {

@@ -356,7 +356,8 @@ Tensor tensordot(const Tensor& a, const Tensor& b, const Dims& dims_self, const 
   for (int label : right) {
     if (!has(left, label)) output.push_back(label);
   }
-  return contract({left, right}, {a, b}, output);
+  // Sums of integers would widen; PyTorch keeps the dtype here.
+  return contract({left, right}, {a, b}, output).to(a.dtype());
 }
 
 }  // namespace tallow

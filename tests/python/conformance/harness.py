@@ -60,7 +60,7 @@ def function(name):
         found = getattr(found, part, None)
         if found is None:
             break
-    if found is None and "." not in name:
+    if (found is None or isinstance(found, tallow.dtype)) and "." not in name:
         found = getattr(tallow.Tensor, name, None)
     return found
 
@@ -78,7 +78,7 @@ def to_tallow(x, grad=False):
     if isinstance(x, torch.Size):
         return tuple(x)
     if isinstance(x, (torch.memory_format, torch.layout)):
-        return getattr(tallow, str(x).removeprefix("torch."), None)
+        return getattr(tallow, str(x).removeprefix("torch."))
     if isinstance(x, tuple) and hasattr(x, "_fields"):
         return tuple(to_tallow(v, grad) for v in x)
     if isinstance(x, (list, tuple)):

@@ -16,7 +16,7 @@ from conformance import rows_signal  # noqa: F401  adds its rows
 
 # Not part of tallow: other layouts and devices, PyTorch's inner workings, and its RNG's own stream.
 LEFT_OUT = re.compile(
-    r"^_|^masked\.|^sparse\.|^torch\.|jiterator|^to_sparse|^ops\.|^nested|_copy$|quantize"
+    r"^_|^masked\.|^sparse\.|^torch\.|jiterator|^to_sparse|^resize|^ops\.|^nested|_copy$|quantize"
 )
 # Their results are random: checked in distribution (test_random.py), not by value.
 RANDOM = {
