@@ -41,8 +41,8 @@ add_dependencies(tallow_python tallow_bindings)
 tallow_private_settings(tallow_python)
 target_include_directories(tallow_python PRIVATE ${PROJECT_SOURCE_DIR}/python/src)
 target_link_libraries(tallow_python PRIVATE tallow_all)
-if(NOT APPLE)  # another LAPACK in the process is neither used nor disturbed
-  target_link_options(tallow_python PRIVATE -Wl,--exclude-libs,libopenblas.a)
+if(NOT APPLE)  # another LAPACK in the process is neither used nor disturbed; calls are direct
+  target_link_options(tallow_python PRIVATE -Wl,--exclude-libs,ALL)
 endif()
 set_source_files_properties(${bindings} PROPERTIES COMPILE_OPTIONS -Os)
 set_target_properties(tallow_python PROPERTIES OUTPUT_NAME _C LIBRARY_OUTPUT_DIRECTORY ${package})

@@ -246,6 +246,8 @@ def set_(self, source=None):
 def sum_to_size(self, *size):
     """Summed to a size that it was broadcast from."""
     size = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+    if not size:
+        return self.sum()
     extra = self.ndim - len(size)
     dims = list(range(extra)) + [i + extra for i, n in enumerate(size)
                                  if n == 1 and self.shape[i + extra] != 1]

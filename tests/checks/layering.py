@@ -32,7 +32,7 @@ FOLDERS = {
 
 # The layer that each public header belongs to: that of the folder which implements it.
 PUBLIC = {
-    "core": "autograd buffer device dtype error json op parallel profile random scalar shape tensor",
+    "core": "autograd buffer device dtype error json op parallel profile random reals scalar shape tensor tensor_methods",
     "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
     "ops": "from_data indexing ops padding print print_fmt",
@@ -59,7 +59,7 @@ def layer_of_file(path):
             return layer
     if path.startswith("include/tallow/ops/"):
         return "ops"
-    match = re.fullmatch(r"include/tallow/(\w+)\.h", path)
+    match = re.fullmatch(r"include/tallow/(\w+)\.(?:h|inc)", path)
     return layer_of_public(match[1]) if match else None
 
 
