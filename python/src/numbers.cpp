@@ -5,6 +5,7 @@
 
 #include "args.h"
 #include "objects.h"
+#include "tallow/autograd.h"
 #include "tallow/error.h"
 
 namespace tallow::python {
@@ -147,23 +148,55 @@ PyObject* item(const Tensor& tensor) {
   return element(tensor.raw(), tensor.dtype());
 }
 
-PyObject* store(PyObject* result, PyObject* out) {
-  if (!is_tensor(result)) {  // a tuple
-    PyObject* list = PySequence_Tuple(out);
-    if (!list) throw PythonError{};
-    const Py_ssize_t count = PyTuple_GET_SIZE(list);
-    for (Py_ssize_t i = 0; i < count && i < PyTuple_GET_SIZE(result); ++i) {
-      Py_XDECREF(store(Py_NewRef(PyTuple_GET_ITEM(result, i)), PyTuple_GET_ITEM(list, i)));
-    }
-    Py_DECREF(list);
-    Py_DECREF(result);
-    return Py_NewRef(out);
-  }
+namespace {
+
+int rank(DType dtype) {
+  if (is_complex(dtype)) return 3;
+  if (is_real(dtype)) return 2;
+  return dtype == DType::boolean ? 0 : 1;
+}
+
+// A tensor of another size becomes one of the result's, as torch's out= does.
+void store_tensor(const Tensor& result, PyObject* out) {
   if (!is_tensor(out)) {
     PyErr_Format(PyExc_TypeError, "out: expected a Tensor, not %s", Py_TYPE(out)->tp_name);
     throw PythonError{};
   }
-  tensor_of(out) = tensor_of(result).to(tensor_of(out).dtype());
+  Tensor& to = tensor_of(out);
+  if (grad_enabled() && (to.requires_grad() || result.requires_grad())) {
+    fail("out: a result that is written into a tensor has no gradient; use no_grad, or no out");
+  }
+  if (rank(result.dtype()) > rank(to.dtype())) {
+    fail("out: the result is ", result.dtype(), ", which does not convert to ", to.dtype());
+  }
+  if (to.shape() != result.shape()) {
+    to = result.to(to.dtype()).clone();
+    return;
+  }
+  Tensor value = result.buffer() == to.buffer() ? result.clone() : result;
+  in_place(to, "out", std::move(value));
+}
+
+}  // namespace
+
+PyObject* store(PyObject* result, PyObject* out) {
+  if (is_tensor(result)) {
+    const Tensor value = tensor_of(result);
+    Py_DECREF(result);
+    store_tensor(value, out);
+    return Py_NewRef(out);
+  }
+  PyObject* list = PySequence_Tuple(out);
+  if (!list) throw PythonError{};
+  const Py_ssize_t count = PyTuple_GET_SIZE(list);
+  if (!PyTuple_Check(result) || count != PyTuple_GET_SIZE(result)) {
+    Py_DECREF(list);
+    fail("out: as many tensors are needed as there are results");
+  }
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    store_tensor(tensor_of(PyTuple_GET_ITEM(result, i)), PyTuple_GET_ITEM(list, i));
+  }
+  Py_DECREF(list);
   Py_DECREF(result);
   return Py_NewRef(out);
 }

@@ -208,7 +208,7 @@ for _name in """
 abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp
 clamp_max clamp_min clip conj_physical cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor frac
 gcd i0 lcm ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu round
-rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero
+resize_as rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero
 """.split():
     if hasattr(Tensor, _name + "_"):
         globals()[_name + "_"] = getattr(Tensor, _name + "_")

@@ -106,7 +106,7 @@ def _view_in_place(name):
 
 def zero_(self):
     """Fills the tensor with zeros."""
-    return _C._copy_(self, 0)
+    return fill_(self, 0)
 
 
 def fill_(self, value):
@@ -114,6 +114,9 @@ def fill_(self, value):
     if isinstance(value, Tensor) and value.dim() != 0:
         raise _C.Error("fill_: only supports 0-dimension value tensor but got tensor with "
                        f"{value.dim()} dimensions")
+    if self.requires_grad and _C.is_grad_enabled():  # its gradient is then zero
+        everywhere = _C._from_nested(True, None)
+        return _C._write(self, "fill_", _C.masked_fill(self, everywhere, value))
     return _C._copy_(self, value)
 
 
@@ -313,8 +316,11 @@ def _install():
         setattr(Tensor, name + "_", _view_in_place(name))
     for name in ("uniform", "normal", "log_normal", "exponential", "cauchy", "geometric"):
         setattr(Tensor, name + "_", _random(name))
-    for method in (nonzero, polygamma, polygamma_, fill_diagonal_, random_, bernoulli_, apply_, map_, resize_, set_, sum_to_size, new_empty_strided, where, new_tensor, new_full, zero_, fill_, is_nonzero, __deepcopy__, __reduce_ex__,
-                   __format__, __reversed__, __complex__):
+    for method in (
+        nonzero, polygamma, polygamma_, fill_diagonal_, random_, bernoulli_, apply_, map_, resize_,
+        set_, sum_to_size, new_empty_strided, where, new_tensor, new_full, zero_, fill_, is_nonzero,
+        __deepcopy__, __reduce_ex__, __format__, __reversed__, __complex__,
+    ):  # fmt: skip
         setattr(Tensor, method.__name__, method)
     Tensor.type = type_
     Tensor.type_as = lambda self, other: self.to(other.dtype)

@@ -526,3 +526,32 @@ def test_the_package_stands_in_for_torch():
     ours, theirs = program(tallow), program(torch)
     assert np.isclose(ours[0], theirs[0], rtol=1e-6)
     assert np.allclose(ours[1], theirs[1], atol=1e-6) and ours[2:] == theirs[2:]
+
+
+class TestOut:
+    def test_out_is_written_in_its_memory(self):
+        x, out = tallow.tensor([1.0, 2.0]), tallow.tensor([0.0, 0.0])
+        shown = out.numpy()
+        assert tallow.add(x, 1, out=out) is out
+        assert shown.tolist() == out.tolist() == [2, 3]
+        tallow.exp(x, out=x)  # onto its own input
+        assert np.allclose(x.tolist(), np.exp([1.0, 2.0]))
+
+    def test_out_takes_the_results_size_and_keeps_its_dtype(self):
+        out = tallow.tensor([], dtype=tallow.float64)
+        tallow.add(tallow.tensor([1.0, 2.0]), 1, out=out)
+        assert out.tolist() == [2, 3] and out.dtype is tallow.float64
+
+    def test_out_of_several_results(self):
+        values, indices = tallow.tensor([0.0]), tallow.tensor([0])
+        tallow.max(tallow.tensor([[1.0, 5.0, 2.0]]), dim=1, out=(values, indices))
+        assert values.tolist() == [5] and indices.tolist() == [1]
+
+    def test_out_refuses_what_torch_refuses(self):
+        x = tallow.tensor([1.5])
+        with pytest.raises(RuntimeError):
+            tallow.add(x, 1, out=tallow.tensor([1]))
+        with pytest.raises(RuntimeError):
+            tallow.add(x, 1, out=tallow.tensor([1.0], requires_grad=True))
+        with pytest.raises(TypeError):
+            tallow.add(x, 1, out=3)

@@ -25,7 +25,7 @@ triplet_margin_with_distance_loss unfold upsample upsample_bilinear upsample_nea
 
 
 def ctc_loss(log_probs, targets, input_lengths, target_lengths, *args, **kwargs):
-    lengths = (_C.tensor(list(n)) if isinstance(n, (list, tuple)) else n
+    lengths = (_C._from_nested(n, _C.int64) if isinstance(n, (list, tuple)) else n
                for n in (input_lengths, target_lengths))
     return _C.ctc_loss(log_probs, targets, *lengths, *args, **kwargs)
 
