@@ -73,8 +73,7 @@ TEST_CASE("bound kernels, portable kernels and composites of the fused ops agree
 TEST_CASE("fused ops take strided views") {
   const Tensor wide = noise({6, 100});
   const Tensor x = wide.narrow(1, 3, 64), y = wide.narrow(1, 20, 64), w = noise({64});
-  CHECK(rms_norm(x, w.shape(), w).to_vector() ==
-        rms_norm(x.clone(), w.shape(), w).to_vector());
+  CHECK(rms_norm(x, w.shape(), w).to_vector() == rms_norm(x.clone(), w.shape(), w).to_vector());
   CHECK(add_rms_norm(x, y, w)[1].to_vector() ==
         add_rms_norm(x.clone(), y.clone(), w)[1].to_vector());
   CHECK(softmax(x, 1).to_vector() == softmax(x.clone(), 1).to_vector());

@@ -77,7 +77,8 @@ TEST_CASE("npy: faulty headers are refused") {
   CHECK(contains(error(dict("<f4", "(-6,)"), kFloats), "not an integer of 0 or more"));
   CHECK(contains(error(dict("<f4", "(99999999999999999999,)"), kFloats), "overflows"));
   CHECK(contains(error(dict("<f4", "(4611686018427387904, 4)"), kFloats), "overflows"));
-  CHECK(contains(error(dict("<f4", "(1,1,1,1,1,1,1,1,1,1,1,1,6)"), kFloats), "more than 12 dimensions"));
+  CHECK(contains(error(dict("<f4", "(1,1,1,1,1,1,1,1,1,1,1,1,6)"), kFloats),
+                 "more than 12 dimensions"));
   CHECK(contains(error("{'descr': '<f4'}"), "is missing"));
   CHECK(contains(error("{'descr': '<f4', 'descr': '<f4'}"), "occurs twice"));
   CHECK(contains(error("{'evil': 1}"), "is unknown"));

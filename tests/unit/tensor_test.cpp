@@ -54,7 +54,7 @@ TEST_CASE("errors name the op, the shapes and the remedy") {
         }) == "reshape: f32 [2, 3] has 6 elements, which do not fill [4]");
   CHECK(message_of([] { Tensor().shape(); }) == "tensor: used before it was given a value");
   CHECK(message_of([] { range({3}).narrow(0, 2, 2); }) ==
-        "narrow: 2..4 is outside dimension 0 of f32 [3]");
+        "narrow: start 2 and length 2 are outside dimension 0 of f32 [3]");
   CHECK(message_of([] {
           Tensor::empty({int64_t{1} << 40, int64_t{1} << 40});
         }) == "tensor: [1099511627776, 1099511627776] of f32 has more than 2^63 bytes");
@@ -67,7 +67,8 @@ TEST_CASE("a block tensor may be narrowed by whole blocks only") {
   CHECK(q.narrow(1, 32, 32).offset() == 34);
   CHECK(q.narrow(1, 32, 32).to(DType::f32).shape() == Shape{4, 32});
   CHECK(message_of([&] { q.narrow(1, 16, 32); }).find("call .to(f32) first") != std::string::npos);
-  CHECK(message_of([&] { add(q, q); }) == "add: q8_0 [4, 64] is of a block dtype; call .to(f32) first");
+  CHECK(message_of([&] { add(q, q); }) ==
+        "add: q8_0 [4, 64] is of a block dtype; call .to(f32) first");
 }
 
 TEST_CASE("conversion keeps what the target can hold") {
@@ -102,8 +103,9 @@ TEST_CASE("a gradient that was not asked for is not recorded") {
     CHECK_FALSE((x * x).requires_grad());
   }
   CHECK((x * x).requires_grad());
-  CHECK(message_of([&] { grad({sum(x)}, {range({1}).requires_grad_()}); }).find("set allow_unused") !=
-        std::string::npos);
+  CHECK(message_of([&] {
+          grad({sum(x)}, {range({1}).requires_grad_()});
+        }).find("set allow_unused") != std::string::npos);
   CHECK(message_of([&] { (x * x).backward(); }).find("needs a gradient") != std::string::npos);
 }
 
@@ -131,9 +133,7 @@ TEST_CASE("flip takes any strides and dtype, and names what it cannot do") {
   CHECK(message_of([&] { flip(x, past); }) == "flip: dimension 2 is out of range for 2 dimensions");
 
   Tensor blocks = range({2, 32}).to(DType::q8_0);
-  const int64_t rows[] = {0}, last[] = {-1};
-  CHECK(flip(blocks, rows).to(DType::f32).select(0, 1).to_vector() ==
-        blocks.to(DType::f32).select(0, 0).to_vector());
-  CHECK(message_of([&] { flip(blocks, last); }) ==
-        "flip: q8_0 [2, 32] holds blocks along the last dimension; call .to(f32) first");
+  const int64_t rows[] = {0};
+  CHECK(message_of([&] { flip(blocks, rows); }) ==
+        "flip: q8_0 [2, 32] is of a block dtype; call .to(f32) first");
 }

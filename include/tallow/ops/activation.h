@@ -50,8 +50,8 @@ Tensor leaky_relu(const Tensor& input, double negative_slope = 0.01, bool inplac
 Tensor prelu(const Tensor& self, const Tensor& weight);
 /// leaky_relu of slopes drawn from [lower, upper) for each element, or of their mean unless
 /// training. Xu et al. 2015.
-Tensor rrelu(const Tensor& self, double lower = 0.125,
-             double upper = 0.3333333333333333, bool training = false, bool inplace = false);
+Tensor rrelu(const Tensor& self, double lower = 0.125, double upper = 0.3333333333333333,
+             bool training = false, bool inplace = false);
 /// x where it exceeds the threshold, else `value`.
 Tensor threshold(const Tensor& input, double threshold, double value, bool inplace = false);
 /// log(sigmoid(x)).

@@ -81,8 +81,8 @@ Tensor& write(Tensor& self, const Tensor& value, bool may_take) {
   if (!impl.base && !value.requires_grad()) {
     // The old values no longer count: their gradient is zero.
     give_history(impl, custom_gradient("overwritten", {self}, {self}, [](const Tensors& grads) {
-                         return Tensors{Tensor::zeros(grads[0].shape(), grads[0].dtype())};
-                       })[0]);
+                   return Tensors{Tensor::zeros(grads[0].shape(), grads[0].dtype())};
+                 })[0]);
     ++impl.generation;
     return self;
   }

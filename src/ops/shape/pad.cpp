@@ -113,8 +113,14 @@ Tensor pad(const Tensor& input, const Dims& pad, std::string_view mode,
   for (int i = 0; i < spatial; ++i) {
     const int d = input.dim() - 1 - i;
     const int64_t front = pad[2 * i], back = pad[2 * i + 1];
-    if (front > 0 || back > 0) x = padding(x, d, front, back);
-    x = cropped(x, d, front, back);
+    const bool wraps = mode == "circular";  // around what is left after cropping
+    if (wraps) {
+      x = padding(cropped(x, d, front, back), d, std::max<int64_t>(front, 0),
+                  std::max<int64_t>(back, 0));
+    } else {
+      if (front > 0 || back > 0) x = padding(x, d, front, back);
+      x = cropped(x, d, front, back);
+    }
   }
   return x.buffer() == input.buffer() ? clone(x) : x;
 }
