@@ -27,7 +27,7 @@ Tensor index_fill(const Tensor& self, int64_t dim, const Tensor& index, const Te
 Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
                     std::string_view reduce, bool include_self = true);
 
-/// result[i][j] = self[index[i][j]][j] for dim 0, and so on.
+/// result[i][j] = self[index[i][j]][j] for dim 0, and so on. Gradients are dense.
 Tensor gather(const Tensor& self, int64_t dim, const Tensor& index, bool sparse_grad = false);
 /// self with self[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number. With
 /// `reduce` "add" or "multiply" the values are combined.
@@ -74,7 +74,8 @@ Tensor one_hot(const Tensor& self, int64_t num_classes = -1);
 Tensors unravel_index(const Tensor& indices, const Shape& shape);
 
 /// Rows of weight [vocab, dim] picked by input [...]. The row padding_idx gets no gradient; rows
-/// longer than max_norm are first scaled down to it, in place.
+/// longer than max_norm are first scaled down to it, in place. Gradients are dense, also where
+/// `sparse` asks for others.
 Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_t> padding_idx = {},
                  std::optional<double> max_norm = {}, double norm_type = 2.0,
                  bool scale_grad_by_freq = false, bool sparse = false);

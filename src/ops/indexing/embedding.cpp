@@ -160,8 +160,7 @@ Bags flat_bags(const Tensor& input, const Tensor& offsets, const Tensor& weights
 
 Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_t> padding_idx,
                  std::optional<double> max_norm, double norm_type, bool scale_grad_by_freq,
-                 bool sparse) {
-  if (sparse) fail("embedding: sparse gradients are not supported; leave sparse false");
+                 [[maybe_unused]] bool sparse) {
   check("embedding", input, weight);
   const int64_t padding = padding_row("embedding", padding_idx, weight);
   if (max_norm) renormalize(weight, input, *max_norm, norm_type);
@@ -172,9 +171,9 @@ Tensor embedding(const Tensor& input, const Tensor& weight, std::optional<int64_
 
 Tensor embedding_bag(const Tensor& input, const Tensor& weight, const Tensor& offsets,
                      std::optional<double> max_norm, double norm_type, bool scale_grad_by_freq,
-                     std::string_view mode, bool sparse, const Tensor& per_sample_weights,
-                     bool include_last_offset, std::optional<int64_t> padding_idx) {
-  if (sparse) fail("embedding_bag: sparse gradients are not supported; leave sparse false");
+                     std::string_view mode, [[maybe_unused]] bool sparse,
+                     const Tensor& per_sample_weights, bool include_last_offset,
+                     std::optional<int64_t> padding_idx) {
   if (mode != "sum" && mode != "mean" && mode != "max") {
     fail("embedding_bag: mode \"", mode, "\" is none of sum, mean, max");
   }

@@ -274,10 +274,13 @@ Tensor scattered(const char* op, const Tensor& self, int64_t dim, const Tensor& 
 
 }  // namespace
 
-Tensor gather(const Tensor& self, int64_t dim, const Tensor& index, bool sparse_grad) {
-  if (sparse_grad) fail("gather: sparse_grad is not supported; leave it false");
+Tensor gather(const Tensor& self, int64_t dim, const Tensor& index,
+              [[maybe_unused]] bool sparse_grad) {
   check_not_block("gather", self);
-  if (index.numel() > 0) check_index_dtype("gather", index);
+  if (index.numel() == 0 && index.dtype() != DType::i64) {
+    return gather(self, dim, index.to(DType::i64));
+  }
+  check_index_dtype("gather", index);
   const int d = normalize_dim(dim, self.dim(), "gather");
   if (self.dim() == 0 || index.dim() == 0) {
     const Tensor picked = gather(atleast_1d(self), dim, atleast_1d(index));
