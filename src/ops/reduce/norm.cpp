@@ -116,13 +116,6 @@ Tensor norm(const Tensor& self, std::optional<double> p, const Dims& dim, bool k
   return apply(norm_op, {x}, {reduced_dims(x, dim, "norm"), keepdim, p.value_or(2)});
 }
 
-Tensor norm(const Tensor& self, std::string_view p, const Dims& dim, bool keepdim,
-            std::optional<DType> dtype) {
-  if (p == "fro") return norm(self, 2.0, dim, keepdim, dtype);
-  if (p != "nuc") fail("norm: p is \"", p, "\"; it is a number, \"fro\" or \"nuc\"");
-  return linalg::matrix_norm(self, p, dim.given() ? dim : Dims{-2, -1}, keepdim, dtype);
-}
-
 Tensor dist(const Tensor& self, const Tensor& other, double p) { return norm(self - other, p); }
 
 Tensor renorm(const Tensor& self, double p, int64_t dim, double maxnorm) {
