@@ -38,8 +38,7 @@ class TestMaking:
         same(tallow.tensor(data), torch.tensor(data))
 
     @pytest.mark.parametrize("data", [[1, [2]], [[1, 2], [3]], "text", [None], {"a": 1}, object()],
-                             ids=lambda data: type(data).__name__,
-                             ids=repr)
+                             ids=lambda data: type(data).__name__)
     def test_tensor_refuses_what_torch_refuses(self, data):
         with pytest.raises((TypeError, ValueError, RuntimeError)):
             torch.tensor(data)
