@@ -3,30 +3,29 @@
 
 #include "backend/cpu/kernels.h"
 #include "ops/creation/random.h"
-#include "ops/shape/move.h"
 
 namespace tallow::cpu {
 namespace {
 
-void choose(TransposeTile& transpose, DrawKernels& draws) {
+void choose(MoveKernels& moves, DrawKernels& draws) {
 #if defined(__x86_64__)
   if (isa() >= Isa::avx512) {
-    transpose = isa_avx512::move_kernels.transpose;
+    moves = isa_avx512::move_kernels;
     draws = isa_avx512::draw_kernels;
     return;
   }
   if (isa() >= Isa::avx2) {
-    transpose = isa_avx2::move_kernels.transpose;
+    moves = isa_avx2::move_kernels;
     draws = isa_avx2::draw_kernels;
     return;
   }
 #endif
-  transpose = isa_portable::move_kernels.transpose;
+  moves = isa_portable::move_kernels;
   draws = isa_portable::draw_kernels;
 }
 
 }  // namespace
 
-void bind_move() { choose(transpose_tile, draw_kernels); }
+void bind_move() { choose(tallow::move_kernels, tallow::draw_kernels); }
 
 }  // namespace tallow::cpu

@@ -6,6 +6,7 @@
 
 #include "ops/elements.h"
 #include "ops/shape/move.h"
+#include "ops/shape/move_kernels.h"
 #include "tallow/autograd.h"
 #include "tallow/ops.h"
 #include "tallow/parallel.h"
@@ -48,6 +49,16 @@ void fill_elements(const Tensor& x, const Scalar& value) {
   const bool zero =
       std::all_of(element, element + bytes, [](std::byte b) { return b == std::byte{}; });
   auto* to = static_cast<std::byte*>(x.raw());
+  if (x.nbytes() >= kStreamBytes && move_kernels.fill && bytes <= 8) {
+    uint64_t pattern = 0;
+    for (int64_t i = 0; i < 8; i += bytes) {
+      std::memcpy(reinterpret_cast<std::byte*>(&pattern) + i, element, static_cast<size_t>(bytes));
+    }
+    parallel_for(x.nbytes(), 1 << 20, [&](int64_t begin, int64_t end, int) {
+      move_kernels.fill(to + begin, pattern, end - begin);
+    });
+    return;
+  }
   with_bytes(bytes, [&]<class T>(T) {
     T unit;
     std::memcpy(&unit, element, sizeof unit);

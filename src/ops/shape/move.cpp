@@ -4,16 +4,17 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/shape/move_kernels.h"
 #include "tallow/parallel.h"
 
 namespace tallow {
 
-TransposeTile transpose_tile = nullptr;
+MoveKernels move_kernels{};
 
 namespace {
 
 constexpr int64_t kGrainBytes = 128 << 10;
-constexpr int64_t kTile = 64;
+constexpr int64_t kTile = 32, kBand = 512;  // of the rows and columns of a transpose
 
 struct Layout {
   int dims = 0;
@@ -110,16 +111,23 @@ void for_rows(const Layout& l, std::byte* to, const std::byte* from, const F& f)
                });
 }
 
+// Of `total` bytes in all.
+void copy_run(std::byte* to, const std::byte* from, int64_t bytes, int64_t total) {
+  if (total >= kStreamBytes && bytes >= 2048 && move_kernels.copy) {
+    move_kernels.copy(to, from, bytes);
+  } else {
+    std::memcpy(to, from, static_cast<size_t>(bytes));
+  }
+}
+
 void copy_runs(const Layout& l, std::byte* to, const std::byte* from) {
-  const int64_t row = l.size[l.dims - 1] * l.bytes;
-  for_rows(l, to, from, [row](std::byte* t, const std::byte* f) {
-    std::memcpy(t, f, static_cast<size_t>(row));
-  });
+  const int64_t row = l.size[l.dims - 1] * l.bytes, total = row * outer_count(l, l.dims - 1);
+  for_rows(l, to, from, [=](std::byte* t, const std::byte* f) { copy_run(t, f, row, total); });
 }
 
 void copy_one_run(int64_t n, std::byte* to, const std::byte* from) {
   parallel_for(n, kGrainBytes, [&](int64_t begin, int64_t end, int) {
-    std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
+    copy_run(to + begin, from + begin, end - begin, n);
   });
 }
 
@@ -142,9 +150,10 @@ void copy_strided(const Layout& l, std::byte* to, const std::byte* from) {
 
 template <class T>
 void transpose_block(T* to, int64_t to_stride, const T* from, int64_t from_stride, int64_t rows,
-                     int64_t columns) {
-  if (transpose_tile && sizeof(T) <= 8 && sizeof(T) >= 2) {
-    return transpose_tile(to, to_stride, from, from_stride, rows, columns, sizeof(T));
+                     int64_t columns, bool stream) {
+  if (move_kernels.transpose && sizeof(T) <= 8 && sizeof(T) >= 2) {
+    return move_kernels.transpose(to, to_stride, from, from_stride, rows, columns, sizeof(T),
+                                  stream);
   }
   constexpr int64_t kStep = 16;
   for (int64_t r = 0; r < rows; r += kStep) {
@@ -162,19 +171,19 @@ void copy_transposed(const Layout& l, std::byte* to, const std::byte* from) {
   const int64_t rows = l.size[last], columns = l.size[outer];
   const int64_t row_tiles = (rows + kTile - 1) / kTile;
   // Long bands of columns keep the source's rows streaming.
-  const int64_t band = std::max<int64_t>(kTile, 512 / static_cast<int64_t>(sizeof(T)));
-  const int64_t bands = (columns + band - 1) / band, tiles = row_tiles * bands;
-  const int64_t tile_bytes = std::min(rows, kTile) * std::min(columns, band) * l.bytes;
+  const bool stream = outer_count(l, l.dims) * l.bytes >= kStreamBytes;
+  const int64_t bands = (columns + kBand - 1) / kBand, tiles = row_tiles * bands;
+  const int64_t tile_bytes = std::min(rows, kTile) * std::min(columns, kBand) * l.bytes;
   parallel_for(outer_count(l, outer) * tiles, std::max<int64_t>(1, kGrainBytes / tile_bytes),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t i = begin; i < end; ++i) {
                    const Walker at(l, outer, i / tiles);
-                   const int64_t r = i % tiles / bands * kTile, c = i % bands * band;
+                   const int64_t r = i % tiles / bands * kTile, c = i % bands * kBand;
                    T* target = reinterpret_cast<T*>(to + at.to) + c * l.to[outer] + r;
                    const T* source =
                        reinterpret_cast<const T*>(from + at.from) + r * l.from[last] + c;
                    transpose_block(target, l.to[outer], source, l.from[last],
-                                   std::min(kTile, rows - r), std::min(band, columns - c));
+                                   std::min(kTile, rows - r), std::min(kBand, columns - c), stream);
                  }
                });
 }

@@ -36,10 +36,4 @@ void with_bytes(int64_t bytes, const F& f) {
   }
 }
 
-/// Copies a [rows, columns] matrix with unit row stride `from_stride` to its transpose, whose rows
-/// are `to_stride` apart. Elements have 2, 4 or 8 bytes. Null where the portable loop is used.
-using TransposeTile = void (*)(void* to, int64_t to_stride, const void* from, int64_t from_stride,
-                               int64_t rows, int64_t columns, int64_t bytes);
-extern TransposeTile transpose_tile;
-
 }  // namespace tallow
