@@ -96,8 +96,12 @@ void scatter_lanes(const Tensor& out, int dim, const Tensor& index, const Tensor
     const int64_t* list = index.data<int64_t>() + offsets.b;
     for (int64_t r = 0; r < rows; ++r) {
       if (first < limit) check_range("scatter", list + first, limit - first, size);
-      for (int64_t j = first; j < limit; ++j) {
-        f(base[list[j] * step + j * along], values[j * stride]);
+      if (along == 0 && step == 1 && stride == 1) {
+        for (int64_t j = first; j < limit; ++j) f(base[list[j]], values[j]);
+      } else {
+        for (int64_t j = first; j < limit; ++j) {
+          f(base[list[j] * step + j * along], values[j * stride]);
+        }
       }
       list += index.strides()[dim];
       values += src.strides()[dim];

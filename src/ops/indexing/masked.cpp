@@ -105,9 +105,17 @@ Tensor nonzero(const Tensor& self) {
   int64_t* to = result.data<int64_t>();
   parallel_for(flat.numel(), 16 << 10, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
+      int64_t* at = to + i * dims;
+      // Most often in the row of the one before.
+      const int64_t column = i > begin && dims > 0 ? at[-1] + from[i] - from[i - 1] : INT64_MAX;
+      if (dims > 0 && column < self.shape()[dims - 1]) {
+        std::copy_n(at - dims, dims - 1, at);
+        at[dims - 1] = column;
+        continue;
+      }
       int64_t rest = from[i];
       for (int d = dims - 1; d >= 0; --d) {
-        to[i * dims + d] = rest % self.shape()[d];
+        at[d] = rest % self.shape()[d];
         rest /= self.shape()[d];
       }
     }
