@@ -3,7 +3,9 @@
 # the first are those that its static archive needs.
 function(tallow_external name header library)
   find_path(TALLOW_${name}_INCLUDE ${header})
-  find_library(TALLOW_${name}_LIBRARY NAMES lib${library}.a ${library})
+  # Debian's other builds of OpenBLAS give wrong numbers when two threads call them.
+  find_library(TALLOW_${name}_LIBRARY NAMES lib${library}.a ${library}
+               PATH_SUFFIXES openblas-pthread)
   if(NOT TALLOW_${name}_INCLUDE OR NOT TALLOW_${name}_LIBRARY)
     message(FATAL_ERROR "tallow: ${name} not found (${header}, lib${library}); install it, or "
                         "run scripts/setup.sh")

@@ -24,7 +24,13 @@ template <class T>
 std::vector<T> workspace(int n) {
   return std::vector<T>(static_cast<size_t>(at_least_1(n)));
 }
+extern "C" void openblas_set_num_threads(int);
 }  // namespace
+
+void use_one_thread() {
+  static const bool done = (openblas_set_num_threads(1), true);
+  (void)done;
+}
 
 // Calls f(work, lwork) twice: as a query, and with the workspace that it asked for.
 template <class T, class F>

@@ -22,6 +22,9 @@ using Real = typename RealOf<T>::type;
 template <class T>
 inline constexpr bool kComplex = !std::is_same_v<T, Real<T>>;
 
+/// Keeps the library from threads of its own: tallow's run a matrix each.
+void use_one_thread();
+
 /// c [m, n] = a [m, k] b [k, n].
 template <class T>
 void gemm(int m, int n, int k, const T* a, const T* b, T* c);

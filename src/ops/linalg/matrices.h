@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ops/elements.h"
+#include "ops/linalg/lapack.h"
 #include "ops/products/products.h"
 #include "tallow/error.h"
 
@@ -26,6 +27,7 @@ int lapack_size(int64_t n);
 /// Calls f(T{}) with float, double or a complex of them: the dtype's own type.
 template <class F>
 void with_lapack_type(DType dtype, const F& f) {
+  lapack::use_one_thread();
   if (dtype == DType::f32) return f(float{});
   if (dtype == DType::f64) return f(double{});
   if (dtype == DType::c64) return f(std::complex<float>{});
