@@ -12,6 +12,7 @@
 #include "objects.h"
 #include "tallow/json.h"
 #include "tallow/language_model.h"
+#include "tallow/limits.h"
 #include "tallow/npy.h"
 #include "tallow/safetensors.h"
 
@@ -175,6 +176,9 @@ void add_language_models(PyObject* module) {
   auto m = nb::borrow<nb::module_>(module);
   add_tokenizer(m);
   add_models(m);
+  m.def("read_bandwidth", &read_bandwidth, "bytes"_a, "threads"_a);
+  m.def("peak_f32", &peak_f32, "threads"_a);
+  m.def("peak_bf16", &peak_bf16, "threads"_a);
   m.def("_load_safetensors", load_safetensors);
   m.def("_load_npy", [](const std::string& path) { return to_python(load_npy(path)); });
   m.def("_save_npy", [](const std::string& path, nb::handle tensor) {
