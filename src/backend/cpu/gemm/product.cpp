@@ -4,11 +4,9 @@
 namespace tallow::cpu {
 namespace {
 
-constexpr int64_t kResidentStep = 1024;   // k of a panel: few steps, so that c is seldom read again
-constexpr int64_t kMostStep = 640;        // the same where panels are packed on the way
-constexpr int64_t kBlockStep = 512;       // the same for quantized rows, whose blocks stay whole
-constexpr int64_t kBlockBytes = 1200000;  // rows of x by that much of k: 60% of an L2 cache
-constexpr int64_t kRowBlock = 528;        // rows of x that share a panel packed on the way
+constexpr int64_t kStep = 256;            // k of a strip of x, which stays in L1, and of panels
+constexpr int64_t kPanelBytes = 1 << 20;  // of a task's panels: half of an L2 cache
+constexpr int64_t kGatedRows = 512;       // rows of a task that keeps the second product aside
 
 template <class T>
 const Tiles<T, T, T>& tiles_of(const GemmKernels& kernels) {
@@ -19,11 +17,12 @@ const Tiles<T, T, T>& tiles_of(const GemmKernels& kernels) {
   }
 }
 
-template <class T>
-struct Panel {
-  const T* data;
-  int64_t group_stride;
-};
+template <class Pred>
+bool all_of(std::span<const Weight> weights, Pred pred) {
+  return std::all_of(weights.begin(), weights.end(), pred);
+}
+
+bool in_groups(const Weight& w) { return w.form == Weight::Form::groups; }
 
 // 16 rows of a weight of any dtype, k0 to k1, as f32.
 void convert_rows(const GemmKernels& kernels, const Weight& w, int64_t n0, int rows, int64_t k0,
@@ -43,15 +42,12 @@ void convert_rows(const GemmKernels& kernels, const Weight& w, int64_t n0, int r
   }
 }
 
+// Makes the panel of a unit: its groups one after another, `stride` apart.
 template <class T>
-Panel<T> panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, int64_t k1) {
+void make_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, int64_t k1, T* target,
+                int64_t stride) {
   const Weight& w = *unit.weight;
   const int64_t k = k1 - k0, groups = ceil_div(unit.columns, kGroup);
-  if (w.form == Weight::Form::groups) {
-    return {static_cast<const T*>(w.data) + unit.n0 * w.k + k0 * kGroup, w.k * kGroup};
-  }
-  const int64_t stride = round_up(k, 2) * kGroup;
-  T* target = reinterpret_cast<T*>(scratch(Scratch::panel, groups * stride * int64_t{sizeof(T)}));
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t n0 = unit.n0 + g * kGroup;
     const int rows = static_cast<int>(std::min<int64_t>(kGroup, w.n - n0));
@@ -74,26 +70,55 @@ Panel<T> panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, int64_t
                   static_cast<const T*>(w.data) + n0 * w.n_stride + k0 * w.k_stride, w.n_stride,
                   w.k_stride, group, kGroup);
   }
-  return {target, stride};
 }
 
+// A task's panels lie in L2, where they are made unless the weight is packed already; a strip of x
+// as high as a tile lies in L1 and passes through all of them.
 template <class T>
 struct DenseEngine : Epilogue<T> {
   const GemmKernels& kernels;
   const Tiles<T, T, T>& tiles;
-  const PackedX<T>& x;
+  const Activations<T>& x;
 
-  DenseEngine(const GemmKernels& k, const PackedX<T>& packed)
-      : kernels(k), tiles(tiles_of<T>(k)), x(packed) {}
+  DenseEngine(const GemmKernels& k, const Activations<T>& rows)
+      : kernels(k), tiles(tiles_of<T>(k)), x(rows) {}
+
+  int64_t group_stride(int64_t k) const { return round_up(k, 2) * kGroup; }
+  void panels(const Panels& p) const {
+    if (all_of(p.weights, in_groups)) return;
+    const int64_t stride = group_stride(p.k1 - p.k0), size = stride * tiles.groups;
+    const int64_t count = (p.last - p.first) * (p.gated ? 2 : 1);
+    auto* memory = reinterpret_cast<T*>(scratch(Scratch::panel, count * size * int64_t{sizeof(T)}));
+    p.each([&](const Unit& unit) {
+      if (in_groups(*unit.weight)) return;
+      make_panel(kernels, unit, p.k0, p.k1, memory + unit.place * size, stride);
+    });
+  }
+  void strip(int64_t m0, int64_t m1, int64_t k0, int64_t k1) const {
+    if (in_place()) return;
+    const int rows = static_cast<int>(m1 - m0);
+    auto* target = reinterpret_cast<T*>(
+        scratch(Scratch::x, ((k1 - k0) * rows + kPackSlack) * int64_t{sizeof(T)}));
+    interleave<T>(kernels, rows, k1 - k0, x.data + m0 * x.row_stride + k0 * x.k_stride,
+                  x.row_stride, x.k_stride, target, rows);
+  }
   void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, T* c, int64_t ldc,
             bool accumulate) const {
-    const Panel<T> w = panel<T>(kernels, unit, k0, k1);
-    for (int64_t m = m0; m < m1; m += tiles.rows) {
-      const int64_t p = m / tiles.rows;
-      run_tile(tiles, x.rows(p), unit.columns, k1 - k0, x.panel(p, k0), w.data, w.group_stride,
-               c + (m - m0) * ldc, ldc, accumulate);
+    const Weight& weight = *unit.weight;
+    const T* rows = in_place() ? x.data + k0 : reinterpret_cast<const T*>(scratch(Scratch::x, 0));
+    int64_t stride = group_stride(k1 - k0);
+    const T* w =
+        reinterpret_cast<const T*>(scratch(Scratch::panel, 0)) + unit.place * stride * tiles.groups;
+    if (in_groups(weight)) {
+      stride = weight.k * kGroup;
+      w = static_cast<const T*>(weight.data) + unit.n0 * weight.k + k0 * kGroup;
     }
+    run_tile(tiles, static_cast<int>(m1 - m0), unit.columns, k1 - k0, rows, w, stride, c, ldc,
+             accumulate);
   }
+
+ private:
+  bool in_place() const { return x.m == 1 && x.k_stride == 1; }  // a row is a strip already
 };
 
 // Few rows of f32 by bf16 weights, whose pairs are widened in registers.
@@ -112,17 +137,44 @@ struct PairEngine : Epilogue<float> {
   }
 };
 
-template <class Pred>
-bool all_of(std::span<const Weight> weights, Pred pred) {
-  return std::all_of(weights.begin(), weights.end(), pred);
+// Equal steps, or one where x is a single strip and the weight is read in place.
+int64_t k_step(int64_t k, std::span<const Weight> weights, bool streamed) {
+  if (streamed) return std::max<int64_t>(k, 1);
+  if (!all_of(weights, [](const Weight& w) { return info(w.dtype).block == 1; })) return kStep;
+  const int64_t steps = std::max<int64_t>(1, ceil_div(k, kStep));
+  return std::max<int64_t>(kGroup, round_up(ceil_div(k, steps), kGroup));
 }
 
-// Equal steps, or one where x is a single panel and the weight is read in place.
-int64_t k_step(int64_t k, std::span<const Weight> weights, bool resident, bool one) {
-  if (resident && one) return std::max<int64_t>(k, 1);
-  if (!all_of(weights, [](const Weight& w) { return info(w.dtype).block == 1; })) return kBlockStep;
-  const int64_t steps = std::max<int64_t>(1, ceil_div(k, resident ? kResidentStep : kMostStep));
-  return std::max<int64_t>(kGroup, round_up(ceil_div(k, steps), kGroup));
+double multiplications(int64_t m, int64_t k, int64_t columns) {
+  return static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(columns) / kGroup;
+}
+
+template <class T>
+void product_dense(const GemmKernels& kernels, const Activations<T>& x,
+                   std::span<const Weight> weights, T* y, int64_t ldy, bool gated) {
+  const Tiles<T, T, T>& tiles = tiles_of<T>(kernels);
+  const bool resident = all_of(weights, in_groups);
+  const int64_t strip = ceil_div(x.m, ceil_div(x.m, tiles.rows));
+  const bool streamed = resident && strip == x.m;
+  const int64_t step = k_step(x.k, weights, streamed);
+  const int64_t width = tiles.groups * kGroup;
+  const Units units(weights, width, gated);
+  const double work = multiplications(x.m, x.k, units.count() * width);
+  Cut cut = cut_product(x.m, units.count(), x.m, step, work);
+  if (!streamed) {
+    // In vector instructions: a tile takes `strip * groups` for each k, making a panel some 5 for
+    // each group, and fetching a strip some 5 as well.
+    const int64_t most = kPanelBytes / (step * width * int64_t{sizeof(T)}) / (gated ? 4 : 1);
+    const double tile = static_cast<double>(strip) * static_cast<double>(tiles.groups);
+    const double panel_cost = resident ? 0 : 8.0 * static_cast<double>(tiles.groups) / tile;
+    cut = cut_strips(x.m, units.count(), most, strip, step, panel_cost, 8 / tile,
+                     useful_threads(work));
+    if (gated && cut.row_block > kGatedRows) {
+      cut.row_block = round_up(kGatedRows, strip);
+      cut.tasks_m = ceil_div(x.m, cut.row_block);
+    }
+  }
+  run_product<T>(DenseEngine<T>(kernels, x), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 
 }  // namespace
@@ -132,35 +184,19 @@ void product(const Activations<T>& x, std::span<const Weight> weights, T* y, int
              bool gated) {
   if (x.m == 0) return;
   const GemmKernels& kernels = gemm_kernels();
-  const Tiles<T, T, T>& tiles = tiles_of<T>(kernels);
   if constexpr (std::is_same_v<T, float>) {
     const bool pairs =
         all_of(weights, [](const Weight& w) { return w.form == Weight::Form::pairs; });
     if (pairs && x.m <= kernels.pairs.rows) {
       const Units units(weights, kernels.pairs.groups * kGroup, gated);
-      const Cut cut =
-          cut_product(x.m, units.count(), x.m, round_up(x.k, 2) + 2,
-                      static_cast<double>(x.k) * static_cast<double>(units.count()) * 32);
+      const Cut cut = cut_product(x.m, units.count(), x.m, round_up(x.k, 2) + 2,
+                                  multiplications(x.m, x.k, units.count() * 2 * kGroup));
       const PackedX<T> packed(kernels, x, kernels.pairs.rows, cut.k_step, x.k % 2);
       return run_product<T>(PairEngine(kernels, packed), cut, x.m, x.k, weights, units, y, ldy,
                             gated);
     }
   }
-  const bool resident =
-      all_of(weights, [](const Weight& w) { return w.form == Weight::Form::groups; });
-  const int64_t step = k_step(x.k, weights, resident, x.m <= tiles.rows);
-  const int64_t rows = kBlockBytes / (step * int64_t{sizeof(T)});
-  const int64_t most_rows = resident ? std::max<int64_t>(rows, tiles.rows) : kRowBlock;
-  const int64_t blocks = ceil_div(x.m, most_rows);
-  const int64_t row_block = round_up(ceil_div(x.m, blocks), tiles.rows);
-  const Units units(weights, tiles.groups * kGroup, gated);
-  Cut cut = cut_product(x.m, units.count(), row_block, step,
-                        static_cast<double>(x.m) * static_cast<double>(x.k) *
-                            static_cast<double>(units.count()) * 16);
-  int64_t grain = 1;
-  if (resident && share_rows(cut, x.m, tiles.rows, weights[0])) grain = cut.row_block / tiles.rows;
-  const PackedX<T> packed(kernels, x, tiles.rows, step, 0, grain);
-  run_product<T>(DenseEngine<T>(kernels, packed), cut, x.m, x.k, weights, units, y, ldy, gated);
+  product_dense(kernels, x, weights, y, ldy, gated);
 }
 
 template void product<float>(const Activations<float>&, std::span<const Weight>, float*, int64_t,
