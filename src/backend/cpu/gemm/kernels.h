@@ -58,6 +58,9 @@ struct GemmKernels {
   /// written for each j, in ascending order of j; those past `rows` hold zeros.
   void (*interleave_32)(int rows, int64_t k, const uint32_t* source, int64_t ld, uint32_t* target,
                         int64_t stride);
+  /// The same from source[j * ld + r], whose columns have no gaps.
+  void (*copy_32)(int rows, int64_t k, const uint32_t* source, int64_t ld, uint32_t* target,
+                  int64_t stride);
   void (*pairs_to_f32)(const uint32_t* pairs, int64_t count, float* target);  // [.][16] groups
   void (*bf16_to_f32)(const uint16_t* source, float* target, int64_t n);
   void (*f16_to_f32)(const uint16_t* source, float* target, int64_t n);

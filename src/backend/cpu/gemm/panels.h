@@ -14,19 +14,12 @@ template <class T>
 void interleave(const GemmKernels& kernels, int rows, int64_t k, const T* source,
                 int64_t row_stride, int64_t k_stride, T* target, int64_t stride) {
   if constexpr (sizeof(T) == 4) {
-    if (k_stride == 1) {
-      kernels.interleave_32(rows, k, reinterpret_cast<const uint32_t*>(source), row_stride,
-                            reinterpret_cast<uint32_t*>(target), stride);
-      return;
-    }
+    const auto* from = reinterpret_cast<const uint32_t*>(source);
+    auto* to = reinterpret_cast<uint32_t*>(target);
+    if (k_stride == 1) return kernels.interleave_32(rows, k, from, row_stride, to, stride);
+    if (row_stride == 1) return kernels.copy_32(rows, k, from, k_stride, to, stride);
   }
   const int lanes = static_cast<int>(stride < kGroup ? rows : kGroup);
-  if (row_stride == 1 && rows == kGroup && stride == kGroup) {
-    for (int64_t j = 0; j < k; ++j, target += kGroup, source += k_stride) {
-      std::memcpy(target, source, sizeof(T) * kGroup);
-    }
-    return;
-  }
   for (int64_t j = 0; j < k; ++j, target += stride, source += k_stride) {
     if (row_stride == 1 && rows == lanes) {
       std::memcpy(target, source, sizeof(T) * static_cast<size_t>(lanes));

@@ -205,7 +205,10 @@ void interleave_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint
     __m512i r[16];
     if (rows == 16 && left >= 16) {
 #pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(source + i * ld + j);
+      for (int i = 0; i < 16; ++i) {
+        r[i] = _mm512_loadu_si512(source + i * ld + j);
+        __builtin_prefetch(source + (i + 16) * ld + j);  // the next group
+      }
     } else {
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
@@ -223,6 +226,16 @@ void interleave_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint
         if (i < left) _mm512_storeu_si512(target + (j + i) * stride, r[i]);
       }
     }
+  }
+}
+
+void copy_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint32_t* target,
+             int64_t stride) {
+  constexpr int kAhead = 2 * kGroup;
+  const __mmask16 mask = static_cast<__mmask16>((1 << rows) - 1);
+  for (int64_t j = 0; j < k; ++j, source += ld, target += stride) {
+    __builtin_prefetch(source + kAhead);
+    _mm512_storeu_si512(target, _mm512_maskz_loadu_epi32(mask, source));
   }
 }
 
@@ -291,6 +304,16 @@ void interleave_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint
   }
 }
 
+#endif
+
+#if TALLOW_ISA_LEVEL < 2
+void copy_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint32_t* target,
+             int64_t stride) {
+  const int lanes = stride < kGroup ? rows : kGroup;
+  for (int64_t j = 0; j < k; ++j, source += ld, target += stride) {
+    for (int i = 0; i < lanes; ++i) target[i] = i < rows ? source[i] : 0;
+  }
+}
 #endif
 
 void pairs_to_f32(const uint32_t* pairs, int64_t count, float* target) {
@@ -363,6 +386,7 @@ constinit const GemmKernels gemm_kernels{
     .f64 = tiles<DenseF64, kRowsF64, 1, double, double, double>(),
     .pairs = tiles<Pairs, kPairRows, kGroups, float, uint32_t, float>(),
     .interleave_32 = interleave_32,
+    .copy_32 = copy_32,
     .pairs_to_f32 = pairs_to_f32,
     .bf16_to_f32 = bf16_row,
     .f16_to_f32 = f16_row,
