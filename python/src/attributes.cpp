@@ -41,7 +41,7 @@ PyObject* get_nbytes(PyObject* self, void*) {
 }
 
 PyObject* get_requires_grad(PyObject* self, void*) {
-  return PyBool_FromLong(tensor_of(self).requires_grad());
+  return guarded([&] { return PyBool_FromLong(tensor_of(self).requires_grad()); });
 }
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
   return guarded_set([&] { tensor_of(self).requires_grad_(value && PyObject_IsTrue(value) == 1); });
@@ -65,7 +65,9 @@ int set_grad(PyObject* self, PyObject* value, void*) {
     tensor_of(self).set_grad(grad);
   });
 }
-PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(tensor_of(self).is_leaf()); }
+PyObject* get_is_leaf(PyObject* self, void*) {
+  return guarded([&] { return PyBool_FromLong(tensor_of(self).is_leaf()); });
+}
 PyObject* get_version(PyObject* self, void*) {
   return guarded([&] { return PyLong_FromLongLong(tensor_of(self).version()); });
 }

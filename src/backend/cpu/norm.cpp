@@ -182,7 +182,7 @@ void channel_moments(const float* x, const Planes& p, float* means, float* varia
         norms->moments(x + (i * p.n + c) * p.inner, p.inner, shift, &sum, &squares);
       }
       means[c] = static_cast<float>(static_cast<double>(shift) + sum / count);
-      variances[c] = static_cast<float>(std::max(0.0, (squares - sum * sum / count) / count));
+      variances[c] = static_cast<float>(std::max((squares - sum * sum / count) / count, 0.0));
     }
   });
 }
@@ -235,7 +235,7 @@ void group_norm(Inputs in, Outputs out, const GroupNormOptions& o) {
       double sum = 0, squares = 0;
       norms->moments(from, length, about, &sum, &squares);
       const double mean = static_cast<double>(about) + sum / count;
-      const double variance = std::max(0.0, (squares - sum * sum / count) / count);
+      const double variance = std::max((squares - sum * sum / count) / count, 0.0);
       const double inverse = 1 / std::sqrt(variance + o.eps);
       out[1].data<float>()[i] = static_cast<float>(mean);
       out[2].data<float>()[i] = static_cast<float>(inverse);
@@ -306,7 +306,8 @@ void variance(Inputs in, Outputs out, const ReduceOptions& o) {
       const float shift = row[0] + first_mean(row, g.count);
       double sum = 0, squares = 0;
       norms->moments(row, g.count, shift, &sum, &squares);
-      const double var = std::max(0.0, squares - sum * sum / count) / degrees;
+      // NaN stays: max gives its first argument where they do not compare.
+      const double var = std::max(squares - sum * sum / count, 0.0) / degrees;
       out[0].data<float>()[i] = static_cast<float>(kRoot ? std::sqrt(var) : var);
       out[1].data<float>()[i] = static_cast<float>(static_cast<double>(shift) + sum / count);
     }

@@ -3,6 +3,8 @@
 // A view that is written to gives its base a new history: the old one, with the view's region
 // replaced by the new values. Other views find out when they are next asked (refresh_view), and
 // become that region of the base.
+#include <algorithm>
+
 #include "core/tensor_impl.h"
 #include "ops/autograd/regions.h"
 #include "ops/elements.h"
@@ -56,10 +58,53 @@ void check(const Tensor& self, const char* op, const Tensor& result) {
   }
 }
 
-// Takes the value's memory in place of self's, where nobody else sees either: no copy.
-bool take_memory(TensorImpl& to, const Tensor& value) {
+// The inputs that the op itself kept of the memory that its result is about to replace: those of
+// the nodes that made the value, as far as an op made of several goes.
+struct Kept {
+  std::vector<std::pair<Node*, size_t>> inputs;
+
+  Kept(const Tensor& value, const TensorImpl& self) {
+    if (!value.defined()) return;
+    constexpr size_t kMost = 8;
+    std::vector<Node*> nodes;
+    if (value.impl()->node) nodes.push_back(value.impl()->node.get());
+    for (size_t n = 0; n < nodes.size(); ++n) {
+      Node& node = *nodes[n];
+      for (size_t i = 0; i < node.inputs.size(); ++i) {
+        const Tensor& t = node.inputs[i];
+        if (t.defined() && t.buffer() == self.buffer && node.versions[i] == t.buffer()->version()) {
+          inputs.emplace_back(&node, i);
+        }
+      }
+      for (const Edge& edge : node.edges) {
+        Node* next = edge.node.get();
+        bool seen = next == self.node.get() || (self.base && next == self.base->node.get());
+        seen |= std::find(nodes.begin(), nodes.end(), next) != nodes.end();
+        if (next && !seen && nodes.size() < kMost) nodes.push_back(next);
+      }
+    }
+  }
+
+  // Gives each of them a copy of its elements.
+  void copy() const {
+    for (auto [node, i] : inputs) {
+      const TensorImpl& from = *node->inputs[i].impl();
+      Tensor copy = node->inputs[i].detach().clone();
+      copy.impl()->requires_grad = from.requires_grad;
+      copy.impl()->node = from.node;
+      copy.impl()->output_index = from.output_index;
+      node->inputs[i] = copy;
+      node->versions[i] = copy.buffer()->version();
+    }
+  }
+};
+
+// Takes the value's memory in place of self's, where nobody else sees either, but for what the op
+// kept: no copy.
+bool take_memory(TensorImpl& to, const Tensor& value, const Kept& kept) {
   const TensorImpl& from = *value.impl();
-  bool alone = !to.base && to.buffer.use_count() == 1 && from.buffer.use_count() == 1 &&
+  const long users = 1 + static_cast<long>(kept.inputs.size());
+  bool alone = !to.base && to.buffer.use_count() == users && from.buffer.use_count() == 1 &&
                value.impl().use_count() == 1 && to.buffer->kind() == Buffer::Kind::owned &&
                from.buffer->kind() == Buffer::Kind::owned && from.offset == 0 && to.offset == 0 &&
                to.strides == from.strides && value.is_contiguous();
@@ -72,7 +117,10 @@ bool take_memory(TensorImpl& to, const Tensor& value) {
 Tensor& write(Tensor& self, const Tensor& value, bool may_take) {
   bool tracked = grad_enabled() && (value.requires_grad() || self.requires_grad());
   TensorImpl& impl = *self.impl();
-  if (!may_take || !take_memory(impl, value)) {
+  // A result replaces what its op may have kept; what is copied has no part in its history.
+  const Kept kept(may_take && tracked ? value : Tensor(), impl);
+  if (!may_take || !take_memory(impl, value, kept)) {
+    kept.copy();
     impl.buffer->modified();
     write_region(self, value);
   }

@@ -21,13 +21,37 @@ struct Region {
   int64_t offset;
 };
 
+// The layout of the parts of complex elements, as view_as_real shows them.
+void as_parts(Shape& shape, Shape& strides) {
+  for (int64_t& stride : strides) stride *= 2;
+  shape.push_back(2);
+  strides.push_back(1);
+}
+
+// Where one of the two is complex and the other shows parts of it, the elements are those parts.
 Region region_of(const TensorImpl& base, const TensorImpl& view) {
-  if (base.dtype != view.dtype) {
+  Region r{base.shape, base.strides, view.shape, view.strides, view.offset - base.offset};
+  if (base.dtype == view.dtype) {
+    r.offset /= info(base.dtype).bytes;
+    return r;
+  }
+  DType part = is_complex(base.dtype) ? view.dtype : base.dtype;
+  if (!is_real(part) || to_complex(part) != (part == view.dtype ? base.dtype : view.dtype)) {
     fail("a view of ", view.dtype, " of a tensor of ", base.dtype,
          ", changed in place, has no gradient; make the view again after the change");
   }
-  return {base.shape, base.strides, view.shape, view.strides,
-          (view.offset - base.offset) / info(base.dtype).bytes};
+  if (is_complex(base.dtype)) as_parts(r.base_shape, r.base_strides);
+  if (is_complex(view.dtype)) as_parts(r.shape, r.strides);
+  r.offset /= info(part).bytes;
+  return r;
+}
+
+// A gradient in the elements of a region that shows parts, and back again.
+Tensor in_parts(const Tensor& g, const Shape& shape) {
+  return g.shape() == shape ? g : view_as_real(g);
+}
+Tensor from_parts(const Tensor& g, const Shape& shape) {
+  return g.shape() == shape ? g : view_as_complex(g.contiguous());
 }
 
 bool overlaps(const Region& r) {
@@ -175,13 +199,16 @@ void rebase(TensorImpl& view) {
   view.generation = base.generation;
   view.node = nullptr;
   view.requires_grad = false;
-  if (!base.requires_grad) return;
+  if (!base.requires_grad || !is_differentiable(view.dtype)) return;
   Region r = region_of(base, view);
   GradMode recording(true);
+  Shape shape = base.shape;
   Tensor shown(view.buffer, view.offset, view.shape, view.strides, view.dtype);
-  give_history(view, custom_gradient(
-                         "as_strided", {Tensor(view.base)}, {without_memory(shown)},
-                         [r](const Tensors& grads) { return Tensors{unregion(grads[0], r)}; })[0]);
+  give_history(view, custom_gradient("as_strided", {Tensor(view.base)}, {without_memory(shown)},
+                                     [r, shape](const Tensors& grads) {
+                                       return Tensors{from_parts(
+                                           unregion(in_parts(grads[0], r.shape), r), shape)};
+                                     })[0]);
 }
 
 void give_history(TensorImpl& impl, const Tensor& from) {
@@ -193,10 +220,12 @@ void give_history(TensorImpl& impl, const Tensor& from) {
 Tensor replaced_history(const Tensor& base, const Tensor& view, const Tensor& value) {
   Region r = region_of(*base.impl(), *view.impl());
   return custom_gradient("copy_slices", {base, value}, {without_memory(base)},
-                         [r](const Tensors& grads) {
+                         [r, shape = view.shape()](const Tensors& grads) {
                            const Tensor& g = grads[0];
-                           Tensor zeros = Tensor::zeros(r.shape, g.dtype());
-                           return Tensors{with_region(g, zeros, r), region(g, r)};
+                           Tensor parts = in_parts(g, r.base_shape);
+                           Tensor zeros = Tensor::zeros(r.shape, parts.dtype());
+                           return Tensors{from_parts(with_region(parts, zeros, r), g.shape()),
+                                          from_parts(region(parts, r), shape)};
                          })[0];
 }
 

@@ -143,7 +143,7 @@ Tensor transpose(const Call& call, const Tensor& input, const Tensor& w, const T
            " or dilation ", o.dilation[d]);
     }
     o.out[d] = (in.size[d] - 1) * o.stride[d] - 2 * o.padding[d] + span_of(o, kernel, d) + extra[d];
-    if (in.size[d] < 1 || o.out[d] < 0)
+    if (in.size[d] < 1 || o.out[d] < 1)
       fail(call.name, ": the result of input ", x, " would have size ", o.out[d],
            "; give less padding");
   }

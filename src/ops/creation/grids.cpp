@@ -92,12 +92,12 @@ Tensor vander(const Tensor& x, std::optional<int64_t> N, bool increasing) {
   if (x.dim() != 1) fail("vander: x is ", x, "; it needs a vector");
   const int64_t n = N.value_or(x.numel());
   if (n < 0) fail("vander: N ", n, " is negative");
-  const DType dtype = x.dtype() == DType::boolean ? DType::i64 : x.dtype();
+  const Tensor base = is_integral(x.dtype()) ? x.to(DType::i64) : x;
   Tensors columns;
   for (int64_t i = 0; i < n; ++i) {
-    columns.push_back(i == 0 ? ones(x.shape(), dtype) : columns.back() * x);
+    columns.push_back(i == 0 ? ones(x.shape(), base.dtype()) : columns.back() * base);
   }
-  if (columns.empty()) return zeros({x.numel(), 0}, dtype);
+  if (columns.empty()) return zeros({x.numel(), 0}, base.dtype());
   const Tensor powers = stack(columns, 1);
   return increasing ? powers : flip(powers, 1);
 }

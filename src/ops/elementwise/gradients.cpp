@@ -45,7 +45,8 @@ Tensor pow_backward_base(const Tensor& g, const Tensor& a, const Tensor& b) {
 
 Tensor pow_backward_exponent(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
   Tensor positive = is_complex(b.dtype()) ? logical_and(eq(imag(b), 0), ge(real(b), 0)) : ge(b, 0);
-  return g * where(logical_and(eq(a, 0), positive), 0, conj(y * log(a)));
+  // In the result's dtype: a negative number to a complex power has a complex logarithm.
+  return g * where(logical_and(eq(a, 0), positive), 0, conj(y * log(a.to(y.dtype()))));
 }
 
 Tensor inverse_square(const Tensor& a, const Tensor& b) {

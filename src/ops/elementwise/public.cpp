@@ -108,6 +108,7 @@ Tensor pow(const Tensor& self, const Tensor& exponent) {
       fail("pow: an integer to the power of ", p, " is no integer; call .to(f32) first");
     }
     bool keeps = common == self.dtype();
+    if (common == DType::boolean) return p == 0 ? ones_like(self) : self.clone();
     if (keeps && p == 2) return rows::square(self);
     if (keeps && p == 3) return rows::cube(self);
     if (keeps && p == 0.5) return sqrt(self);
@@ -146,6 +147,9 @@ Tensor addcmul(const Tensor& self, const Tensor& tensor1, const Tensor& tensor2,
 Tensor addcdiv(const Tensor& self, const Tensor& tensor1, const Tensor& tensor2,
                const Scalar& value) {
   if (value.is_complex()) return self + tensor1 / tensor2 * value;
+  if (is_integral(tensor1.dtype()) && is_integral(tensor2.dtype())) {
+    fail("addcdiv: tensor1 ", tensor1, " and tensor2 ", tensor2, " are of integers; use div");
+  }
   return rows::addcdiv(self, tensor1, tensor2, value.real());
 }
 

@@ -164,7 +164,8 @@ Tensor index_select(const Tensor& self, int64_t dim, const Tensor& index) {
 Tensor index_add(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source,
                  const Scalar& alpha) {
   const bool is_one = !alpha.is_complex() && alpha.real() == 1;
-  return write("index_add", self, dim, index, is_one ? source : source * alpha, true);
+  return write("index_add", self, dim, index, is_one ? source : (source * alpha).to(source.dtype()),
+               true);
 }
 
 Tensor index_copy(const Tensor& self, int64_t dim, const Tensor& index, const Tensor& source) {
@@ -203,6 +204,7 @@ Tensor index_reduce(const Tensor& self, int64_t dim, const Tensor& index, const 
   }
   Shape expected = self.shape(), along = Shape::filled(self.dim(), 1);
   along[d] = expected[d] = index.numel();
+  checked_index("index_reduce", index, self.size(d), false);
   if (source.shape() != expected) {
     fail("index_reduce: source is ", source, "; ", index.numel(), " indices along dimension ", d,
          " of ", self, " need ", expected);

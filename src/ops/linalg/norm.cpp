@@ -281,6 +281,9 @@ Tensor cond(const Tensor& A, const std::optional<Scalar>& p) {
 // algebra does not link LAPACK.
 tallow::Tensor tallow::norm(const Tensor& self, std::string_view p, const Dims& dim, bool keepdim,
                             std::optional<DType> dtype) {
+  if (p == "fro" && dim.size() > 2) {
+    fail("norm: dim names ", dim.size(), " dimensions; \"fro\" is a norm of 2, or 1");
+  }
   if (p == "fro") return norm(self, 2.0, dim, keepdim, dtype);
   if (p != "nuc") fail("norm: p is \"", p, "\"; it is a number, \"fro\" or \"nuc\"");
   return linalg::matrix_norm(self, p, dim.given() ? dim : Dims{-2, -1}, keepdim, dtype);

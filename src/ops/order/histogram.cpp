@@ -122,7 +122,7 @@ Tensor bincount(const Tensor& self, const Tensor& weights, int64_t minlength) {
     if (v < 0) fail("bincount: self holds ", v, "; it must not be negative");
     length = std::max(length, v + 1);
   }
-  if (!weights) {
+  if (!weights || values.empty()) {
     const Tensor out = Tensor::zeros({length}, DType::i64);
     int64_t* counts = out.data<int64_t>();
     for (int64_t v : values) ++counts[v];

@@ -156,8 +156,8 @@ ValuesIndices along(Pick pick, const Tensor& x, int64_t dim, bool keepdim, int64
 
 Tensor whole(Pick pick, const Tensor& x) {
   if (x.numel() == 0) {
-    const double none = is_integral(x.dtype()) ? -9.2233720368547758e18 : NAN;
-    return Tensor::scalar(none, x.dtype());
+    if (!is_integral(x.dtype())) return sum(x) + NAN;
+    return Tensor::scalar(-9.2233720368547758e18, x.dtype());
   }
   return apply(whole_op, {x}, {{reduced_dims(x, Dims(), name_of(pick))}, pick, 0});
 }

@@ -56,22 +56,30 @@ Places places(const Tensor& ranks, std::string_view interpolation) {
 Tensor of_rows(const Tensor& x, const Tensor& q, bool ignore_nan, std::string_view interpolation) {
   const int64_t n = x.size(-1);
   const Tensor sorted = sort(x, -1).values;
-  Tensor ranks;
+  Tensor ranks, steps, whole;
   {
     NoGrad no_grad;
     const Tensor numbers = sum(equal_to(sorted, sorted), Dims{-1}, true, DType::f64);
-    const Tensor steps = ignore_nan ? maximum(numbers - 1.0, 0.0) : numbers * 0.0 + double(n - 1);
+    steps = ignore_nan ? maximum(numbers - 1.0, 0.0) : numbers * 0.0 + double(n - 1);
     ranks = steps * q.detach().to(x.dtype()).to(DType::f64).reshape({-1});
     if (x.dtype() == DType::f32) ranks = ranks.to(DType::f32).to(DType::f64);
     // Rows with NaN read it, which stands at their end.
     if (!ignore_nan) {
-      const Tensor whole = equal_to(numbers, double(n));
+      whole = equal_to(numbers, double(n));
       ranks = ranks * whole + (1.0 - whole) * double(n - 1);
     }
   }
   const Places p = places(ranks, interpolation);
-  const Tensor below = pick_along(sorted, -1, p.below), above = pick_along(sorted, -1, p.above);
-  return below + (above - below) * p.share.to(x.dtype());
+  const Tensor below = pick_along(sorted, -1, p.below);
+  if (interpolation != "linear" && interpolation != "midpoint") return below;
+  const Tensor above = pick_along(sorted, -1, p.above);
+  Tensor share = p.share.to(x.dtype());
+  if (interpolation == "linear" && q.requires_grad()) {  // as steeply as the ranks grow with q
+    if (whole) steps = steps * whole;
+    const Tensor flat = q.reshape({-1});
+    share = share + (steps * (flat - flat.detach())).to(x.dtype());
+  }
+  return below + (above - below) * share;
 }
 
 Tensor run(const char* op, const Tensor& self, const Tensor& q, std::optional<int64_t> dim,

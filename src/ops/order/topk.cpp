@@ -42,7 +42,8 @@ void gather(const Tensor& x, const Tensor& values, const Tensor& indices, int64_
 void cpu(Inputs in, Outputs out, const TopkOptions& o) {
   const Tensor x = in[0].detach().contiguous();
   if (out[0].numel() == 0) return;
-  const int64_t n = x.dim() == 0 ? 1 : x.shape().back(), rows = x.numel() / n, k = o.k;
+  const bool number = x.dim() == 0;  // whose result is itself, whatever k is
+  const int64_t n = number ? 1 : x.shape().back(), rows = x.numel() / n, k = number ? 1 : o.k;
   const Keys keys(x.dtype());
   with_items(x, n, [&]<class T, class Item>(T, Item) {
     ElementReader<T> reader(x, x.shape());

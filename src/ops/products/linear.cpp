@@ -66,7 +66,8 @@ Tensors vjp(const Saved<LinearOptions>& saved, Inputs grads) {
   const Tensor& x = saved.inputs[0];
   const int count = saved.options.weights;
   const int64_t n = grads[0].shape().back(), k = x.shape().back();
-  const int64_t rows = k == 0 ? 0 : x.numel() / k;
+  int64_t rows = 1;
+  for (int i = 0; i + 1 < x.dim(); ++i) rows *= x.shape()[i];
   const Tensor grad = grads[0].reshape({rows, n});
   Tensors result(saved.inputs.size());
   int64_t column = 0;

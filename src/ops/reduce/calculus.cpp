@@ -37,7 +37,7 @@ Tensor areas(const char* op, const Tensor& y, const Tensor& x, double dx, int64_
 Tensor integral(const Tensor& y, const Tensor& x, double dx, int64_t dim) {
   const int axis = normalize_dim(dim, y.dim(), "trapezoid");
   if (y.size(axis) == 0) {
-    return Tensor::zeros(reduced_shape(y.shape(), 1u << axis, false), real_result(y.dtype()));
+    return Tensor::zeros(reduced_shape(y.shape(), 1u << axis, false), y.dtype());
   }
   return sum(areas("trapezoid", y, x, dx, dim), dim);
 }

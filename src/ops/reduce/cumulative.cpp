@@ -57,7 +57,13 @@ struct RunningLogSum<Complex> {
   void take(State& s, Complex v, int64_t i, Result& r) const {
     const bool larger = s.real() > v.real();
     const Complex top = larger ? s : v, low = larger ? v : s;
-    s = i == 0 ? v : top + std::log(1.0 + std::exp(low - top));
+    if (i == 0) {
+      s = v;
+    } else if (std::isinf(top.real()) && top.real() == low.real()) {
+      s = top.real() < 0 ? low : std::log(std::exp(low) + std::exp(top));
+    } else {
+      s = top + std::log(1.0 + std::exp(low - top));
+    }
     r = s;
   }
   void store(int64_t at, int64_t n, const Result* r) const { write_elements(out, at, n, r); }

@@ -73,7 +73,8 @@ Tensors extremum_vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
   const Tensor x = saved.inputs[0].detach();
   const uint32_t dims = saved.options.dims;
   const Tensor chosen = equal_to(x, spread(saved.outputs[0].detach(), x, dims));
-  const Tensor ties = sum(chosen, listed(dims), true);
+  // Of NaN, which equals nothing, nothing was chosen: the gradient is 0.
+  const Tensor ties = clamp_min(sum(chosen, listed(dims), true), 1);
   return {chosen * spread(grads[0], x, dims) / ties};
 }
 

@@ -62,7 +62,9 @@ Tensor logsumexp(const Tensor& self, const Dims& dim, bool keepdim) {
   const Tensor x = as_dtype(self, real_result(self.dtype()));
   const uint32_t dims = reduced_dims(x, dim, "logsumexp");
   if (!is_complex(x.dtype())) return apply(logsumexp_op, {x}, {dims, keepdim});
-  const Tensor top = amax(real_part(x.detach()), listed(dims), true);
+  if (x.numel() == 0) return log(sum(exp(x), listed(dims), keepdim));
+  const Tensor largest = amax(real_part(x.detach()), listed(dims), true);
+  const Tensor top = where(isinf(largest), 0, largest);
   const Tensor rest = log(sum(exp(x - top), listed(dims), keepdim));
   return rest + (keepdim ? top : top.reshape(rest.shape()));
 }

@@ -58,7 +58,7 @@ Specs infer(const char* op, Inputs in, const ReduceOptions& o) {
 // The gradient by way of the variance's, g, and the mean's, h.
 Tensor through_moments(const Tensor& g, const Tensor& h, const Tensor& x, const ReduceOptions& o) {
   const auto count = static_cast<double>(group_count(x, o.dims));
-  const double degrees = std::max(0.0, count - o.p);
+  const double degrees = count - o.p;
   const Tensor centred = x - mean(x, listed(o.dims), true);
   return spread(g * (2.0 / degrees), x, o.dims) * centred + spread(h / count, x, o.dims);
 }
