@@ -79,7 +79,7 @@ Tensor of_rows(const Tensor& x, const Tensor& q, bool ignore_nan, std::string_vi
     const Tensor flat = q.reshape({-1});
     share = share + (steps * (flat - flat.detach())).to(x.dtype());
   }
-  return below + (above - below) * share;
+  return lerp(below, above, share);
 }
 
 Tensor run(const char* op, const Tensor& self, const Tensor& q, std::optional<int64_t> dim,
