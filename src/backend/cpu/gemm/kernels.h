@@ -104,7 +104,10 @@ void amx_configure();
 struct AmxBlock {
   int64_t k = 0;  ///< a multiple of 32
   int64_t row_tiles = 0;
-  const uint16_t* x = nullptr;  ///< row_tiles tiles of 16 rows, each [k / 32][16][32] bf16
+  const uint16_t* x = nullptr;  ///< row_tiles tiles of 16 rows of bf16
+  int64_t x_row = 32;           ///< elements from row to row of x,
+  int64_t x_step = 16 * 32;     ///< to the next 32 of k,
+  int64_t x_tile = 0;           ///< and to the next 16 rows
   const uint32_t* w[2] = {};    ///< two groups of 16 weight rows in pairs, [k / 2][16]
   const float* from = nullptr;  ///< the sums so far [16 * row_tiles, 32], or null for zeros
   int64_t from_ld = 0;          ///< elements from row to row

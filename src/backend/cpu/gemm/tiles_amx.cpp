@@ -36,22 +36,22 @@ template <bool kBoth>
 // One row tile of x, or two.
 template <bool kBoth>
 void block(const AmxBlock& b, const uint16_t* x0, const float* from, float* to) {
-  const int64_t steps = b.k / 32, ld = b.to_ld;
-  const uint16_t* x1 = x0 + steps * kTile;
+  const int64_t steps = b.k / 32, ld = b.to_ld, row = b.x_row * 2;
+  const uint16_t* x1 = x0 + b.x_tile;
   const uint32_t *w0 = b.w[0], *w1 = b.w[1];
   const bool fetch = to != from;
   load_sums<kBoth>(from, b.from_ld);
   for (int64_t i = 0; i < steps; ++i) {
     _tile_loadd(6, w0, 64);
-    _tile_loadd(4, x0, 64);
+    _tile_loadd(4, x0, row);
     _tile_loadd(7, w1, 64);
-    if (kBoth) _tile_loadd(5, x1, 64);
+    if (kBoth) _tile_loadd(5, x1, row);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     if (kBoth) _tile_dpbf16ps(2, 5, 6);
     if (kBoth) _tile_dpbf16ps(3, 5, 7);
     if (kBoth && i < 8 && fetch) fetch_rows(to + 4 * i * ld, ld);
-    x0 += kTile, x1 += kTile, w0 += kTile / 2, w1 += kTile / 2;
+    x0 += b.x_step, x1 += b.x_step, w0 += kTile / 2, w1 += kTile / 2;
   }
   _tile_stored(0, to, ld * 4);
   _tile_stored(1, to + 16, ld * 4);
@@ -64,12 +64,11 @@ void block(const AmxBlock& b, const uint16_t* x0, const float* from, float* to) 
 void amx_configure() { _tile_loadconfig(&kFullTiles); }
 
 void amx_block(const AmxBlock& b) {
-  const int64_t pair = b.k / 32 * 2 * kTile;
   const uint16_t* x = b.x;
   const float* from = b.from;
   float* to = b.to;
   int64_t t = 0;
-  for (; t + 2 <= b.row_tiles; t += 2, x += pair, to += 32 * b.to_ld) {
+  for (; t + 2 <= b.row_tiles; t += 2, x += 2 * b.x_tile, to += 32 * b.to_ld) {
     block<true>(b, x, from, to);
     if (from) from += 32 * b.from_ld;
   }
