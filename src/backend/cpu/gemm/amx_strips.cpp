@@ -62,7 +62,7 @@ struct StripEngine : Epilogue<T> {
     fetch(unit, m1, c, ldc);
     AmxBlock block = rows_of(m0, rows);
     block.from_ld = kMostColumns;
-    const int64_t step = tile_step(x.k, kTileStep);
+    const int64_t step = tile_step(x.k, x.row_stride % 512 == 0 ? 512 : kTileStep);
     const uint16_t* first_x = block.x;
     for (int64_t k0 = 0; k0 < x.k || k0 == 0; k0 += step) {
       block.k = round_up(std::min(step, x.k - k0), 32);
@@ -124,8 +124,8 @@ struct StripEngine : Epilogue<T> {
         for (int64_t n = 0; n < unit.columns; n += 32) __builtin_prefetch(c + r * ldc + n, 1);
       }
     }
-    if (!direct || m + kStrip > x.m) return;
-    const auto* next = static_cast<const uint16_t*>(x.data) + m * x.row_stride;
+    if (!direct) return;
+    const auto* next = static_cast<const uint16_t*>(x.data) + (m + 2 * kStrip) * x.row_stride;
     const int64_t columns = unit.weight->n;
     const int64_t begin = unit.n0 * kStrip / columns;
     const int64_t end = (unit.n0 + unit.columns) * kStrip / columns;
