@@ -5,6 +5,9 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kStep = 256;            // k of a strip of x, which stays in L1, and of panels
+constexpr int64_t kResidentStep = 384;    // the same for weights that are packed
+constexpr int64_t kStreamedStep = 1024;   // the same where such a weight is read only once
+constexpr int64_t kFewTiles = 3;          // of the rows for which it is
 constexpr int64_t kPanelBytes = 1 << 20;  // of a task's panels: half of an L2 cache
 constexpr int64_t kGatedRows = 512;       // rows of a task that keeps the second product aside
 
@@ -96,25 +99,32 @@ struct DenseEngine : Epilogue<T> {
   }
   void strip(int64_t m0, int64_t m1, int64_t k0, int64_t k1) const {
     if (in_place()) return;
-    const int rows = static_cast<int>(m1 - m0);
+    const int64_t k = k1 - k0;
     auto* target = reinterpret_cast<T*>(
-        scratch(Scratch::x, ((k1 - k0) * rows + kPackSlack) * int64_t{sizeof(T)}));
-    interleave<T>(kernels, rows, k1 - k0, x.data + m0 * x.row_stride + k0 * x.k_stride,
-                  x.row_stride, x.k_stride, target, rows);
+        scratch(Scratch::x, (k * (m1 - m0) + kPackSlack) * int64_t{sizeof(T)}));
+    for (int64_t m = m0; m < m1; m += tiles.rows) {
+      const int rows = static_cast<int>(std::min<int64_t>(tiles.rows, m1 - m));
+      interleave<T>(kernels, rows, k, x.data + m * x.row_stride + k0 * x.k_stride, x.row_stride,
+                    x.k_stride, target + (m - m0) * k, rows);
+    }
   }
   void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t k0, int64_t k1, T* c, int64_t ldc,
             bool accumulate) const {
     const Weight& weight = *unit.weight;
-    const T* rows = in_place() ? x.data + k0 : reinterpret_cast<const T*>(scratch(Scratch::x, 0));
-    int64_t stride = group_stride(k1 - k0);
+    const int64_t k = k1 - k0;
+    const T* packed = in_place() ? x.data + k0 : reinterpret_cast<const T*>(scratch(Scratch::x, 0));
+    int64_t stride = group_stride(k);
     const T* w =
         reinterpret_cast<const T*>(scratch(Scratch::panel, 0)) + unit.place * stride * tiles.groups;
     if (in_groups(weight)) {
       stride = weight.k * kGroup;
       w = static_cast<const T*>(weight.data) + unit.n0 * weight.k + k0 * kGroup;
     }
-    run_tile(tiles, static_cast<int>(m1 - m0), unit.columns, k1 - k0, rows, w, stride, c, ldc,
-             accumulate);
+    for (int64_t m = m0; m < m1; m += tiles.rows) {
+      const int rows = static_cast<int>(std::min<int64_t>(tiles.rows, m1 - m));
+      run_tile(tiles, rows, unit.columns, k, packed + (m - m0) * k, w, stride, c + (m - m0) * ldc,
+               ldc, accumulate);
+    }
   }
 
  private:
@@ -137,11 +147,10 @@ struct PairEngine : Epilogue<float> {
   }
 };
 
-// Equal steps, or one where x is a single strip and the weight is read in place.
-int64_t k_step(int64_t k, std::span<const Weight> weights, bool streamed) {
-  if (streamed) return std::max<int64_t>(k, 1);
+// Equal steps; of quantized rows, whole blocks.
+int64_t k_step(int64_t k, std::span<const Weight> weights, int64_t most) {
   if (!all_of(weights, [](const Weight& w) { return info(w.dtype).block == 1; })) return kStep;
-  const int64_t steps = std::max<int64_t>(1, ceil_div(k, kStep));
+  const int64_t steps = std::max<int64_t>(1, ceil_div(k, most));
   return std::max<int64_t>(kGroup, round_up(ceil_div(k, steps), kGroup));
 }
 
@@ -154,9 +163,11 @@ void product_dense(const GemmKernels& kernels, const Activations<T>& x,
                    std::span<const Weight> weights, T* y, int64_t ldy, bool gated) {
   const Tiles<T, T, T>& tiles = tiles_of<T>(kernels);
   const bool resident = all_of(weights, in_groups);
-  const int64_t strip = ceil_div(x.m, ceil_div(x.m, tiles.rows));
-  const bool streamed = resident && strip == x.m;
-  const int64_t step = k_step(x.k, weights, streamed);
+  const int64_t strip = std::min<int64_t>(x.m, tiles.rows);
+  const bool streamed = resident && x.m <= kFewTiles * tiles.rows;
+  int64_t most_k = resident ? kResidentStep : kStep;
+  if (streamed) most_k = strip == x.m ? std::max<int64_t>(x.k, 1) : kStreamedStep;
+  const int64_t step = k_step(x.k, weights, most_k);
   const int64_t width = tiles.groups * kGroup;
   const Units units(weights, width, gated);
   const double work = multiplications(x.m, x.k, units.count() * width);
