@@ -31,11 +31,15 @@ function(tallow_isa_libraries folder)
       list(FILTER sources EXCLUDE REGEX "/isa/[^/]*$")
       list(APPEND skipped ${sources})
     elseif(sources)
+      set(optimize -O3)
+      if(x86 AND isa STREQUAL portable)
+        set(optimize -O2)  # for machines of before 2013 only: small
+      endif()
       add_library(tallow_isa_${isa} OBJECT ${sources})
       tallow_private_settings(tallow_isa_${isa})
       target_include_directories(tallow_isa_${isa} PRIVATE ${PROJECT_SOURCE_DIR}/include)
       target_compile_options(tallow_isa_${isa} PRIVATE
-        ${isa_flags_${isa}} $<$<CONFIG:Release>:-O3> -ffp-contract=fast -fno-math-errno
+        ${isa_flags_${isa}} $<$<CONFIG:Release>:${optimize}> -ffp-contract=fast -fno-math-errno
         # g++ 12 warns of what its own _mm512_undefined_epi32 leaves open.
         $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
       target_compile_definitions(tallow_isa_${isa} PRIVATE
