@@ -114,7 +114,10 @@ void record_node(const OpBase& op, Inputs inputs, const void* options, Specs spe
     node->edges.push_back(edge_of(inputs[i]));
     node->inputs.push_back(keep(op, inputs[i], is_read));
     node->versions.push_back(is_read && inputs[i].defined() ? inputs[i].buffer()->version() : 0);
-    if (collecting) frame->slots.back().first.push_back(is_read ? inputs[i] : node->inputs.back());
+    if (!collecting) continue;
+    // Values alone: what has a history here holds the frame.
+    bool with_values = is_read && inputs[i].defined();
+    frame->slots.back().first.push_back(with_values ? inputs[i].detach() : node->inputs.back());
   }
   for (const Tensor& t : outputs) {
     if (!op.save_outputs) break;
