@@ -1,12 +1,13 @@
-// Binds reductions and running sums to the vector kernels: f32 whose elements stand dense in
-// memory, in any order of the dimensions. The rest is left to the portable kernels. Work is
-// divided by shape alone, so that sums do not depend on the number of threads.
+// Binds reductions and running sums to the vector kernels: f32, bf16 and f16 whose elements stand
+// dense in memory, in any order of the dimensions. The rest is left to the portable kernels. Work
+// is divided by shape alone, so that sums do not depend on the number of threads.
 #include "backend/cpu/reduce.h"
 
 #include <algorithm>
 #include <vector>
 
 #include "backend/cpu/kernels.h"
+#include "core/half.h"
 #include "ops/reduce/fold.h"
 #include "ops/reduce/registry.h"
 
@@ -27,9 +28,39 @@ const ReduceKernels& choose() {
   return isa_portable::reduce_kernels;
 }
 
+/// The kernels of a dtype, or null.
+const FoldKernels* kernels_of(DType dtype) {
+  if (dtype == DType::f32) return &kernels->f32;
+  if (dtype == DType::bf16) return &kernels->bf16;
+  return dtype == DType::f16 ? &kernels->f16 : nullptr;
+}
+
+/// The elements of a tensor whose dtype has kernels.
+struct Elements {
+  explicit Elements(const Tensor& x)
+      : data(static_cast<const char*>(x.raw())), size(x.dtype() == DType::f32 ? 4 : 2) {}
+  const void* at(int64_t i) const { return data + i * size; }
+  const char* data;
+  int64_t size;
+};
+
+/// The results, which are rounded to the dtype of `out`.
+struct Results {
+  explicit Results(const Tensor& out) : data(out.raw()), dtype(out.dtype()) {}
+  void put(int64_t at, float v) const {
+    if (dtype == DType::f32) {
+      static_cast<float*>(data)[at] = v;
+    } else {
+      static_cast<uint16_t*>(data)[at] = dtype == DType::bf16 ? f32_to_bf16(v) : f32_to_f16(v);
+    }
+  }
+  void* data;
+  DType dtype;
+};
+
 /// Whether the vector kernels can take x, and if so its groups.
 bool dense_groups(const Tensor& x, uint32_t dims, bool ordered, Groups& g) {
-  if (x.dtype() != DType::f32 || x.numel() == 0) return false;
+  if (!kernels_of(x.dtype()) || x.numel() == 0) return false;
   g = grouped(x, dims, ordered);
   return g.x.is_contiguous() && (g.inner == 1 || g.inner >= 16);
 }
@@ -37,12 +68,12 @@ bool dense_groups(const Tensor& x, uint32_t dims, bool ordered, Groups& g) {
 /// Reduces rows [outer, count] by fold(x, n), an A; parts of long rows are merged in order.
 template <class A, class Fold, class Merge, class Store>
 void reduce_rows(const Groups& g, const Fold& fold, const Merge& merge, const Store& store) {
-  const float* x = g.x.data<float>();
+  const Elements x(g.x);
   const bool split = g.outer < 8 && g.count >= 4 * kUnit;
   if (!split) {
     parallel_for(g.outer, std::max<int64_t>(1, kUnit / g.count),
                  [&](int64_t begin, int64_t end, int) {
-                   for (int64_t i = begin; i < end; ++i) store(i, fold(x + i * g.count, g.count));
+                   for (int64_t i = begin; i < end; ++i) store(i, fold(x.at(i * g.count), g.count));
                  });
     return;
   }
@@ -52,7 +83,7 @@ void reduce_rows(const Groups& g, const Fold& fold, const Merge& merge, const St
     for (int64_t i = begin; i < end; ++i) {
       const int64_t from = i % parts * kUnit;
       partial[static_cast<size_t>(i)] =
-          fold(x + i / parts * g.count + from, std::min(kUnit, g.count - from));
+          fold(x.at(i / parts * g.count + from), std::min(kUnit, g.count - from));
     }
   });
   for (int64_t o = 0; o < g.outer; ++o) {
@@ -68,7 +99,7 @@ void reduce_rows(const Groups& g, const Fold& fold, const Merge& merge, const St
 template <class A, class Fold, class Merge, class Store>
 void reduce_columns(const Groups& g, A start, const Fold& fold, const Merge& merge,
                     const Store& store) {
-  const float* x = g.x.data<float>();
+  const Elements x(g.x);
   const int64_t width = std::min(g.inner, kColumns), tiles = (g.inner + width - 1) / width;
   const int64_t most = std::max<int64_t>(8, 8 * kUnit / width);
   const bool split = g.outer * tiles < 8 && g.count >= 2 * most;
@@ -86,7 +117,7 @@ void reduce_columns(const Groups& g, A start, const Fold& fold, const Merge& mer
                        split ? &partial[static_cast<size_t>((o * parts + part) * g.inner + first)]
                              : own;
                    std::fill_n(totals, n, start);
-                   fold(x + (o * g.count + from) * g.inner + first, g.inner,
+                   fold(x.at((o * g.count + from) * g.inner + first), g.inner,
                         std::min(rows, g.count - from), totals, n);
                    for (int64_t c = 0; c < n && !split; ++c) {
                      store(o * g.inner + first + c, totals[c]);
@@ -105,23 +136,25 @@ void reduce_columns(const Groups& g, A start, const Fold& fold, const Merge& mer
   }
 }
 
-void sum_scaled(const Groups& g, float* out, double count) {
+void sum_scaled(const Groups& g, const Tensor& out, double count) {
+  const FoldKernels& folds = *kernels_of(g.x.dtype());
+  const Results results(out);
   auto plus = [](double a, double b) { return a + b; };
-  auto store = [&](int64_t at, double v) { out[at] = static_cast<float>(v / count); };
-  if (g.inner == 1) return reduce_rows<double>(g, kernels->sum, plus, store);
-  reduce_columns<double>(g, 0, kernels->add_rows, plus, store);
+  auto store = [&](int64_t at, double v) { results.put(at, static_cast<float>(v / count)); };
+  if (g.inner == 1) return reduce_rows<double>(g, folds.sum, plus, store);
+  reduce_columns<double>(g, 0, folds.add_rows, plus, store);
 }
 
 void sum(Inputs in, Outputs out, const ReduceOptions& o) {
   Groups g;
   if (!dense_groups(in[0], o.dims, false, g)) return sum_op.fn.cpu(in, out, o);
-  sum_scaled(g, out[0].data<float>(), 1);
+  sum_scaled(g, out[0], 1);
 }
 
 void mean(Inputs in, Outputs out, const ReduceOptions& o) {
   Groups g;
   if (!dense_groups(in[0], o.dims, false, g)) return mean_op.fn.cpu(in, out, o);
-  sum_scaled(g, out[0].data<float>(), static_cast<double>(g.count));
+  sum_scaled(g, out[0], static_cast<double>(g.count));
 }
 
 template <bool kMin>
@@ -135,27 +168,28 @@ void extreme(Inputs in, Outputs out, const ReduceOptions& o) {
   if (!dense_groups(in[0], o.dims, false, g)) {
     return (kMin ? amin_op : amax_op).fn.cpu(in, out, o);
   }
-  float* to = out[0].data<float>();
-  auto store = [&](int64_t at, float v) { to[at] = v; };
+  const FoldKernels& folds = *kernels_of(in[0].dtype());
+  const Results results(out[0]);
+  auto store = [&](int64_t at, float v) { results.put(at, v); };
   const float none = kMin ? __builtin_inff() : -__builtin_inff();
   if (g.inner == 1) {
-    return reduce_rows<float>(g, kMin ? kernels->min : kernels->max, further<kMin>, store);
+    return reduce_rows<float>(g, kMin ? folds.min : folds.max, further<kMin>, store);
   }
-  reduce_columns<float>(g, none, kMin ? kernels->min_rows : kernels->max_rows, further<kMin>,
-                        store);
+  reduce_columns<float>(g, none, kMin ? folds.min_rows : folds.max_rows, further<kMin>, store);
 }
 
 /// The extreme of each dense row, then where it first stands.
 template <bool kMin>
-void find_extremes(const Groups& g, float* values, int64_t* indices) {
-  const float* x = g.x.data<float>();
+void find_extremes(const Groups& g, const Tensor* values, int64_t* indices) {
+  const Elements x(g.x);
+  const FoldKernels& folds = *kernels_of(g.x.dtype());
   parallel_for(g.outer, std::max<int64_t>(1, kUnit / g.count),
                [&](int64_t begin, int64_t end, int) {
                  for (int64_t i = begin; i < end; ++i) {
-                   const float* row = x + i * g.count;
-                   const float v = (kMin ? kernels->min : kernels->max)(row, g.count);
-                   indices[i] = kernels->find(row, g.count, v);
-                   if (values) values[i] = row[indices[i]];
+                   const void* row = x.at(i * g.count);
+                   const float v = (kMin ? folds.min : folds.max)(row, g.count);
+                   indices[i] = folds.find(row, g.count, v);
+                   if (values) Results(*values).put(i, v);
                  }
                });
 }
@@ -183,22 +217,21 @@ void find_column_extremes(const Groups& g, float* values, int64_t* indices) {
 }
 
 template <bool kMin>
-bool found_extremes(const Tensor& x, uint32_t dims, float* values, int64_t* indices) {
+bool found_extremes(const Tensor& x, uint32_t dims, const Tensor* values, int64_t* indices) {
   Groups g;
   if (!dense_groups(x, dims, true, g) || g.count >= INT32_MAX) return false;
   if (g.inner == 1) {
     find_extremes<kMin>(g, values, indices);
-  } else {
-    find_column_extremes<kMin>(g, values, indices);
+    return true;
   }
+  if (x.dtype() != DType::f32) return false;
+  find_column_extremes<kMin>(g, values ? values->data<float>() : nullptr, indices);
   return true;
 }
 
 template <bool kMin>
 void indexed_extreme(Inputs in, Outputs out, const ReduceOptions& o) {
-  const bool plain = in[0].dtype() == DType::f32;
-  float* values = plain ? out[0].data<float>() : nullptr;
-  if (plain && found_extremes<kMin>(in[0], o.dims, values, out[1].data<int64_t>())) return;
+  if (found_extremes<kMin>(in[0], o.dims, &out[0], out[1].data<int64_t>())) return;
   (kMin ? min_op : max_op).fn.cpu(in, out, o);
 }
 

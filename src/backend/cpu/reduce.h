@@ -6,18 +6,23 @@
 
 namespace tallow::cpu {
 
-struct ReduceKernels {
-  double (*sum)(const float* x, int64_t n);
+/// Reductions of dense elements of one dtype, f32 or 16 bits.
+struct FoldKernels {
+  double (*sum)(const void* x, int64_t n);
   /// NaN where there is one.
-  float (*max)(const float* x, int64_t n);
-  float (*min)(const float* x, int64_t n);
+  float (*max)(const void* x, int64_t n);
+  float (*min)(const void* x, int64_t n);
   /// The first of n >= 1 elements that equals `value`, or is NaN where that is.
-  int64_t (*find)(const float* x, int64_t n, float value);
+  int64_t (*find)(const void* x, int64_t n, float value);
   /// Adds `rows` rows, `stride` elements apart, to the totals [n].
-  void (*add_rows)(const float* x, int64_t stride, int64_t rows, double* totals, int64_t n);
+  void (*add_rows)(const void* x, int64_t stride, int64_t rows, double* totals, int64_t n);
   /// The extremes of the columns of rows and of what stands in `top` [n].
-  void (*max_rows)(const float* x, int64_t stride, int64_t rows, float* top, int64_t n);
-  void (*min_rows)(const float* x, int64_t stride, int64_t rows, float* top, int64_t n);
+  void (*max_rows)(const void* x, int64_t stride, int64_t rows, float* top, int64_t n);
+  void (*min_rows)(const void* x, int64_t stride, int64_t rows, float* top, int64_t n);
+};
+
+struct ReduceKernels {
+  FoldKernels f32, bf16, f16;
   /// As max_rows, with the index of the row (from `first` on) at which each extreme stands; -1 in
   /// `index` where there is none yet.
   void (*indexed_max_rows)(const float* x, int64_t stride, int64_t rows, int32_t first, float* top,

@@ -4,10 +4,45 @@
 #include <utility>
 
 #include "backend/cpu/isa/simd.h"
+#include "core/half.h"
 
 namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
 
 namespace {
+
+// Elements of 16 bits, which are widened as they are read.
+struct Bf16 {
+  uint16_t bits;
+};
+struct F16 {
+  uint16_t bits;
+};
+TALLOW_INLINE Floats load(const Bf16* p) { return widen(load_as<Halves>(p)); }
+TALLOW_INLINE Floats load(const F16* p) {
+#if TALLOW_ISA_LEVEL >= 2
+  return _mm512_cvtph_ps(load_as<__m256i>(p));
+#elif TALLOW_ISA_LEVEL == 1
+  return _mm256_cvtph_ps(load_as<__m128i>(p));
+#else
+  Floats v;
+  for (int i = 0; i < kLanes; ++i) v[i] = f16_to_f32(p[i].bits);
+  return v;
+#endif
+}
+/// The next two vectors, whose elements may be in any order.
+template <class T>
+TALLOW_INLINE void load_pair(const T* p, Floats& v, Floats& w) {
+  v = load(p);
+  w = load(p + kLanes);
+}
+TALLOW_INLINE void load_pair(const Bf16* p, Floats& v, Floats& w) {
+  const Words both = load_as<Words>(p);
+  v = reinterpret_cast<Floats>(both << 16);
+  w = reinterpret_cast<Floats>(both & 0xffff0000u);
+}
+TALLOW_INLINE float value(float x) { return x; }
+TALLOW_INLINE float value(Bf16 x) { return bf16_to_f32(x.bits); }
+TALLOW_INLINE float value(F16 x) { return f16_to_f32(x.bits); }
 
 TALLOW_INLINE Doubles doubled(FewFloats v) { return __builtin_convertvector(v, Doubles); }
 
@@ -26,7 +61,9 @@ TALLOW_INLINE double sum_lanes(Doubles v) {
 }
 
 // In f32 over 16 vectors a lane, in f64 from there on.
-double sum(const float* x, int64_t n) {
+template <class T>
+double sum(const void* data, int64_t n) {
+  const T* x = static_cast<const T*>(data);
   constexpr int kWays = 8;
   constexpr int64_t kBlock = 16 * kWays * kLanes;
   Doubles low = {}, high = {};
@@ -34,8 +71,13 @@ double sum(const float* x, int64_t n) {
   auto take = [&](int64_t blocks) {
     Floats part[kWays] = {};
     for (int64_t b = 0; b < blocks; ++b, i += kWays * kLanes) {
-#pragma GCC unroll 8
-      for (int k = 0; k < kWays; ++k) part[k] += load(x + i + k * kLanes);
+#pragma GCC unroll 4
+      for (int k = 0; k < kWays; k += 2) {
+        Floats v, w;
+        load_pair(x + i + k * kLanes, v, w);
+        part[k] += v;
+        part[k + 1] += w;
+      }
     }
     add_wide(
         ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7])),
@@ -45,7 +87,7 @@ double sum(const float* x, int64_t n) {
   take((n - i) / (kWays * kLanes));
   for (; i + kLanes <= n; i += kLanes) add_wide(load(x + i), low, high);
   double total = sum_lanes(low + high);
-  for (; i < n; ++i) total += static_cast<double>(x[i]);
+  for (; i < n; ++i) total += static_cast<double>(value(x[i]));
   return total;
 }
 
@@ -55,14 +97,22 @@ TALLOW_INLINE Floats further(Floats v, Floats top) {
 }
 
 TALLOW_INLINE bool any(Ints mask) {
+#if TALLOW_ISA_LEVEL >= 2
+  const auto bits = reinterpret_cast<__m512i>(mask);
+  return _mm512_test_epi32_mask(bits, bits) != 0;
+#elif TALLOW_ISA_LEVEL == 1
+  return _mm256_movemask_ps(reinterpret_cast<__m256>(mask)) != 0;
+#else
   int32_t lanes[kLanes], all = 0;
   store_as(lanes, mask);
   for (int i = 0; i < kLanes; ++i) all |= lanes[i];
   return all != 0;
+#endif
 }
 
-template <bool kMin>
-float extreme(const float* x, int64_t n) {
+template <class T, bool kMin>
+float extreme(const void* data, int64_t n) {
+  const T* x = static_cast<const T*>(data);
   constexpr int kWays = 4;
   const float none = kMin ? __builtin_inff() : -__builtin_inff();
   Floats top[kWays];
@@ -70,11 +120,15 @@ float extreme(const float* x, int64_t n) {
   Ints nan[kWays] = {};
   int64_t i = 0;
   for (; i + kWays * kLanes <= n; i += kWays * kLanes) {
-#pragma GCC unroll 4
-    for (int k = 0; k < kWays; ++k) {
-      const Floats v = load(x + i + k * kLanes);
-      top[k] = further<kMin>(v, top[k]);
-      nan[k] |= v != v;
+#pragma GCC unroll 2
+    for (int k = 0; k < kWays; k += 2) {
+      Floats v[2];
+      load_pair(x + i + k * kLanes, v[0], v[1]);
+#pragma GCC unroll 2
+      for (int j = 0; j < 2; ++j) {
+        top[k + j] = further<kMin>(v[j], top[k + j]);
+        nan[k + j] |= v[j] != v[j];
+      }
     }
   }
   for (; i + kLanes <= n; i += kLanes) {
@@ -88,29 +142,47 @@ float extreme(const float* x, int64_t n) {
   float best = none;
   for (const float v : lanes) best = (kMin ? v < best : v > best) ? v : best;
   for (; i < n; ++i) {
-    if (x[i] != x[i]) return x[i];
-    best = (kMin ? x[i] < best : x[i] > best) ? x[i] : best;
+    const float v = value(x[i]);
+    if (v != v) return v;
+    best = (kMin ? v < best : v > best) ? v : best;
   }
   return best;
 }
 
-int64_t find(const float* x, int64_t n, float value) {
-  const Floats wanted = splat(value);
-  const bool nan = value != value;
+/// Where the first few vectors begin in one of whose lanes `is` holds; else where the rest begins.
+template <class T, class Is>
+TALLOW_INLINE int64_t first_block(const T* x, int64_t n, const Is& is) {
+  constexpr int kWays = 4;
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    const Floats v = load(x + i);
-    if (any(nan ? v != v : v == wanted)) break;
+  for (; i + kWays * kLanes <= n; i += kWays * kLanes) {
+    Ints found = {};
+#pragma GCC unroll 4
+    for (int k = 0; k < kWays; ++k) found |= is(load(x + i + k * kLanes));
+    if (any(found)) break;
   }
-  while (i < n - 1 && !(nan ? x[i] != x[i] : x[i] == value)) ++i;
   return i;
 }
 
-void add_rows(const float* x, int64_t stride, int64_t rows, double* totals, int64_t n) {
+template <class T>
+int64_t find(const void* data, int64_t n, float wanted) {
+  const T* x = static_cast<const T*>(data);
+  const bool nan = wanted != wanted;
+  int64_t i = nan ? first_block(x, n, [](Floats v) { return v != v; })
+                  : first_block(x, n, [&](Floats v) { return v == splat(wanted); });
+  for (; i < n - 1; ++i) {
+    const float v = value(x[i]);
+    if (nan ? v != v : v == wanted) break;
+  }
+  return i;
+}
+
+template <class T>
+void add_rows(const void* data, int64_t stride, int64_t rows, double* totals, int64_t n) {
+  const T* x = static_cast<const T*>(data);
   for (; rows >= 8; rows -= 8, x += 8 * stride) {
     int64_t i = 0;
     for (; i + kLanes <= n; i += kLanes) {
-      const float* at = x + i;
+      const T* at = x + i;
       Floats v[8];
 #pragma GCC unroll 8
       for (int k = 0; k < 8; ++k) v[k] = load(at + k * stride);
@@ -120,11 +192,11 @@ void add_rows(const float* x, int64_t stride, int64_t rows, double* totals, int6
       store_as(totals + i + kLanes / 2, high);
     }
     for (; i < n; ++i) {
-      for (int k = 0; k < 8; ++k) totals[i] += static_cast<double>(x[i + k * stride]);
+      for (int k = 0; k < 8; ++k) totals[i] += static_cast<double>(value(x[i + k * stride]));
     }
   }
   for (; rows > 0; --rows, x += stride) {
-    for (int64_t i = 0; i < n; ++i) totals[i] += static_cast<double>(x[i]);
+    for (int64_t i = 0; i < n; ++i) totals[i] += static_cast<double>(value(x[i]));
   }
 }
 
@@ -136,18 +208,19 @@ TALLOW_INLINE Floats further_or_nan(Floats v, Floats top) {
   return v == v ? kept : v;
 }
 
-template <bool kMin>
-void extreme_rows(const float* x, int64_t stride, int64_t rows, float* top, int64_t n) {
+template <class T, bool kMin>
+void extreme_rows(const void* data, int64_t stride, int64_t rows, float* top, int64_t n) {
+  const T* x = static_cast<const T*>(data);
   for (int64_t r = 0; r < rows; ++r, x += stride) {
     int64_t i = 0;
     const bool pair = r + 1 < rows;
-    const float* next = pair ? x + stride : x;
+    const T* next = pair ? x + stride : x;
     for (; i + kLanes <= n; i += kLanes) {
       const Floats both = further_or_nan<kMin>(load(x + i), load(next + i));
       store(top + i, further_or_nan<kMin>(both, load(top + i)));
     }
     for (; i < n; ++i) {
-      for (const float v : {x[i], next[i]}) {
+      for (const float v : {value(x[i]), value(next[i])}) {
         if (v != v || (kMin ? v < top[i] : v > top[i])) top[i] = v;
       }
     }
@@ -255,15 +328,22 @@ void running_row(const float* x, float* y, double* totals, int64_t n) {
   for (; i < n; ++i) y[i] = static_cast<float>(totals[i] += static_cast<double>(x[i]));
 }
 
+template <class T>
+constexpr FoldKernels fold_kernels() {
+  return {.sum = sum<T>,
+          .max = extreme<T, false>,
+          .min = extreme<T, true>,
+          .find = find<T>,
+          .add_rows = add_rows<T>,
+          .max_rows = extreme_rows<T, false>,
+          .min_rows = extreme_rows<T, true>};
+}
+
 }  // namespace
 
-const ReduceKernels reduce_kernels{.sum = sum,
-                                   .max = extreme<false>,
-                                   .min = extreme<true>,
-                                   .find = find,
-                                   .add_rows = add_rows,
-                                   .max_rows = extreme_rows<false>,
-                                   .min_rows = extreme_rows<true>,
+const ReduceKernels reduce_kernels{.f32 = fold_kernels<float>(),
+                                   .bf16 = fold_kernels<Bf16>(),
+                                   .f16 = fold_kernels<F16>(),
                                    .indexed_max_rows = indexed_extreme_rows<false>,
                                    .indexed_min_rows = indexed_extreme_rows<true>,
                                    .above = beyond<false>,
