@@ -6,6 +6,7 @@
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/reduce.h"
+#include "ops/loss/cross_entropy.h"
 #include "ops/normalization/norms.h"
 #include "ops/reduce/fold.h"
 #include "ops/reduce/registry.h"
@@ -171,6 +172,26 @@ float first_mean(const float* x, int64_t n) {
   return static_cast<float>(sum / static_cast<double>(n));
 }
 
+/// The mean of n elements, and the sum of the squares about it.
+struct Spread {
+  double mean, squares;
+};
+Spread spread_about(const float* x, int64_t n, float pivot, double* lost) {
+  const auto count = static_cast<double>(n);
+  double sum = 0, squares = 0;
+  norms->moments(x, n, pivot, &sum, &squares);
+  *lost = sum * sum / count;
+  // NaN stays: max gives its first argument where they do not compare.
+  return {static_cast<double>(pivot) + sum / count, std::max(squares - *lost, 0.0)};
+}
+// Once about the mean of the first few, and again where that is so far off that squares cancel.
+Spread spread_of(const float* x, int64_t n) {
+  double lost = 0;
+  const float pivot = x[0] + first_mean(x, std::min<int64_t>(n, 256));
+  const Spread s = spread_about(x, n, pivot, &lost);
+  return lost <= s.squares ? s : spread_about(x, n, static_cast<float>(s.mean), &lost);
+}
+
 /// The mean and biased variance of each channel.
 void channel_moments(const float* x, const Planes& p, float* means, float* variances) {
   const auto count = static_cast<double>(p.outer * p.inner);
@@ -231,12 +252,8 @@ void group_norm(Inputs in, Outputs out, const GroupNormOptions& o) {
     for (int64_t i = begin; i < end; ++i) {
       const float* from = x.data<float>() + i * length;
       float* to = out[0].data<float>() + i * length;
-      const float about = from[0] + first_mean(from, p.inner);
-      double sum = 0, squares = 0;
-      norms->moments(from, length, about, &sum, &squares);
-      const double mean = static_cast<double>(about) + sum / count;
-      const double variance = std::max((squares - sum * sum / count) / count, 0.0);
-      const double inverse = 1 / std::sqrt(variance + o.eps);
+      const Spread s = spread_of(from, length);
+      const double mean = s.mean, inverse = 1 / std::sqrt(s.squares / count + o.eps);
       out[1].data<float>()[i] = static_cast<float>(mean);
       out[2].data<float>()[i] = static_cast<float>(inverse);
       for (int64_t c = 0; c < per_group; ++c) {
@@ -303,13 +320,10 @@ void variance(Inputs in, Outputs out, const ReduceOptions& o) {
   over_rows(g.outer, g.count, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const float* row = x + i * g.count;
-      const float shift = row[0] + first_mean(row, g.count);
-      double sum = 0, squares = 0;
-      norms->moments(row, g.count, shift, &sum, &squares);
-      // NaN stays: max gives its first argument where they do not compare.
-      const double var = std::max(squares - sum * sum / count, 0.0) / degrees;
+      const Spread s = spread_of(row, g.count);
+      const double var = s.squares / degrees;
       out[0].data<float>()[i] = static_cast<float>(kRoot ? std::sqrt(var) : var);
-      out[1].data<float>()[i] = static_cast<float>(static_cast<double>(shift) + sum / count);
+      out[1].data<float>()[i] = static_cast<float>(s.mean);
     }
   });
 }
@@ -329,21 +343,13 @@ void norm(Inputs in, Outputs out, const ReduceOptions& o) {
   });
 }
 
-bool has_nan(const float* x, int64_t n) {
-  return std::any_of(x, x + n, [](float v) { return v != v; });
-}
-
 void logsumexp(Inputs in, Outputs out, const ReduceOptions& o) {
   Groups g;
   if (!dense_rows(in[0], o.dims, g)) return logsumexp_op.fn.cpu(in, out, o);
   const float* x = g.x.data<float>();
   over_rows(g.outer, g.count, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      float top;
-      const double sum = softmaxes->log_sum(x + i * g.count, g.count, &top);
-      const bool infinite = std::isinf(top) && !has_nan(x + i * g.count, g.count);
-      out[0].data<float>()[i] =
-          infinite ? top : static_cast<float>(static_cast<double>(top) + std::log(sum));
+      out[0].data<float>()[i] = softmaxes->log_sum_exp(x + i * g.count, g.count);
     }
   });
 }
@@ -365,6 +371,7 @@ void bind_norm() {
   std_op.bind(DeviceKind::cpu, variance<true>);
   norm_op.bind(DeviceKind::cpu, norm);
   logsumexp_op.bind(DeviceKind::cpu, logsumexp);
+  logit_loops = {softmaxes->log_sum_exps, softmaxes->exp_scaled};
 }
 
 }  // namespace tallow::cpu

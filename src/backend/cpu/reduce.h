@@ -45,8 +45,12 @@ struct SoftmaxKernels {
   /// `width` neighbouring columns of x [n, stride]; scratch [2 * width].
   void (*columns)(const float* x, float* y, int64_t n, int64_t stride, int64_t width,
                   bool logarithm, float* scratch);
-  /// The largest of n elements, and the sum of exp(x - top).
-  double (*log_sum)(const float* x, int64_t n, float* top);
+  /// log(sum(exp(x)))
+  float (*log_sum_exp)(const float* x, int64_t n);
+  /// As LogitLoops has them.
+  void (*log_sum_exps)(const float* x, int64_t n, int64_t stride, int64_t width, float* result);
+  void (*exp_scaled)(const float* x, float* y, int64_t n, int64_t stride, int64_t width,
+                     const float* shifts, const float* scales);
   void (*rows_backward)(const float* g, const float* y, float* dx, int64_t rows, int64_t n,
                         bool logarithm);
 };

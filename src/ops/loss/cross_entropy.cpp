@@ -2,8 +2,10 @@
 // gradient from the logits and one number a row, so that no [N, C] tensor lives in between.
 #include "ops/loss/cross_entropy.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "ops/elements.h"
 #include "ops/gradients.h"
@@ -33,7 +35,7 @@ struct Targets {
   Tensor target, weight;
   const int64_t* classes;
   const T* weights;  // or null
-  T all = 0;         // the sum of the weights
+  T mean = 0;        // of the weights
 
   Targets(const Tensor& targets, const Tensor& given, int64_t count, DType type,
           const ClassLossOptions& o)
@@ -42,7 +44,7 @@ struct Targets {
         weight(given.defined() ? given.detach().to(type).contiguous() : Tensor()),
         classes(target.data<int64_t>()),
         weights(weight.defined() ? weight.data<T>() : nullptr) {
-    for (int64_t c = 0; c < count; ++c) all += weight_of(c);
+    for (int64_t c = 0; c < count; ++c) mean += weight_of(c) / static_cast<T>(count);
     for (int64_t i = 0; i < target.numel(); ++i) {
       if (classes[i] != o.ignore_index && (classes[i] < 0 || classes[i] >= count))
         fail_index(name_of(o), ": target ", classes[i], " is out of bounds; classes are 0 to ",
@@ -51,60 +53,105 @@ struct Targets {
   }
   bool ignored(int64_t row) const { return classes[row] == options.ignore_index; }
   T weight_of(int64_t c) const { return weights ? weights[c] : T(1); }
+  /// What all log probabilities of a row count in its loss together.
+  T counted(int64_t row) const {
+    if (ignored(row)) return 0;
+    const T smoothing = static_cast<T>(options.smoothing);
+    return (1 - smoothing) * weight_of(classes[row]) + smoothing * mean;
+  }
 };
 
-/// Logits [C] of a row, `step` elements apart.
+constexpr int64_t kWidth = 256;  // rows of a block
+
+/// Some rows of logits [n] that are columns in memory, the first of them row `row` at `offset`.
 template <class T>
-struct Row {
+struct Block {
   const T* x;
-  int64_t count, step;
-  T operator[](int64_t c) const { return x[c * step]; }
+  int64_t n, stride, width, row, offset;
 };
 
+/// `width` rows of logits [C], which are columns: element c of row i is at c * stride + i.
 template <class T>
-T log_sum_exp(const Row<T>& x) {
-  T top = -std::numeric_limits<T>::infinity();
-  for (int64_t c = 0; c < x.count; ++c) top = x[c] > top || x[c] != x[c] ? x[c] : top;
-  if (std::isinf(top)) return top;
-  T total = 0;
-  for (int64_t c = 0; c < x.count; ++c) total += std::exp(x[c] - top);
-  return top + std::log(total);
+void log_sum_exp(const T* x, int64_t n, int64_t stride, int64_t width, T* result) {
+  T top[kWidth];
+  std::fill_n(top, width, -std::numeric_limits<T>::infinity());
+  for (int64_t c = 0; c < n; ++c) {
+    for (int64_t i = 0; i < width; ++i) top[i] = std::max(top[i], x[c * stride + i]);
+  }
+  T total[kWidth] = {};
+  for (int64_t i = 0; i < width; ++i) top[i] = std::isfinite(top[i]) ? top[i] : T(0);
+  for (int64_t c = 0; c < n; ++c) {
+    for (int64_t i = 0; i < width; ++i) total[i] += std::exp(x[c * stride + i] - top[i]);
+  }
+  for (int64_t i = 0; i < width; ++i) result[i] = top[i] + std::log(total[i]);
 }
 
 template <class T>
-T loss_of(const Row<T>& x, T lse, int64_t row, const Targets<T>& t) {
-  const int64_t target = t.classes[row];
+void exp_scaled(const T* x, T* y, int64_t n, int64_t stride, int64_t width, const T* shifts,
+                const T* scales) {
+  for (int64_t c = 0; c < n; ++c, x += stride, y += stride) {
+    for (int64_t i = 0; i < width; ++i) y[i] = std::exp(x[i] - shifts[i]) * scales[i];
+  }
+}
+
+/// The loops over logits: f32 has those that a backend gave.
+template <class T>
+constexpr LogitLoops<T> plain_loops{log_sum_exp<T>, exp_scaled<T>};
+template <class T>
+const LogitLoops<T>& loops() {
+  if constexpr (std::is_same_v<T, float>) return logit_loops;
+  return plain_loops<T>;
+}
+
+/// The loss of row i of a block.
+template <class T>
+T loss_of(const Block<T>& b, int64_t i, T lse, const Targets<T>& t) {
+  if (t.ignored(b.row + i)) return 0;
+  const int64_t target = t.classes[b.row + i];
   const T smoothing = static_cast<T>(t.options.smoothing);
-  T loss = (1 - smoothing) * t.weight_of(target) * (lse - x[target]);
+  const T* x = b.x + i;
+  T loss = (1 - smoothing) * t.weight_of(target) * (lse - x[target * b.stride]);
   if (smoothing == 0) return loss;
-  T spread = 0;
-  for (int64_t c = 0; c < x.count; ++c) spread += t.weight_of(c) * (lse - x[c]);
-  return loss + smoothing / static_cast<T>(x.count) * spread;
+  T spread[4] = {};
+  for (int64_t c = 0; c < b.n; ++c) spread[c % 4] += t.weight_of(c) * (lse - x[c * b.stride]);
+  return loss + smoothing / static_cast<T>(b.n) * (spread[0] + spread[1] + (spread[2] + spread[3]));
 }
 
-/// Calls fn(row, logits, offset) for all rows of x [outer, C, inner].
+/// Calls fn(block) for all rows of x [outer, C, inner]: single rows, of any real dtype, where inner
+/// is 1.
 template <class T, class F>
-void over_rows(const Tensor& x, const F& fn) {
-  const int64_t count = x.size(1), inner = x.size(2), rows = x.size(0) * inner;
-  const T* data = x.data<T>();
-  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, count));
-  parallel_for(rows, grain, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) {
-      const int64_t offset = row / inner * count * inner + row % inner;
-      fn(row, Row<T>{data + offset, count, inner}, offset);
+void over_blocks(const Tensor& input, DType type, const F& fn) {
+  const int64_t n = input.size(1), inner = input.size(2);
+  const Tensor x = inner == 1 ? input.detach() : input.detach().to(type).contiguous();
+  const ElementReader<T> reader(x, x.shape());
+  const bool direct = x.dtype() == type && x.is_contiguous();
+  const int64_t tiles = (inner + kWidth - 1) / kWidth, cost = n * std::min(inner, kWidth);
+  const int64_t grain = std::max<int64_t>(1, 4096 / std::max<int64_t>(1, cost));
+  parallel_for(x.size(0) * tiles, grain, [&](int64_t begin, int64_t end, int) {
+    std::vector<T> scratch(static_cast<size_t>(direct ? 0 : n));
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t o = b / tiles, first = b % tiles * kWidth, offset = o * n * inner + first;
+      const T* from = inner == 1 ? reader.read(offset, n, scratch.data()) : x.data<T>() + offset;
+      fn(Block<T>{from, n, inner, std::min(kWidth, inner - first), o * inner + first, offset});
     }
   });
 }
 
 template <class T>
 void forward(Inputs in, Outputs out, const ClassLossOptions& o) {
-  const Tensor x = in[0].to(out[0].dtype()).contiguous();
-  const Targets<T> targets(in[1], in[2], x.size(1), x.dtype(), o);
-  T *loss = out[0].data<T>(), *lse = out[1].data<T>();
-  over_rows<T>(x, [&](int64_t row, const Row<T>& logits, int64_t) {
-    const bool ignored = targets.ignored(row);
-    lse[row] = o.normalized || ignored ? T(0) : log_sum_exp(logits);
-    loss[row] = ignored ? T(0) : loss_of(logits, lse[row], row, targets);
+  const Targets<T> targets(in[1], in[2], in[0].size(1), out[0].dtype(), o);
+  T *loss = out[0].data<T>(), *lses = out[1].data<T>();
+  over_blocks<T>(in[0], out[0].dtype(), [&](const Block<T>& b) {
+    T* lse = lses + b.row;
+    if (o.normalized) {
+      std::fill_n(lse, b.width, T(0));
+    } else {
+      loops<T>().log_sum_exp(b.x, b.n, b.stride, b.width, lse);
+    }
+    for (int64_t i = 0; i < b.width; ++i) {
+      if (std::isinf(lse[i])) lse[i] = NAN;  // as of log_softmax
+      loss[b.row + i] = loss_of(b, i, lse[i], targets);
+    }
   });
 }
 
@@ -119,16 +166,18 @@ Tensor coefficients(Inputs in, const ClassLossOptions& o, DType type) {
   const Tensor result = Tensor::empty(in[0].shape(), type);
   const Targets<T> targets(in[1], in[2], in[0].size(1), type, o);
   T* data = result.data<T>();
-  const T share = static_cast<T>(o.smoothing) / static_cast<T>(in[0].size(1));
-  over_rows<T>(result, [&](int64_t row, const Row<T>& r, int64_t offset) {
+  const int64_t count = in[0].size(1), inner = in[0].size(2), rows = in[0].size(0) * inner;
+  const T share = static_cast<T>(o.smoothing) / static_cast<T>(count);
+  for (int64_t row = 0; row < rows; ++row) {
+    T* to = data + row / inner * count * inner + row % inner;
     const bool ignored = targets.ignored(row);
-    T* to = data + offset;
-    for (int64_t c = 0; c < r.count; ++c)
-      to[c * r.step] = ignored ? 0 : share * targets.weight_of(c);
-    if (ignored) return;
+    for (int64_t c = 0; c < count; ++c) {
+      to[c * inner] = ignored ? T(0) : share * targets.weight_of(c);
+    }
+    if (ignored) continue;
     const int64_t target = targets.classes[row];
-    to[target * r.step] += (1 - static_cast<T>(o.smoothing)) * targets.weight_of(target);
-  });
+    to[target * inner] += (1 - static_cast<T>(o.smoothing)) * targets.weight_of(target);
+  }
   return result;
 }
 
@@ -161,28 +210,39 @@ Specs infer_backward(Inputs in, const ClassLossOptions&) {
   return {{in[0].shape(), wide_type(in[0])}};
 }
 
+/// The gradient of row i of a block, from `to`, which holds what all classes get by way of the sum
+/// of exponentials; g is that of the row's loss.
+template <class T>
+void finish_gradient(const Block<T>& b, int64_t i, T g, T* to, const Targets<T>& t) {
+  if (t.ignored(b.row + i)) {
+    for (int64_t c = 0; c < b.n; ++c) to[c * b.stride] = 0;
+    return;
+  }
+  const T smoothing = static_cast<T>(t.options.smoothing), share = smoothing / static_cast<T>(b.n);
+  for (int64_t c = 0; c < b.n && share != 0; ++c) to[c * b.stride] -= g * share * t.weight_of(c);
+  const int64_t target = t.classes[b.row + i];
+  to[target * b.stride] -= g * (1 - smoothing) * t.weight_of(target);
+}
+
 template <class T>
 void backward(Inputs in, const Tensor& out, const ClassLossOptions& o) {
-  const Tensor x = in[0].to(out.dtype()).contiguous(), lses = in[3].contiguous(),
-               grads = in[4].to(out.dtype()).contiguous();
-  const Targets<T> targets(in[1], in[2], x.size(1), x.dtype(), o);
+  const Tensor lses = in[3].contiguous(), grads = in[4].to(out.dtype()).contiguous();
+  const Targets<T> targets(in[1], in[2], in[0].size(1), out.dtype(), o);
   const T *lse = lses.data<T>(), *grad = grads.data<T>();
-  T* data = out.data<T>();
-  const T smoothing = static_cast<T>(o.smoothing), share = smoothing / static_cast<T>(x.size(1));
-  over_rows<T>(x, [&](int64_t row, const Row<T>& logits, int64_t offset) {
-    T* to = data + offset;
-    if (targets.ignored(row)) {
-      for (int64_t c = 0; c < logits.count; ++c) to[c * logits.step] = 0;
-      return;
+  over_blocks<T>(in[0], out.dtype(), [&](const Block<T>& b) {
+    T* to = out.data<T>() + b.offset;
+    T scales[kWidth];
+    for (int64_t i = 0; i < b.width; ++i) {
+      scales[i] = grad[b.row + i] * targets.counted(b.row + i);
     }
-    const int64_t target = targets.classes[row];
-    const T hit = (1 - smoothing) * targets.weight_of(target), g = grad[row];
-    const T total = o.normalized ? T(0) : g * (hit + share * targets.all);
-    for (int64_t c = 0; c < logits.count; ++c) {
-      const T p = o.normalized ? T(0) : std::exp(logits[c] - lse[row]) * total;
-      to[c * logits.step] = share == 0 ? p : p - g * share * targets.weight_of(c);
+    if (o.normalized) {
+      for (int64_t c = 0; c < b.n; ++c) std::fill_n(to + c * b.stride, b.width, T(0));
+    } else {
+      loops<T>().exp_scaled(b.x, to, b.n, b.stride, b.width, lse + b.row, scales);
     }
-    to[target * logits.step] -= g * hit;
+    for (int64_t i = 0; i < b.width; ++i) {
+      finish_gradient(b, i, grad[b.row + i], to + i, targets);
+    }
   });
 }
 
@@ -269,6 +329,8 @@ Tensor soft_loss(const Tensor& input, const Tensor& target, const Tensor& weight
 }
 
 }  // namespace
+
+LogitLoops<float> logit_loops = plain_loops<float>;
 
 constinit Op<ClassLossOptions> class_loss_op{
     "cross_entropy",

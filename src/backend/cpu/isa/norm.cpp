@@ -121,18 +121,20 @@ void moments(const float* x, int64_t n, float shift, double* sum, double* square
   for (int64_t from = 0; from < n; from += kBlock) {
     const int64_t count = n - from < kBlock ? n - from : kBlock;
     const float* v = x + from;
-    Floats a[2] = {}, b[2] = {};
+    Floats a[kWays] = {}, b[kWays] = {};
+    auto take = [&](int64_t i, int k) {
+      const Floats d = load(v + i) - shift;
+      a[k] += d;
+      b[k] += d * d;
+    };
     int64_t i = 0;
-    for (; i + 2 * kLanes <= count; i += 2 * kLanes) {
-#pragma GCC unroll 2
-      for (int k = 0; k < 2; ++k) {
-        const Floats d = load(v + i + k * kLanes) - shift;
-        a[k] += d;
-        b[k] += d * d;
-      }
+    for (; i + kWays * kLanes <= count; i += kWays * kLanes) {
+#pragma GCC unroll 4
+      for (int k = 0; k < kWays; ++k) take(i + k * kLanes, k);
     }
-    *sum += static_cast<double>(sum_lanes(a[0] + a[1]));
-    *squares += static_cast<double>(sum_lanes(b[0] + b[1]));
+    for (; i + kLanes <= count; i += kLanes) take(i, 0);
+    *sum += static_cast<double>(sum_lanes((a[0] + a[1]) + (a[2] + a[3])));
+    *squares += static_cast<double>(sum_lanes((b[0] + b[1]) + (b[2] + b[3])));
     for (; i < count; ++i) {
       const float d = v[i] - shift;
       *sum += static_cast<double>(d);

@@ -150,7 +150,7 @@ TALLOW_INLINE Floats scale_by_power(Floats p, Floats shifted) {
 /// e^x to 1 ulp: infinity past the range, 0 (not denormals) below it, NaN for NaN.
 TALLOW_INLINE Floats exp(Floats x) {
   const Floats low = splat(-87.33f), high = splat(88.37f);
-  const Floats inside = min(max(x, low), high);
+  const Floats inside = min(high, max(low, x));  // a NaN passes
   const Floats shifted = inside * 1.44269504f + kRound;
   const Floats n = shifted - kRound;
   const Floats r = (inside - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -160,15 +160,24 @@ TALLOW_INLINE Floats exp(Floats x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.f;
+#if TALLOW_ISA_LEVEL >= 2
+  p = _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, low, _CMP_NLT_UQ), p, n);
+  return _mm512_mask_mov_ps(p, _mm512_cmp_ps_mask(x, high, _CMP_GT_OQ), splat(__builtin_inff()));
+#else
   p = scale_by_power(p, shifted);
   p = x < low ? Floats{} : p;
   p = x > high ? splat(__builtin_inff()) : p;
   return x == x ? p : x;
+#endif
 }
 
 /// 2^x to 1 ulp for x up to 127; 0 from -126 down; NaN for NaN.
 TALLOW_INLINE Floats exp2_exact(Floats x) {
+#if TALLOW_ISA_LEVEL >= 2
+  const Floats inside = x;
+#else
   const Floats inside = max(splat(-126.f), x);
+#endif
   const Floats shifted = inside + kRound;
   const Floats f = inside - (shifted - kRound);
   Floats p = f * 1.535336188e-4f + 1.339887440e-3f;
@@ -177,8 +186,13 @@ TALLOW_INLINE Floats exp2_exact(Floats x) {
   p = p * f + 2.402264791e-1f;
   p = p * f + 6.931472029e-1f;
   p = p * f + 1.f;
+#if TALLOW_ISA_LEVEL >= 2
+  const __mmask16 normal = _mm512_cmp_ps_mask(x, splat(-126.f), _CMP_NLE_UQ);
+  return _mm512_maskz_scalef_ps(normal, p, shifted - kRound);
+#else
   p = x <= -126.f ? Floats{} : scale_by_power(p, shifted);
   return x == x ? p : x;  // a NaN's low bits may scale it to a number
+#endif
 }
 
 /// tanh to a few ulp, by e^-2|x|.

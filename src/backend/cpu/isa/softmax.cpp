@@ -21,49 +21,59 @@ float largest(const float* x, int64_t n) {
   return best;
 }
 
-/// e = exp(x - top) where e is not null; returns the sum.
-float exponentials(const float* x, float* e, int64_t n, float top) {
-  Floats total[2] = {};
+constexpr float kLog2E = 1.44269504f;
+
+/// What is subtracted from x * kLog2E where x goes up to `top`: infinite x stay what they are.
+TALLOW_INLINE float shift_of(float top) { return top - top == 0 ? top * kLog2E : 0; }
+/// log(sum(exp(x))) - top, where `total` is the sum of 2^(x * kLog2E - shift).
+TALLOW_INLINE float log_above(float top, float shift, double total) {
+  const double kept = static_cast<double>(shift) / static_cast<double>(kLog2E);
+  return static_cast<float>((kept - static_cast<double>(top)) + __builtin_log(total));
+}
+
+/// e = 2^(x * kLog2E - shift) where e is not null; returns the sum. The rounding of the shift is
+/// in all of them alike. What follows x is fetched meanwhile: it is read next, and at once.
+template <bool kStore>
+float exponentials(const float* x, float* e, int64_t n, float shift) {
+  constexpr int kWays = 4;
+  const int64_t ahead = n < 2048 ? n : 2048;
+  Floats total[kWays] = {};
   int64_t i = 0;
-  for (; i + 2 * kLanes <= n; i += 2 * kLanes) {
-#pragma GCC unroll 2
-    for (int k = 0; k < 2; ++k) {
-      const Floats v = exp(load(x + i + k * kLanes) - top);
-      if (e) store(e + i + k * kLanes, v);
-      total[k] += v;
-    }
+  auto take = [&](int64_t at, int k) {
+    __builtin_prefetch(x + ahead + at);
+    const Floats v = exp2_exact(load(x + at) * kLog2E - shift);
+    if constexpr (kStore) store(e + at, v);
+    total[k] += v;
+  };
+  for (; i + kWays * kLanes <= n; i += kWays * kLanes) {
+#pragma GCC unroll 4
+    for (int k = 0; k < kWays; ++k) take(i + k * kLanes, k);
   }
-  for (; i + kLanes <= n; i += kLanes) {
-    const Floats v = exp(load(x + i) - top);
-    if (e) store(e + i, v);
-    total[0] += v;
-  }
-  float sum = sum_lanes(total[0] + total[1]);
+  for (; i + kLanes <= n; i += kLanes) take(i, 0);
+  float sum = sum_lanes((total[0] + total[1]) + (total[2] + total[3]));
   if (i < n) {
     float lanes[kLanes];
-    store(lanes, exp(load_first(x + i, n - i) - top));
+    store(lanes, exp2_exact(load_first(x + i, n - i) * kLog2E - shift));
     for (int64_t j = 0; i + j < n; ++j) {
-      if (e) e[i + j] = lanes[j];
+      if constexpr (kStore) e[i + j] = lanes[j];
       sum += lanes[j];
     }
   }
   return sum;
 }
 
-/// y = x * scale + shift, past the caches where `far`.
-void scaled(const float* x, float* y, int64_t n, float scale, float shift, bool far) {
+/// y = f(x), of vectors and single elements, past the caches where `far`.
+template <class F>
+TALLOW_INLINE void written(const float* x, float* y, int64_t n, bool far, const F& f) {
   int64_t i = 0;
 #if TALLOW_ISA_LEVEL >= 1
   if (far) {
-    for (; i < n && reinterpret_cast<uintptr_t>(y + i) % (4 * kLanes) != 0; ++i) {
-      y[i] = x[i] * scale + shift;
-    }
+    for (; i < n && reinterpret_cast<uintptr_t>(y + i) % (4 * kLanes) != 0; ++i) y[i] = f(x[i]);
     for (; i + kLanes <= n; i += kLanes) {
-      const Floats v = load(x + i) * scale + shift;
 #if TALLOW_ISA_LEVEL >= 2
-      _mm512_stream_ps(y + i, v);
+      _mm512_stream_ps(y + i, f(load(x + i)));
 #else
-      _mm256_stream_ps(y + i, v);
+      _mm256_stream_ps(y + i, f(load(x + i)));
 #endif
     }
     _mm_sfence();
@@ -71,27 +81,95 @@ void scaled(const float* x, float* y, int64_t n, float scale, float shift, bool 
 #else
   (void)far;
 #endif
-  for (; i + kLanes <= n; i += kLanes) store(y + i, load(x + i) * scale + shift);
-  for (; i < n; ++i) y[i] = x[i] * scale + shift;
+  for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(x + i)));
+  for (; i < n; ++i) y[i] = f(x[i]);
 }
 
 void rows(const float* x, float* y, int64_t count, int64_t n, bool logarithm, float* scratch) {
+  const bool far = scratch != nullptr;
   for (int64_t r = 0; r < count; ++r, x += n, y += n) {
-    const float top = largest(x, n);
+    const float top = largest(x, n), shift = top * kLog2E;
     if (logarithm) {
-      const float total = exponentials(x, nullptr, n, top);
-      scaled(x, y, n, 1.f, -top - __builtin_logf(total), scratch != nullptr);
+      const double total = static_cast<double>(exponentials<false>(x, nullptr, n, shift));
+      const float above = log_above(top, shift, total);
+      written(x, y, n, far, [&](auto v) { return (v - top) - above; });
     } else {
-      float* e = scratch ? scratch : y;
-      const float total = exponentials(x, e, n, top);
-      scaled(e, y, n, 1.f / total, 0.f, scratch != nullptr);
+      float* e = far ? scratch : y;
+      const float scale = 1.f / exponentials<true>(x, e, n, shift);
+      written(e, y, n, far, [&](auto v) { return v * scale; });
     }
   }
 }
 
-double log_sum(const float* x, int64_t n, float* top) {
-  *top = largest(x, n);
-  return static_cast<double>(exponentials(x, nullptr, n, *top));
+// In one pass over memory: a block in the cache gives its largest element, then its sum; the total
+// so far is scaled where a block has a larger one.
+float log_sum_exp(const float* x, int64_t n) {
+  constexpr int64_t kBlock = 2048;
+  float top = -__builtin_inff(), shift = 0;
+  double total = 0;
+  for (int64_t from = 0; from < n; from += kBlock) {
+    const int64_t count = n - from < kBlock ? n - from : kBlock;
+    const float best = largest(x + from, count);
+    if (best > top) {
+      const float next = shift_of(best);
+      if (top - top == 0)
+        total *= __builtin_exp2(static_cast<double>(shift) - static_cast<double>(next));
+      top = best;
+      shift = next;
+    }
+    total += static_cast<double>(exponentials<false>(x + from, nullptr, count, shift));
+  }
+  if (top - top == 0) return top + log_above(top, shift, total);
+  if (top < 0) return static_cast<float>(__builtin_log(total));
+  bool nan = false;
+  for (int64_t i = 0; i < n; ++i) nan |= x[i] != x[i];
+  return nan ? __builtin_nanf("") : top;
+}
+
+/// Calls f(column, lanes) for each vector of a row of `width` elements; the last may be short.
+template <class F>
+TALLOW_INLINE void over_row(int64_t width, const F& f) {
+  const int64_t whole = width / kLanes * kLanes;
+  for (int64_t c = 0; c < whole; c += kLanes) f(c, int64_t{kLanes});
+  if (whole < width) f(whole, width - whole);
+}
+TALLOW_INLINE Floats read(const float* p, int64_t lanes) {
+  return lanes == kLanes ? load(p) : load_first(p, lanes);
+}
+TALLOW_INLINE void write(float* p, Floats v, int64_t lanes) {
+  lanes == kLanes ? store(p, v) : store_first(p, v, lanes);
+}
+
+void log_sum_exps(const float* x, int64_t n, int64_t stride, int64_t width, float* result) {
+  if (stride == 1) {
+    *result = log_sum_exp(x, n);
+    return;
+  }
+  over_row(width, [&](int64_t c, int64_t lanes) {
+    Floats top = splat(-__builtin_inff()), total = {};
+    for (int64_t j = 0; j < n; ++j) top = max(read(x + j * stride + c, lanes), top);
+    top = top - top == 0.f ? top : Floats{};
+    for (int64_t j = 0; j < n; ++j) total += exp(read(x + j * stride + c, lanes) - top);
+    write(result + c, total, lanes);
+    for (int64_t k = 0; k < lanes; ++k) {
+      result[c + k] = top[k] + __builtin_logf(result[c + k]);
+    }
+  });
+}
+
+void exp_scaled(const float* x, float* y, int64_t n, int64_t stride, int64_t width,
+                const float* shifts, const float* scales) {
+  if (stride == 1) {
+    return over_row(n, [&](int64_t c, int64_t lanes) {
+      write(y + c, exp(read(x + c, lanes) - *shifts) * *scales, lanes);
+    });
+  }
+  for (int64_t j = 0; j < n; ++j, x += stride, y += stride) {
+    over_row(width, [&](int64_t c, int64_t lanes) {
+      const Floats e = exp(read(x + c, lanes) - read(shifts + c, lanes));
+      write(y + c, e * read(scales + c, lanes), lanes);
+    });
+  }
 }
 
 void columns(const float* x, float* y, int64_t n, int64_t stride, int64_t width, bool logarithm,
@@ -99,28 +177,16 @@ void columns(const float* x, float* y, int64_t n, int64_t stride, int64_t width,
   float *top = scratch, *total = scratch + width;
   for (int64_t c = 0; c < width; ++c) top[c] = -__builtin_inff();
   for (int64_t c = 0; c < width; ++c) total[c] = 0;
-  const int64_t whole = width / kLanes * kLanes, rest = width - whole;
-  // Calls f(column, row elements, lanes) for each vector of a row; the last one may be short.
-  auto over_row = [&](const auto& f) {
-    for (int64_t c = 0; c < whole; c += kLanes) f(c, int64_t{kLanes});
-    if (rest > 0) f(whole, rest);
-  };
-  auto read = [](const float* p, int64_t lanes) {
-    return lanes == kLanes ? load(p) : load_first(p, lanes);
-  };
-  auto write = [](float* p, Floats v, int64_t lanes) {
-    lanes == kLanes ? store(p, v) : store_first(p, v, lanes);
-  };
   for (int64_t j = 0; j < n; ++j) {
     const float* from = x + j * stride;
-    over_row([&](int64_t c, int64_t lanes) {
+    over_row(width, [&](int64_t c, int64_t lanes) {
       write(top + c, max(read(from + c, lanes), read(top + c, lanes)), lanes);
     });
   }
   for (int64_t j = 0; j < n; ++j) {
     const float* from = x + j * stride;
     float* to = y + j * stride;
-    over_row([&](int64_t c, int64_t lanes) {
+    over_row(width, [&](int64_t c, int64_t lanes) {
       const Floats e = exp(read(from + c, lanes) - read(top + c, lanes));
       if (!logarithm) write(to + c, e, lanes);
       write(total + c, read(total + c, lanes) + e, lanes);
@@ -132,7 +198,7 @@ void columns(const float* x, float* y, int64_t n, int64_t stride, int64_t width,
   for (int64_t j = 0; j < n; ++j) {
     const float* from = logarithm ? x + j * stride : y + j * stride;
     float* to = y + j * stride;
-    over_row([&](int64_t c, int64_t lanes) {
+    over_row(width, [&](int64_t c, int64_t lanes) {
       const Floats v = read(from + c, lanes), t = read(total + c, lanes);
       write(to + c, logarithm ? v - t : v * t, lanes);
     });
@@ -172,6 +238,7 @@ void rows_backward(const float* g, const float* y, float* dx, int64_t count, int
 
 }  // namespace
 
-const SoftmaxKernels softmax_kernels{rows, columns, log_sum, rows_backward};
+const SoftmaxKernels softmax_kernels{rows,         columns,    log_sum_exp,
+                                     log_sum_exps, exp_scaled, rows_backward};
 
 }  // namespace tallow::cpu::TALLOW_ISA_NAMESPACE
