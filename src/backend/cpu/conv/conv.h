@@ -60,6 +60,13 @@ std::shared_ptr<std::byte> form_memory(const Product<T>& p, int64_t bytes) {
   return {buffer, buffer->data()};
 }
 
+/// Weights as tiles read them, [group][tile][depth][rows].
+template <class T>
+std::shared_ptr<void> pack_weights(const Product<T>& p, int64_t tile_rows);
+
+/// Whether few channels and outputs make gathering pixels a large part of the work.
+bool rows_fit(const Product<float>& product);
+void run_rows(const Product<float>& product);
 /// Whether Winograd's algorithm computes the product, and faster.
 bool winograd_fits(const Product<float>& product);
 void run_winograd(const Product<float>& product);

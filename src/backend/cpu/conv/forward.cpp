@@ -118,22 +118,6 @@ Items cut(const Product<T>& p) {
   return items;
 }
 
-// Weights as tiles read them, [group][tile][depth][rows].
-template <class T>
-std::shared_ptr<void> pack_weights(const Product<T>& p, int64_t tile_rows) {
-  const int64_t depth = p.plan.depth(), tiles = ceil_div(p.outs, tile_rows);
-  std::shared_ptr<void> form =
-      packed_memory((p.groups * p.outs * depth + kPackSlack) * static_cast<int64_t>(sizeof(T)));
-  T* target = static_cast<T*>(form.get());
-  // In order, since the slack behind a tile is written before the next one.
-  for (int64_t i = 0; i < p.groups * tiles; ++i) {
-    const int64_t o = i % tiles * tile_rows, at = (i / tiles * p.outs + o) * depth;
-    const int rows = static_cast<int>(std::min(tile_rows, p.outs - o));
-    interleave<T>(gemm_kernels(), rows, depth, p.w + at, depth, 1, target + at, rows);
-  }
-  return form;
-}
-
 template <class T>
 struct ConvRun {
   const Product<T>& p;
@@ -258,11 +242,27 @@ class ItemRun {
 }  // namespace
 
 template <class T>
+std::shared_ptr<void> pack_weights(const Product<T>& p, int64_t tile_rows) {
+  const int64_t depth = p.plan.depth(), tiles = ceil_div(p.outs, tile_rows);
+  std::shared_ptr<std::byte> form =
+      form_memory(p, (p.groups * p.outs * depth + kPackSlack) * static_cast<int64_t>(sizeof(T)));
+  T* target = reinterpret_cast<T*>(form.get());
+  // In order, since the slack behind a tile is written before the next one.
+  for (int64_t i = 0; i < p.groups * tiles; ++i) {
+    const int64_t o = i % tiles * tile_rows, at = (i / tiles * p.outs + o) * depth;
+    const int rows = static_cast<int>(std::min(tile_rows, p.outs - o));
+    interleave<T>(gemm_kernels(), rows, depth, p.w + at, depth, 1, target + at, rows);
+  }
+  return form;
+}
+
+template <class T>
 void run_conv(const Product<T>& p) {
   if (p.outs == 0 || p.batch == 0 || p.plan.pixels() == 0) return;
   if constexpr (sizeof(T) == 4) {
     if (depthwise_fits(p)) return run_depthwise(p);
     if (winograd_fits(p)) return run_winograd(p);
+    if (rows_fit(p)) return run_rows(p);
     if (split_fits(p)) return run_split(p);
     if (turned_fits(p)) return run_turned(p);
   }
@@ -305,6 +305,7 @@ void conv_forward(Inputs in, const Tensor& y, const ConvOptions& o) {
   run_conv<T>(product);
 }
 
+template std::shared_ptr<void> pack_weights(const Product<float>&, int64_t);
 template void run_conv(const Product<float>&);
 template void run_conv(const Product<double>&);
 template void conv_forward<float>(Inputs, const Tensor&, const ConvOptions&);

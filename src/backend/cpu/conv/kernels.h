@@ -56,7 +56,8 @@ struct TileCall {
   int64_t ldc, columns;
   const float* bias;  ///< [rows], or null
   bool accumulate, relu;
-  int x_stride = 0;  ///< between the rows of x where it is not `rows`
+  int x_stride = 0;                  ///< between the rows of x where it is not `rows`
+  const int32_t* offsets = nullptr;  ///< [k], of listed tiles: in place of i * k_stride
 };
 
 /// A row of 6 x 6 tiles, 4 apart, of one channel: the transform of F(4 x 4, 3 x 3) and its inverse.
@@ -99,7 +100,11 @@ struct Fingerprint {
 struct ConvKernels {
   int rows, groups;  ///< of a full tile
   void (*tile[kMaxTileRows][kMaxTileGroups])(const TileCall&);
+  void (*listed_tile[kMaxTileRows][kMaxTileGroups])(const TileCall&);
   void (*gather)(const GatherCall&);
+  /// target[i] = row[first + i * step] for i < length, zero outside [0, width).
+  void (*copy_every)(const float* row, int64_t width, int64_t first, int64_t step, float* target,
+                     int64_t length);
   void (*finish)(const FinishCall&);
   void (*fingerprint)(const uint32_t* words, int64_t count, Fingerprint& result);
   void (*depthwise)(const DepthwiseCall&);

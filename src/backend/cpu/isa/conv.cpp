@@ -94,6 +94,32 @@ void gather(const GatherCall& call) {
 
 #endif
 
+template <int kStep>
+void copy_by(const float* row, int64_t width, int64_t first, int64_t step, float* target,
+             int64_t length) {
+  if (kStep) step = kStep;
+  int64_t begin = first < 0 ? (-first + step - 1) / step : 0;
+  int64_t end = width > first ? (width - first + step - 1) / step : 0;
+  begin = begin < length ? begin : length, end = end < length ? end : length;
+  int64_t i = 0;
+  for (; i < begin; ++i) target[i] = 0;
+  if constexpr (kStep != 0) {
+    const int64_t last = (width - first) / kStep - kLanes;  // whose vectors read inside only
+    for (; i + kLanes <= end && i <= last; i += kLanes) {
+      store(target + i, load_every<kStep>(row + first + i * kStep));
+    }
+  }
+  for (; i < end; ++i) target[i] = row[first + i * step];
+  for (; i < length; ++i) target[i] = 0;
+}
+
+void copy_every(const float* row, int64_t width, int64_t first, int64_t step, float* target,
+                int64_t length) {
+  if (step == 1) return copy_by<1>(row, width, first, step, target, length);
+  if (step == 2) return copy_by<2>(row, width, first, step, target, length);
+  copy_by<0>(row, width, first, step, target, length);
+}
+
 template <ConvActivation kActivation>
 void finish_as(const FinishCall& call) {
   for (int64_t r = 0; r < call.rows; ++r) {
@@ -148,8 +174,10 @@ void finish(const FinishCall& call) {
 constinit const ConvKernels conv_kernels = [] {
   ConvKernels kernels{};
   kernels.rows = kTileRows, kernels.groups = kTileGroups;
-  fill_tiles(kernels.tile);
+  fill_tiles<false>(kernels.tile);
+  fill_tiles<true>(kernels.listed_tile);
   kernels.gather = gather, kernels.finish = finish;
+  kernels.copy_every = copy_every;
   kernels.depthwise = depthwise;
   kernels.fingerprint = fingerprint;
   kernels.winograd_input = winograd_input, kernels.winograd_output = winograd_output;

@@ -70,7 +70,7 @@ TALLOW_INLINE void fetch(const float* c, int64_t ldc) {
   }
 }
 
-template <int R, int G>
+template <int R, int G, bool kListed = false>
 void tile(const TileCall& call) {
   constexpr int N = kGroup / kLanes * G;
   Floats sum[R][N];
@@ -84,15 +84,26 @@ void tile(const TileCall& call) {
   const float *x = call.x, *w = call.w;
   const int64_t x_stride = call.x_stride ? call.x_stride : R;
   const int64_t k_stride = call.k_stride, group_stride = call.group_stride;
+  const int32_t* offsets = call.offsets;
 #pragma GCC unroll 1
-  for (int64_t i = 0; i < call.k; ++i, x += x_stride, w += k_stride) {
-    tile_step<R, N>(sum, x, w, group_stride);
+  for (int64_t i = 0; i < call.k; ++i, x += x_stride) {
+    tile_step<R, N>(sum, x, kListed ? w + offsets[i] : w, group_stride);
+    if constexpr (kListed) continue;
     // What the tile to the right, and then those below, will read.
     __builtin_prefetch(w + G * group_stride, 0, 2);
     if constexpr (G == 2) __builtin_prefetch(w + G * group_stride + kGroup, 0, 2);
     __builtin_prefetch(x + kAhead, 0, 2);
+    w += k_stride;
   }
-  if (call.columns < G * kGroup) return store_edge<R, N>(sum, call);
+  if (call.columns < G * kGroup) {
+    Floats kept[R][N];  // a copy, so that the sums themselves need no memory
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 16
+      for (int n = 0; n < N; ++n) kept[r][n] = sum[r][n];
+    }
+    return store_edge<R, N>(kept, call);
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 16
@@ -104,11 +115,11 @@ void tile(const TileCall& call) {
   }
 }
 
-template <int R = kTileRows, int G = kTileGroups>
+template <bool kListed, int R = kTileRows, int G = kTileGroups>
 constexpr void fill_tiles(void (*(&table)[kMaxTileRows][kMaxTileGroups])(const TileCall&)) {
-  table[R - 1][G - 1] = tile<R, G>;
-  if constexpr (G > 1) fill_tiles<R, G - 1>(table);
-  if constexpr (R > 1 && G == 1) fill_tiles<R - 1, kTileGroups>(table);
+  table[R - 1][G - 1] = tile<R, G, kListed>;
+  if constexpr (G > 1) fill_tiles<kListed, R, G - 1>(table);
+  if constexpr (R > 1 && G == 1) fill_tiles<kListed, R - 1, kTileGroups>(table);
 }
 
 }  // namespace

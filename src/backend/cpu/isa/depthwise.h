@@ -128,6 +128,76 @@ void depthwise_3x3(const DepthwiseCall& call) {
   }
 }
 
+// Which of two rows of outputs in a vector read inside, for each column of the kernel.
+struct TwoRows {
+  Ints x[3], second;  // the input's column; all ones in the second row
+  __mmask16 inside[3];
+  explicit TwoRows(const DepthwiseCall& call) {
+    const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const auto width = static_cast<int32_t>(call.out_width);
+    second = lane >= width;
+    for (int k = 0; k < 3; ++k) {
+      x[k] = (lane + (second & -width)) * static_cast<int32_t>(call.step_x) +
+             static_cast<int32_t>(call.tap_x[k]);
+      const auto valid = reinterpret_cast<__m512i>(
+          (x[k] >= 0) & (x[k] < static_cast<int32_t>(call.width)) & (lane < 2 * width));
+      inside[k] = _mm512_test_epi32_mask(valid, valid);
+    }
+  }
+};
+
+// The same for planes so narrow that a vector takes two rows of outputs: `read` gives what they
+// read for three taps of a row of the kernel.
+template <class Read>
+TALLOW_INLINE void depthwise_two_rows(const DepthwiseCall& call, const Read& read) {
+  for (int64_t y = 0; y < call.out_height; y += 2) {
+    Floats sum[3] = {};
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; ++i) {
+      Floats v[3];
+      read(y * call.step_y + call.tap_y[0] + i, v);
+#pragma GCC unroll 3
+      for (int k = 0; k < 3; ++k) sum[k] += splat(call.w[3 * i + k]) * v[k];
+    }
+    const int64_t left = (call.out_height - y < 2 ? 1 : 2) * call.out_width;
+    put_row(call, y * call.out_width, sum[0] + sum[1] + sum[2], left);
+  }
+}
+
+void depthwise_narrow(const DepthwiseCall& call) {
+  const TwoRows rows(call);
+  if (call.step_x == 1 && call.step_y == 1 && call.out_width == call.width) {
+    const uint32_t one = (1u << call.width) - 1, two = one << call.width;
+    return depthwise_two_rows(call, [&](int64_t y, Floats(&v)[3]) {
+      const uint32_t there =
+          (y >= 0 && y < call.height ? one : 0) | (y + 1 >= 0 && y + 1 < call.height ? two : 0);
+#pragma GCC unroll 3
+      for (int k = 0; k < 3; ++k) {
+        v[k] = _mm512_maskz_loadu_ps(static_cast<__mmask16>(rows.inside[k] & there),
+                                     call.in + y * call.width + call.tap_x[k]);
+      }
+    });
+  }
+  const uint32_t all = (1u << call.width) - 1;
+  const auto read = [&](int64_t y) {
+    const bool there = y >= 0 && y < call.height;
+    return _mm512_maskz_loadu_ps(static_cast<__mmask16>(there ? all : 0),
+                                 call.in + (there ? y * call.width : 0));
+  };
+  __m512i index[3];
+  for (int k = 0; k < 3; ++k) {
+    index[k] = reinterpret_cast<__m512i>(rows.x[k] + (rows.second & kLanes));
+  }
+  depthwise_two_rows(call, [&](int64_t y, Floats(&v)[3]) {
+    const Floats a = read(y), b = read(y + call.step_y);
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; ++k) {
+      v[k] = _mm512_maskz_permutex2var_ps(rows.inside[k], a, index[k], b);
+    }
+  });
+}
+bool is_narrow(const DepthwiseCall& call) { return call.out_width <= 8 && call.width <= kLanes; }
+
 bool is_3x3(const DepthwiseCall& call) {
   if (call.taps != 9) return false;
   for (int t = 0; t < 9; ++t) {
@@ -143,6 +213,7 @@ bool is_3x3(const DepthwiseCall& call) {
 void depthwise(const DepthwiseCall& call) {
 #if TALLOW_ISA_LEVEL >= 2
   if (is_3x3(call)) {
+    if (is_narrow(call)) return depthwise_narrow(call);
     return call.step_x == 1 ? depthwise_3x3<1>(call) : depthwise_3x3<2>(call);
   }
 #endif
