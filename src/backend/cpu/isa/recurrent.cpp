@@ -12,11 +12,31 @@ constexpr int kMostRows = kLanes == 16 ? 6 : 2;  // whose sums, four vectors eac
 
 TALLOW_INLINE Floats sigmoid(Floats x) { return 1.f / (1.f + exp(-x)); }
 
+constexpr int64_t kLine = 16;  // elements of a cache line
+
+/// Which part of the next panel is fetched, and by how many lines a row, while some rows are
+/// multiplied with this one: the caches beyond L2 are slower than a single pass over a panel.
+struct Ahead {
+  const float* panel;  // or null
+  int64_t lines;
+  /// For rows [row, row + count) of `rows`.
+  static Ahead of(const float* next, int64_t k, int64_t row, int64_t count, int64_t rows) {
+    if (!next || count == rows) return {nullptr, 0};
+    const int64_t passes = (rows + kMostRows - 1) / kMostRows, pass = row * passes / rows;
+    const int64_t lines = (kWidth / kLine + passes - 1) / passes;
+    if (pass * lines >= kWidth / kLine) return {nullptr, 0};
+    return {next + pass * lines * k * kLine, lines};
+  }
+};
+
 /// sum[r] += x[r] times the panel.
 template <int R>
 TALLOW_INLINE void multiply(const float* x, int64_t stride, int64_t k, const float* panel,
-                            Floats (&sum)[R][4]) {
+                            Ahead ahead, Floats (&sum)[R][4]) {
   for (int64_t i = 0; i < k; ++i, panel += kWidth) {
+    for (int64_t line = 0; line < ahead.lines; ++line, ahead.panel += kLine) {
+      __builtin_prefetch(ahead.panel, 0, 2);
+    }
     Floats w[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) w[v] = load(panel + v * kLanes);
@@ -46,7 +66,8 @@ void step_rows(const LstmStep& s, int64_t row) {
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) sum[r][v] = load(s.gates + (row + r) * s.gate_stride + v * kLanes);
   }
-  multiply<R>(s.h + row * s.h_stride, s.h_stride, s.k, s.weights, sum);
+  multiply<R>(s.h + row * s.h_stride, s.h_stride, s.k, s.weights,
+              Ahead::of(s.ahead, s.k, row, R, s.rows), sum);
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     const int64_t at = row + r;
@@ -110,21 +131,38 @@ void lstm_back_step(const LstmBackStep& s) {
 }
 
 template <int R>
-void product_rows(const PanelProduct& p, int64_t row) {
-  Floats sum[R][4] = {};
-  multiply<R>(p.x + row * p.x_stride, p.x_stride, p.k, p.panel, sum);
-  for (int r = 0; r < R; ++r) {
-    float* c = p.c + (row + r) * p.c_stride;
-    for (int v = 0; v < 4; ++v) {
-      const int64_t left = p.columns - v * kLanes;
-      if (left <= 0) break;
-      store_units(c + v * kLanes, sum[r][v], left < kLanes ? left : kLanes);
+void product_rows(const PanelProduct& p, int64_t row, int64_t begin, int64_t end) {
+  const auto over_sums = [&](const auto& fn) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) {
+        const int64_t left = p.columns - v * kLanes;
+        if (left > 0) fn(r, v, p.c + (row + r) * p.c_stride + v * kLanes, left);
+      }
     }
+  };
+  Floats sum[R][4] = {};
+  if (begin > 0) {
+    over_sums([&](int r, int v, const float* c, int64_t left) {
+      sum[r][v] = load_units(c, left < kLanes ? left : kLanes);
+    });
   }
+  const float* next = end < p.k ? p.panel + end * kWidth : p.ahead;
+  multiply<R>(p.x + row * p.x_stride + begin, p.x_stride, end - begin, p.panel + begin * kWidth,
+              Ahead::of(next, end - begin, row, R, p.rows), sum);
+  over_sums([&](int r, int v, float* c, int64_t left) {
+    store_units(c, sum[r][v], left < kLanes ? left : kLanes);
+  });
 }
 
+// A part of the panel at a time, which stays in L2 until all rows are through with it.
 void panel_product(const PanelProduct& p) {
-  over_rows(p.rows, [&]<int R>(int64_t row) { product_rows<R>(p, row); });
+  constexpr int64_t kPart = 1024;
+  for (int64_t begin = 0; begin < p.k; begin += kPart) {
+    const int64_t end = p.k - begin < kPart ? p.k : begin + kPart;
+    over_rows(p.rows, [&]<int R>(int64_t row) { product_rows<R>(p, row, begin, end); });
+  }
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ struct LstmStep {
   const float* h;       // [rows, k], the state before
   int64_t h_stride;
   const float* weights;  // the block's panel
+  const float* ahead;    // the one that is used next, to be fetched meanwhile; or null
   float* gates;          // the block's of the first row: the input's part, then the activations
   int64_t gate_stride;   // from row to row
   const float* cell;     // the block's of the first row, before
@@ -51,6 +52,7 @@ struct PanelProduct {
   const float* x;
   int64_t x_stride;
   const float* panel;
+  const float* ahead;  // the panel that is used next, or null
   float* c;
   int64_t c_stride;
 };

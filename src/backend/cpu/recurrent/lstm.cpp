@@ -7,6 +7,7 @@
 #include "backend/cpu/gemm/gemm.h"
 #include "backend/cpu/recurrent/kernels.h"
 #include "ops/recurrent/fused.h"
+#include "tallow/ops.h"
 #include "tallow/parallel.h"
 
 namespace tallow::cpu {
@@ -163,6 +164,7 @@ void forward(Inputs in, Outputs out, const LstmOptions& o) {
   product<float>({x.data<float>(), layer.all_rows(), layer.inputs, layer.inputs}, {&w, 1},
                  kept.gates, columns);
   float* y = out[0].data<float>();
+  const int64_t panel = hidden * 4 * layer.lanes;
   Barrier barrier(layer.threads());
   parallel_team(layer.threads(), [&](int thread, int threads) {
     const int64_t begin = layer.blocks * thread / threads;
@@ -177,7 +179,8 @@ void forward(Inputs in, Outputs out, const LstmOptions& o) {
              .k = hidden,
              .h = i > 0 ? y + before * hidden : h0.data<float>(),
              .h_stride = hidden,
-             .weights = panels.data<float>() + b * hidden * 4 * layer.lanes,
+             .weights = panels.data<float>() + b * panel,
+             .ahead = panels.data<float>() + (b + 1 < end ? b + 1 : begin) * panel,
              .gates = kept.gates + at * columns + b * 4 * layer.lanes,
              .gate_stride = columns,
              .cell = (i > 0 ? kept.cells + before * layer.padded : c0.data<float>()) + unit,
@@ -233,14 +236,16 @@ void back_through_time(const Layer& layer, Inputs in, const Reserve& kept, float
       }
       if (count > 1) barrier.wait();
       for (int64_t p = first; p < last; ++p) {
-        kernels().panel_product({.rows = rows,
-                                 .k = columns,
-                                 .columns = std::min(width, hidden - p * width),
-                                 .x = grad_gates + at * columns,
-                                 .x_stride = columns,
-                                 .panel = panels.data<float>() + p * columns * width,
-                                 .c = grad_h + p * width,
-                                 .c_stride = hidden});
+        kernels().panel_product(
+            {.rows = rows,
+             .k = columns,
+             .columns = std::min(width, hidden - p * width),
+             .x = grad_gates + at * columns,
+             .x_stride = columns,
+             .panel = panels.data<float>() + p * columns * width,
+             .ahead = panels.data<float>() + (p + 1 < last ? p + 1 : first) * columns * width,
+             .c = grad_h + p * width,
+             .c_stride = hidden});
       }
     }
   });
@@ -288,10 +293,7 @@ void backward(Inputs in, Outputs out, const LstmOptions& o) {
   weight_gradient(layer, g, x.data<float>(), layer.inputs, out[3]);
   const Tensor before = states_before(layer, in[1].contiguous(), in[6]);
   weight_gradient(layer, g, before.data<float>(), layer.hidden, out[4]);
-  Tensor sums = Tensor::zeros({columns});
-  for (int64_t r = 0; r < layer.all_rows(); ++r) {
-    for (int64_t j = 0; j < columns; ++j) sums.data<float>()[j] += g[r * columns + j];
-  }
+  const Tensor sums = sum(grad_gates, {0});
   plain_rows(layer, sums.data<float>(), 1, out[5].data<float>());
 }
 
