@@ -194,8 +194,9 @@ bool linear_bf16(Inputs in, const Tensor& out) {
   Call call;
   call.add(in[1], in[2], DType::f32);
   const Weight& w = call.weights[0];
-  if (takes_few_rows({nullptr, m, k, k, 1}, w)) return false;
-  product_bf16({x.raw(), DType::bf16, m, k, k, 1}, w, static_cast<uint16_t*>(out.raw()), n);
+  const Bf16Rows rows{x.raw(), DType::bf16, m, k, k, 1};
+  if (takes_few_rows({nullptr, m, k, k, 1}, w) && !streams_weight(rows, w)) return false;
+  product_bf16(rows, w, static_cast<uint16_t*>(out.raw()), n);
   return true;
 }
 

@@ -93,9 +93,9 @@ void multiply_one(const Matrices& a, const Matrices& b, const uint16_t* x, const
                   uint16_t* y) {
   const Weight weight = weight_of(b, w, DType::bf16);
   const Activations<float> few{nullptr, a.rows, a.columns, a.columns, 1};
-  if (!takes_few_rows(few, weight)) {
-    return product_bf16({x, DType::bf16, a.rows, a.columns, a.row_stride, a.column_stride}, weight,
-                        y, b.columns);
+  const Bf16Rows rows{x, DType::bf16, a.rows, a.columns, a.row_stride, a.column_stride};
+  if (!takes_few_rows(few, weight) || streams_weight(rows, weight)) {
+    return product_bf16(rows, weight, y, b.columns);
   }
   const int64_t inputs = a.rows * a.columns;
   std::vector<float> wide(static_cast<size_t>(inputs + a.rows * b.columns));

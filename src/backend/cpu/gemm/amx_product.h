@@ -16,6 +16,9 @@ int64_t unit_width(std::span<const Weight> weights, int64_t most);
 void pack_tiles(const GemmKernels& kernels, const Bf16Rows& x, int64_t m, int rows, int64_t k0,
                 int64_t k, uint16_t* target);
 
+/// Whether product_strips turns the product around: the weight's rows are read in place.
+bool turns(const Bf16Rows& x, const Weight& weight);
+
 /// y = x w^T with one weight in rows or in pairs. y's type takes the bias: see product_bf16.
 void product_strips(const GemmKernels& kernels, const Bf16Rows& x, const Weight& weight, float* y,
                     int64_t ldy);

@@ -1,5 +1,6 @@
 // Products of bf16 on AMX tiles with one weight that lies in memory as any tensor: its panels are
-// made once for each task and stay in L2, and strips of 32 rows of x pass through them.
+// made once for each task and stay in L2, and strips of 32 rows of x pass through them. Where the
+// weight has more rows, the two change places: its rows are read in place, and x is made panels.
 #include <cstring>
 
 #include "backend/cpu/gemm/amx_product.h"
@@ -9,8 +10,10 @@ namespace {
 
 constexpr int64_t kStrip = 32;            // rows
 constexpr int64_t kMostColumns = 128;     // of a unit: their sums of a strip lie in L1
+constexpr int64_t kTurnedRows = 256;      // of x up to which the operands change places
 constexpr int64_t kPanelBytes = 1 << 20;  // of a task's panels: half of an L2 cache
 constexpr int64_t kTileStep = 320;        // the most k of a strip that lies in L1
+constexpr int64_t kCrowdedStep = 512;     // the same where its rows meet in few sets of L1 anyway
 
 // Columns in memory: their pairs, then those transposed.
 void transpose_tiles(const GemmKernels& kernels, int rows, int64_t k, const uint16_t* source,
@@ -22,19 +25,24 @@ void transpose_tiles(const GemmKernels& kernels, int rows, int64_t k, const uint
   }
 }
 
+// Tiles can be read from the rows in place.
+bool readable(const Bf16Rows& x) {
+  const bool aligned = x.row_stride % 32 == 0 && reinterpret_cast<uintptr_t>(x.data) % 64 == 0;
+  return aligned && x.dtype == DType::bf16 && x.k_stride == 1 && x.k % 32 == 0;
+}
+
 template <class T>
 struct StripEngine : Epilogue<T> {
   static constexpr bool kNarrow = sizeof(T) == 2;
   const GemmKernels& kernels;
   const Bf16Rows& x;
-  int64_t width;  // of a unit
-  bool direct;    // tiles are read from x in place
+  int64_t width;              // of a unit
+  bool direct = readable(x);  // tiles are read from x in place
+  // Of a product with the operands changed, what is stored turned around.
+  T* turned = nullptr;
+  int64_t turned_ld = 0;
+  const float* turned_bias = nullptr;
 
-  StripEngine(const GemmKernels& k, const Bf16Rows& rows, int64_t unit_width)
-      : kernels(k), x(rows), width(unit_width) {
-    const bool aligned = x.row_stride % 32 == 0 && reinterpret_cast<uintptr_t>(x.data) % 64 == 0;
-    direct = aligned && x.dtype == DType::bf16 && x.k_stride == 1 && x.k % 32 == 0;
-  }
   int64_t words() const { return pair_words(x.k); }
   void begin() const { amx_configure(); }
 
@@ -59,10 +67,13 @@ struct StripEngine : Epilogue<T> {
             bool) const {
     auto* sums = reinterpret_cast<float*>(scratch(Scratch::tile, kStrip * kMostColumns * 4));
     const int64_t rows = m1 - m0;
-    fetch(unit, m1, c, ldc);
+    if constexpr (kNarrow) {
+      if (turned) c = turned + unit.n0 * turned_ld + m0, ldc = turned_ld;
+      fetch(turned ? unit.columns : rows, turned ? rows : unit.columns, c, ldc);
+    }
     AmxBlock block = rows_of(m0, rows);
     block.from_ld = kMostColumns;
-    const int64_t step = tile_step(x.k, x.row_stride % 512 == 0 ? 512 : kTileStep);
+    const int64_t step = step_of(unit);
     const uint16_t* first_x = block.x;
     for (int64_t k0 = 0; k0 < x.k || k0 == 0; k0 += step) {
       block.k = round_up(std::min(step, x.k - k0), 32);
@@ -80,7 +91,7 @@ struct StripEngine : Epilogue<T> {
         amx_block(block);
       }
     }
-    store(unit, rows, sums, c, ldc);
+    store(unit, m0, rows, sums, c, ldc);
   }
 
  private:
@@ -117,25 +128,26 @@ struct StripEngine : Epilogue<T> {
     return block;
   }
 
-  // Asks for what comes soon: the lines of the result, and a part of the strip at m.
-  void fetch(const Unit& unit, int64_t m, T* c, int64_t ldc) const {
-    if constexpr (kNarrow) {
-      for (int64_t r = 0; r < kStrip; ++r) {
-        for (int64_t n = 0; n < unit.columns; n += 32) __builtin_prefetch(c + r * ldc + n, 1);
-      }
-    }
-    if (!direct) return;
-    const auto* next = static_cast<const uint16_t*>(x.data) + (m + 2 * kStrip) * x.row_stride;
-    const int64_t columns = unit.weight->n;
-    const int64_t begin = unit.n0 * kStrip / columns;
-    const int64_t end = (unit.n0 + unit.columns) * kStrip / columns;
-    for (int64_t r = begin; r < end; ++r) {
-      for (int64_t k = 0; k < x.k; k += 32) __builtin_prefetch(next + r * x.row_stride + k, 0, 2);
+  // k of the panels that share the strip's part in L1.
+  int64_t step_of(const Unit& unit) const {
+    if (unit.columns <= kPairUnit) return std::max<int64_t>(x.k, 1);
+    return tile_step(x.k, x.row_stride % 512 == 0 ? kCrowdedStep : kTileStep);
+  }
+
+  // Asks for the lines of the result.
+  static void fetch(int64_t rows, int64_t columns, T* c, int64_t ldc) {
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t n = 0; n < columns; n += 32) __builtin_prefetch(c + r * ldc + n, 1);
     }
   }
 
-  void store(const Unit& unit, int64_t rows, const float* sums, T* c, int64_t ldc) const {
+  void store(const Unit& unit, int64_t m0, int64_t rows, const float* sums, T* c,
+             int64_t ldc) const {
     if constexpr (kNarrow) {
+      if (turned) {
+        const float* bias = turned_bias ? turned_bias + m0 : nullptr;
+        return store_bf16_turned(kernels, sums, kMostColumns, rows, unit.columns, bias, c, ldc);
+      }
       const auto* bias = static_cast<const float*>(unit.weight->bias);
       store_bf16(sums, kMostColumns, rows, unit.columns, bias ? bias + unit.n0 : nullptr, c, ldc);
     } else {
@@ -152,24 +164,38 @@ struct StripEngine : Epilogue<T> {
 };
 
 template <class T>
-void product_strips_of(const GemmKernels& kernels, const Bf16Rows& x, const Weight& weight, T* y,
-                       int64_t ldy) {
-  const std::span<const Weight> weights{&weight, 1};
+StripEngine<T> engine_of(const GemmKernels& kernels, const Bf16Rows& x, const Weight& weight) {
   const int64_t bytes = pair_words(x.k) * int64_t{sizeof(uint32_t)};  // of a column
   const int64_t most = std::clamp<int64_t>(kPanelBytes / std::max<int64_t>(bytes, 1) / kPairUnit, 1,
                                            kMostColumns / kPairUnit);
-  const Units units(weights, unit_width(weights, most), false);
-  const int64_t width = units[0].columns == 0 ? kPairUnit : unit_width(weights, most);
-  const StripEngine<T> engine(kernels, x, width);
+  return {{}, kernels, x, unit_width({&weight, 1}, most)};
+}
+
+template <class T>
+void run_strips(const StripEngine<T>& engine, const Bf16Rows& x, const Weight& weight, T* y,
+                int64_t ldy) {
+  const std::span<const Weight> weights{&weight, 1};
+  const Units units(weights, engine.width, false);
+  const int64_t unit_bytes = engine.width * engine.words() * int64_t{sizeof(uint32_t)};
   // Reading memory takes most of the time of both; a panel is turned around as well.
   const double panel_cost = weight.form == Weight::Form::pairs ? 3 : 5;
   const double strip_cost = 1;
-  const double work = static_cast<double>(x.m) * static_cast<double>(x.k) *
-                      static_cast<double>(weight.n) / (kStrip * kPairUnit);
+  constexpr double kFaster = 256;  // multiplications for one of vectors of 16
+  const double work = static_cast<double>(round_up(x.m, kStrip)) * static_cast<double>(x.k) *
+                      static_cast<double>(round_up(weight.n, kPairUnit)) / kFaster;
   const Cut cut =
-      cut_strips(x.m, units.count(), kPanelBytes / (bytes * width + 1), kStrip,
+      cut_strips(x.m, units.count(), kPanelBytes / (unit_bytes + 1), kStrip,
                  std::max<int64_t>(x.k, 1), panel_cost, strip_cost, useful_threads(work));
   run_product<T>(engine, cut, x.m, x.k, weights, units, y, ldy, false);
+}
+
+Bf16Rows rows_of(const Weight& w) { return {w.data, w.dtype, w.n, w.k, w.n_stride, w.k_stride}; }
+
+Weight weight_of(const Bf16Rows& x) {
+  Weight w;
+  w.dtype = x.dtype, w.data = x.data;
+  w.n = x.m, w.k = x.k, w.n_stride = x.row_stride, w.k_stride = x.k_stride;
+  return w;
 }
 
 }  // namespace
@@ -201,13 +227,27 @@ void pack_tiles(const GemmKernels& kernels, const Bf16Rows& x, int64_t m, int ro
   }
 }
 
+bool turns(const Bf16Rows& x, const Weight& weight) {
+  const bool gains = weight.n > x.m && x.m <= kTurnedRows;
+  return weight.form == Weight::Form::rows && x.dtype == DType::bf16 && readable(rows_of(weight)) &&
+         (gains || !readable(x));
+}
+
 void product_strips(const GemmKernels& kernels, const Bf16Rows& x, const Weight& weight, float* y,
                     int64_t ldy) {
-  product_strips_of<float>(kernels, x, weight, y, ldy);
+  run_strips(engine_of<float>(kernels, x, weight), x, weight, y, ldy);
 }
+
 void product_strips(const GemmKernels& kernels, const Bf16Rows& x, const Weight& weight,
                     uint16_t* y, int64_t ldy) {
-  product_strips_of<uint16_t>(kernels, x, weight, y, ldy);
+  if (!turns(x, weight))
+    return run_strips(engine_of<uint16_t>(kernels, x, weight), x, weight, y, ldy);
+  const Bf16Rows rows = rows_of(weight);
+  const Weight panels = weight_of(x);
+  StripEngine<uint16_t> engine = engine_of<uint16_t>(kernels, rows, panels);
+  engine.turned = y, engine.turned_ld = ldy;
+  engine.turned_bias = static_cast<const float*>(weight.bias);
+  run_strips(engine, rows, panels, y, 1);
 }
 
 }  // namespace tallow::cpu

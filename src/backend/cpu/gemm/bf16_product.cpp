@@ -202,6 +202,10 @@ void product_dot(const GemmKernels& kernels, const Bf16Rows& x, std::span<const 
 
 bool has_bf16_product() { return isa() >= Isa::avx512_bf16; }
 
+bool streams_weight(const Bf16Rows& x, const Weight& weight) {
+  return isa() == Isa::amx && turns(x, weight);
+}
+
 void product_bf16(const Bf16Rows& x, std::span<const Weight> weights, float* y, int64_t ldy,
                   bool gated) {
   if (x.m == 0) return;

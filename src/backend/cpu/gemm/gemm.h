@@ -68,6 +68,9 @@ void product_bf16(const Bf16Rows& x, std::span<const Weight> weights, float* y, 
                   bool gated = false);
 void product_bf16(const Bf16Rows& x, const Weight& weight, uint16_t* y, int64_t ldy);
 bool has_bf16_product();
+/// Whether the latter reads the weight once and in place, as fast as memory gives it: then it beats
+/// product_few for any number of rows.
+bool streams_weight(const Bf16Rows& x, const Weight& weight);
 
 /// Rows [n, k] in the form `groups` (f32) or `pairs` (bf16), packed in parallel.
 std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k,

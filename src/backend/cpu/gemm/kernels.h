@@ -92,6 +92,9 @@ void f32_to_bf16_rne(const float* source, uint16_t* target, int64_t n);
 /// target[r] = bf16(source[r] + bias) for rows of `columns`; bias may be null.
 void store_bf16(const float* source, int64_t ld, int64_t rows, int64_t columns, const float* bias,
                 uint16_t* target, int64_t target_ld);
+/// target[c * target_ld + r] = bf16(source[r * ld + c] + bias[r]) for rows <= 32.
+void store_bf16_turned(const GemmKernels& kernels, const float* source, int64_t ld, int64_t rows,
+                       int64_t columns, const float* bias, uint16_t* target, int64_t target_ld);
 /// Rows [k][columns <= 32] of bf16, ld apart, to pairs [ceil(k / 2)][16] of the first 16 columns
 /// and, where there are more, of the next.
 void zip_pairs(int columns, int64_t k, const uint16_t* source, int64_t ld, uint32_t* first,

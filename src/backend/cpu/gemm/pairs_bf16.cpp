@@ -2,6 +2,9 @@
 // pairs, 12 rows by 32 columns.
 #include <immintrin.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "backend/cpu/gemm/kernels.h"
 
 namespace tallow::cpu {
@@ -89,6 +92,37 @@ void store_bf16(const float* source, int64_t ld, int64_t rows, int64_t columns, 
     const __m512 high = bias ? _mm512_maskz_loadu_ps(second, bias + c + 16) : zero;
     for (int64_t r = 0; r < rows; ++r) {
       store_row(source + r * ld + c, mask, low, high, target + r * target_ld + c);
+    }
+  }
+}
+
+void store_bf16_turned(const GemmKernels& kernels, const float* source, int64_t ld, int64_t rows,
+                       int64_t columns, const float* bias, uint16_t* target, int64_t target_ld) {
+  const auto narrow = [&](int64_t r, int64_t c, __mmask16 mask) {
+    if (r >= rows) return _mm512_setzero_si512();
+    const __m512 shift = _mm512_set1_ps(bias ? bias[r] : 0);
+    const __m512 value = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, source + r * ld + c), shift);
+    return _mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(value)));
+  };
+  const bool whole =
+      rows == 32 && target_ld % 2 == 0 && reinterpret_cast<uintptr_t>(target) % 4 == 0;
+  alignas(64) uint32_t pairs[16 * kGroup], turned[16 * kGroup];
+  for (int64_t c = 0; c < columns; c += 16) {
+    const int64_t count = std::min<int64_t>(16, columns - c);
+    const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1);
+    for (int64_t r = 0; r < 32; r += 2) {
+      const __m512i odd = _mm512_slli_epi32(narrow(r + 1, c, mask), 16);
+      _mm512_store_si512(pairs + r / 2 * kGroup, _mm512_or_si512(narrow(r, c, mask), odd));
+    }
+    uint16_t* to = target + c * target_ld;
+    if (whole) {
+      kernels.interleave_32(16, count, pairs, kGroup, reinterpret_cast<uint32_t*>(to),
+                            target_ld / 2);
+      continue;
+    }
+    kernels.interleave_32(16, count, pairs, kGroup, turned, kGroup);
+    for (int64_t i = 0; i < count; ++i) {
+      std::memcpy(to + i * target_ld, turned + i * kGroup, static_cast<size_t>(rows) * 2);
     }
   }
 }
