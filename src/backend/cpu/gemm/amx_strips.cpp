@@ -51,6 +51,12 @@ struct StripEngine : Epilogue<T> {
     const int64_t size = words() * width;
     auto* memory = reinterpret_cast<uint32_t*>(
         scratch(Scratch::panel, (p.last - p.first) * size * int64_t{sizeof(uint32_t)}));
+    if (in_columns(p.weights[0])) {  // whole runs of memory
+      Unit all = p.at(p.first);
+      const Unit last = p.at(p.last - 1);
+      all.columns = last.n0 + last.columns - all.n0;
+      return zip_panels(all, 0, x.k, memory);
+    }
     p.each([&](const Unit& unit) { make_panels(unit, memory + unit.place * size); });
   }
 
@@ -71,6 +77,7 @@ struct StripEngine : Epilogue<T> {
       if (turned) c = turned + unit.n0 * turned_ld + m0, ldc = turned_ld;
       fetch(turned ? unit.columns : rows, turned ? rows : unit.columns, c, ldc);
     }
+    fetch_strip(unit, m0);
     AmxBlock block = rows_of(m0, rows);
     block.from_ld = kMostColumns;
     const int64_t step = step_of(unit);
@@ -102,7 +109,6 @@ struct StripEngine : Epilogue<T> {
 
   void make_panels(const Unit& unit, uint32_t* target) const {
     const Weight& w = *unit.weight;
-    if (in_columns(w)) return zip_panels(unit, 0, x.k, target);
     for (int64_t n = 0; n < unit.columns; n += kGroup) {
       interleave_pairs(kernels, w, unit.n0 + n, 0, x.k, words(), target + n * words());
     }
@@ -132,6 +138,18 @@ struct StripEngine : Epilogue<T> {
   int64_t step_of(const Unit& unit) const {
     if (unit.columns <= kPairUnit) return std::max<int64_t>(x.k, 1);
     return tile_step(x.k, x.row_stride % 512 == 0 ? kCrowdedStep : kTileStep);
+  }
+
+  // Asks for a part of the strip after the next.
+  void fetch_strip(const Unit& unit, int64_t m) const {
+    const int64_t columns = unit.weight->n;
+    if (!direct || columns < kMostColumns) return;
+    const auto* next = static_cast<const uint16_t*>(x.data) + (m + 2 * kStrip) * x.row_stride;
+    const int64_t begin = unit.n0 * kStrip / columns;
+    const int64_t end = (unit.n0 + unit.columns) * kStrip / columns;
+    for (int64_t r = begin; r < end; ++r) {
+      for (int64_t k = 0; k < x.k; k += 32) __builtin_prefetch(next + r * x.row_stride + k, 0, 2);
+    }
   }
 
   // Asks for the lines of the result.
