@@ -10,10 +10,19 @@ constexpr int64_t kMostRows = 32;     // the same for weights whose columns are 
 constexpr int64_t kMostRowsBf16 = 4;
 constexpr int64_t kCached = 1 << 16;   // bytes of such a weight that is not packed for any rows
 constexpr int64_t kDotStep = 1024;     // k of a dot product where several rows of x share a cache
-constexpr int64_t kRowStep = 64;       // rows of a weight that are gone through side by side
+constexpr int64_t kMostColumns = 512;  // of a unit of weights whose columns are without gaps
+constexpr int64_t kStreams = 32;       // rows of such a weight that memory is read from at once
+constexpr int64_t kRowStep = 64;       // the same where arithmetic takes longer than reading
+constexpr int64_t kVeryFewRows = 4;    // of x up to which it does not
 constexpr int64_t kManyRowStep = 256;  // the same where many rows of x follow
 constexpr int64_t kRowBlock = 96;      // rows of a task
 constexpr int64_t kDotUnit = 32;
+
+// Long runs of columns, as many for each thread.
+int64_t unit_columns(int64_t n) {
+  const int64_t units = round_up(std::max<int64_t>(1, ceil_div(n, kMostColumns)), num_threads());
+  return round_up(std::max<int64_t>(1, ceil_div(n, units)), kRowColumns);
+}
 
 // Parts of m, none smaller than it must be.
 int64_t part_rows(int64_t m, int64_t most) { return ceil_div(m, ceil_div(m, most)); }
@@ -97,9 +106,9 @@ void product_few(const Activations<float>& x, const Weight& weight, float* y, in
   const DotKernels& kernels = dot_kernels();
   const std::span<const Weight> weights{&weight, 1};
   const bool dots = is_dots(x, weight), narrow = weight.dtype == DType::bf16;
-  const Units units(weights, dots ? kDotUnit : kRowColumns, false);
+  const Units units(weights, dots ? kDotUnit : unit_columns(weight.n), false);
   int64_t step = std::max<int64_t>(x.k, 1);
-  if (!dots) step = x.m <= kMostRows ? kRowStep : kManyRowStep;
+  if (!dots) step = x.m <= kVeryFewRows ? kStreams : x.m <= kMostRows ? kRowStep : kManyRowStep;
   if (dots && x.m > kernels.rows) step = kDotStep;
   const double work =
       static_cast<double>(x.m) * static_cast<double>(x.k) * static_cast<double>(weight.n);

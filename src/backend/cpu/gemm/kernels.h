@@ -35,7 +35,7 @@ inline constexpr int kMostDotRows = 6, kDotColumns = 4;
 template <class W>
 using DotFn = void (*)(int64_t k, const float* x, int64_t ldx, const W* w, int64_t ldw, int columns,
                        float* y, int64_t ldy, bool accumulate);
-/// y [rows, columns] (+)= x [rows, k] w [k, columns] for up to kRowColumns columns; w's rows are
+/// y [rows, columns] (+)= x [rows, k] w [k, columns], kRowColumns columns at a time; w's rows are
 /// `ldw` apart, and x [rows, k] by its strides.
 inline constexpr int kRowColumns = 64;
 template <class W>
