@@ -3,7 +3,7 @@ bench/gemm.py [--dtype f32 bf16] [--threads 1 2] [--only TEXT].
 
 Each row: microseconds of both, how many times faster tallow is, and the share of the limit that
 binds: operations over the measured peak, or the operands' bytes over the measured bandwidth of
-memory of their size. Runs alternate between the two, and the best counts."""
+memory of their size. The two take turns, and the best run counts."""
 
 import argparse
 import math
@@ -63,17 +63,20 @@ def cases():
 
 
 def best_times(ours, theirs, seconds):
-    """The best of both, run in turns."""
-    times = [1e9, 1e9]
-    end, runs = time.perf_counter() + seconds, 0
-    while runs < 3 or time.perf_counter() < end:
+    """The best of both, run in turns. A turn begins when the threads of the other, which spin for
+    some milliseconds after its last call, have given back the cores."""
+    times, turns = [1e9, 1e9], 3
+    for _ in range(turns):
         for i, f in enumerate((ours, theirs)):
-            repeat = max(1, min(50, int(2e-4 / times[i])))
-            begin = time.perf_counter()
-            for _ in range(repeat):
-                f()
-            times[i] = min(times[i], (time.perf_counter() - begin) / repeat)
-        runs += 1
+            time.sleep(0.02)
+            end, runs = time.perf_counter() + seconds / turns / 2, 0
+            while runs < 2 or time.perf_counter() < end:
+                repeat = max(1, min(50, int(2e-4 / times[i])))
+                begin = time.perf_counter()
+                for _ in range(repeat):
+                    f()
+                times[i] = min(times[i], (time.perf_counter() - begin) / repeat)
+                runs += 1
     return times
 
 
