@@ -76,6 +76,9 @@ void run_depthwise(const Product<float>& product);
 /// Whether tiles of bf16 compute the product, exactly enough and faster.
 bool split_fits(const Product<float>& product);
 void run_split(const Product<float>& product);
+/// The same where the image's planes are split before pixels are picked.
+bool planes_fit(const Product<float>& product);
+void run_planes(const Product<float>& product);
 /// Whether the product with pixels as rows wastes less.
 bool turned_fits(const Product<float>& product);
 void run_turned(const Product<float>& product);

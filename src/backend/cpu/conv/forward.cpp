@@ -261,6 +261,7 @@ void run_conv(const Product<T>& p) {
   if (p.outs == 0 || p.batch == 0 || p.plan.pixels() == 0) return;
   if constexpr (sizeof(T) == 4) {
     if (depthwise_fits(p)) return run_depthwise(p);
+    if (planes_fit(p)) return run_planes(p);
     if (winograd_fits(p)) return run_winograd(p);
     if (rows_fit(p)) return run_rows(p);
     if (split_fits(p)) return run_split(p);

@@ -27,4 +27,19 @@ void split_pixels(const float* x, int64_t k_stride, int64_t depth, uint16_t* tar
 /// Up to 16 rows of `depth` values, `stride` apart.
 void split_weights(const float* w, int64_t stride, int rows, int64_t depth, uint16_t* target);
 
+/// The same of pixels that stand in planes of pairs of channels, 16 of them to a block.
+struct PlanesProduct {
+  int64_t taps, blocks;    ///< steps: taps, whose lines are much the same, within blocks
+  const int64_t* offsets;  ///< of the taps
+  const uint32_t* planes;  ///< the first pixel of the first third of the first plane
+  int64_t plane, third;    ///< by which planes, and thirds of them, are apart
+  const uint16_t* w[2];    ///< as above
+  float* c;
+  int row_tiles, column_tiles;
+};
+void split_planes_product(const PlanesProduct& product);
+/// The thirds of two lines as pairs, `third` apart; count is a multiple of 16.
+void split_line(const float* low, const float* high, int64_t count, uint32_t* target,
+                int64_t third);
+
 }  // namespace tallow::cpu

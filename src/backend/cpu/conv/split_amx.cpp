@@ -40,40 +40,76 @@ template <int kRows, int kColumns>
 }
 
 template <int kRows, int kColumns>
-void product(const SplitProduct& p) {
-  const uint16_t *w0 = p.w[0], *w1 = p.w[1], *x0 = p.pixels[0], *x1 = p.pixels[1];
+[[gnu::always_inline]] inline void clear() {
   _tile_zero(0);
   if (kColumns == 2) _tile_zero(1);
   if (kRows == 2) _tile_zero(2);
   if (kRows == 2 && kColumns == 2) _tile_zero(3);
+}
+
+// The six products of a step; load_x loads the tiles of a third.
+template <int kRows, int kColumns, class LoadX>
+[[gnu::always_inline]] inline void step(const uint16_t* w0, const uint16_t* w1,
+                                        const LoadX& load_x) {
   const auto load_w = [&](int third) __attribute__((always_inline)) {
     _tile_loadd(4, w0 + third * kThird, 64);
     if (kRows == 2) _tile_loadd(5, w1 + third * kThird, 64);
   };
-  const auto load_x = [&](int third) __attribute__((always_inline)) {
-    _tile_loadd(6, x0 + third * kThird, 64);
-    if (kColumns == 2) _tile_loadd(7, x1 + third * kThird, 64);
-  };
+  load_w(0);
+  load_x(2);
+  multiply<kRows, kColumns>();
+  load_x(1);
+  multiply<kRows, kColumns>();
+  load_x(0);
+  multiply<kRows, kColumns>();
+  load_w(2);
+  multiply<kRows, kColumns>();
+  load_w(1);
+  multiply<kRows, kColumns>();
+  load_x(1);
+  multiply<kRows, kColumns>();
+}
+
+template <int kRows, int kColumns>
+[[gnu::always_inline]] inline void put(float* c) {
+  _tile_stored(0, c, kSplitWidth * 4);
+  if (kColumns == 2) _tile_stored(1, c + 16, kSplitWidth * 4);
+  if (kRows == 2) _tile_stored(2, c + 16 * kSplitWidth, kSplitWidth * 4);
+  if (kRows == 2 && kColumns == 2) _tile_stored(3, c + 16 * kSplitWidth + 16, kSplitWidth * 4);
+}
+
+template <int kRows, int kColumns>
+void product(const SplitProduct& p) {
+  const uint16_t *w0 = p.w[0], *w1 = p.w[1], *x0 = p.pixels[0], *x1 = p.pixels[1];
+  clear<kRows, kColumns>();
   for (int64_t i = 0; i < p.steps; ++i) {
-    load_w(0);
-    load_x(2);
-    multiply<kRows, kColumns>();
-    load_x(1);
-    multiply<kRows, kColumns>();
-    load_x(0);
-    multiply<kRows, kColumns>();
-    load_w(2);
-    multiply<kRows, kColumns>();
-    load_w(1);
-    multiply<kRows, kColumns>();
-    load_x(1);
-    multiply<kRows, kColumns>();
+    step<kRows, kColumns>(
+        w0, w1, [&](int third) __attribute__((always_inline)) {
+          _tile_loadd(6, x0 + third * kThird, 64);
+          if (kColumns == 2) _tile_loadd(7, x1 + third * kThird, 64);
+        });
     w0 += kSplitTile, w1 += kSplitTile, x0 += kSplitTile, x1 += kSplitTile;
   }
-  _tile_stored(0, p.c, kSplitWidth * 4);
-  if (kColumns == 2) _tile_stored(1, p.c + 16, kSplitWidth * 4);
-  if (kRows == 2) _tile_stored(2, p.c + 16 * kSplitWidth, kSplitWidth * 4);
-  if (kRows == 2 && kColumns == 2) _tile_stored(3, p.c + 16 * kSplitWidth + 16, kSplitWidth * 4);
+  put<kRows, kColumns>(p.c);
+}
+
+template <int kRows, int kColumns>
+void planes_product(const PlanesProduct& p) {
+  const uint16_t *w0 = p.w[0], *w1 = p.w[1];
+  const int64_t stride = p.plane * 4;
+  clear<kRows, kColumns>();
+  for (int64_t i = 0; i < p.blocks; ++i) {
+    for (int64_t t = 0; t < p.taps; ++t) {
+      const uint32_t* x = p.planes + i * 16 * p.plane + p.offsets[t];
+      step<kRows, kColumns>(
+          w0, w1, [&](int third) __attribute__((always_inline)) {
+            _tile_loadd(6, x + third * p.third, stride);
+            if (kColumns == 2) _tile_loadd(7, x + third * p.third + 16, stride);
+          });
+      w0 += kSplitTile, w1 += kSplitTile;
+    }
+  }
+  put<kRows, kColumns>(p.c);
 }
 
 [[gnu::always_inline]] inline void store(const Thirds& t, uint16_t* target) {
@@ -85,6 +121,20 @@ void product(const SplitProduct& p) {
 void split_product(const SplitProduct& p) {
   if (p.row_tiles == 2) return p.column_tiles == 2 ? product<2, 2>(p) : product<2, 1>(p);
   p.column_tiles == 2 ? product<1, 2>(p) : product<1, 1>(p);
+}
+
+void split_planes_product(const PlanesProduct& p) {
+  if (p.row_tiles == 2)
+    return p.column_tiles == 2 ? planes_product<2, 2>(p) : planes_product<2, 1>(p);
+  p.column_tiles == 2 ? planes_product<1, 2>(p) : planes_product<1, 1>(p);
+}
+
+void split_line(const float* low, const float* high, int64_t count, uint32_t* target,
+                int64_t third) {
+  for (int64_t i = 0; i < count; i += 16) {
+    const Thirds t = thirds(_mm512_loadu_ps(low + i), _mm512_loadu_ps(high + i));
+    for (int k = 0; k < 3; ++k) _mm512_storeu_si512(target + k * third + i, t.v[k]);
+  }
 }
 
 void split_pixels(const float* x, int64_t k_stride, int64_t depth, uint16_t* target) {
