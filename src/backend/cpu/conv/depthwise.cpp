@@ -20,9 +20,10 @@ void run_depthwise(const Product<float>& p) {
     tap_y[t] = plan.taps[static_cast<size_t>(t)].at[1];
     tap_x[t] = plan.taps[static_cast<size_t>(t)].at[2];
   }
-  const auto run = [&](int64_t i) {
+  const auto run = [&](int64_t i, int64_t count) {
     const int64_t image = i / p.outs, channel = i % (p.groups * p.outs);
-    conv_kernels().depthwise({.in = p.x + image * plan.channel_stride(),
+    conv_kernels().depthwise({.planes = count,
+                              .in = p.x + image * plan.channel_stride(),
                               .height = plan.in[1],
                               .width = plan.in[2],
                               .out = p.y + i * plan.pixels(),
@@ -34,14 +35,20 @@ void run_depthwise(const Product<float>& p) {
                               .tap_y = tap_y,
                               .tap_x = tap_x,
                               .taps = static_cast<int>(taps),
-                              .bias = p.bias ? p.bias[channel] : 0.f,
+                              .bias = p.bias ? p.bias + channel : nullptr,
                               .residual = p.residual ? p.residual + i * plan.pixels() : nullptr,
                               .activation = p.activation});
   };
   const int64_t work = plan.pixels() * (taps + 4);
   parallel_for(planes, std::max<int64_t>(1, 200000 / std::max<int64_t>(work, 1)),
                [&](int64_t begin, int64_t end, int) {
-                 for (int64_t i = begin; i < end; ++i) run(i);
+                 for (int64_t i = begin; i < end;) {
+                   // Neighbours read neighbours, to the image's end, where each is read once.
+                   const int64_t left = p.outs == 1 ? p.groups - i % p.groups : 1;
+                   const int64_t count = std::min(end - i, left);
+                   run(i, count);
+                   i += count;
+                 }
                });
 }
 

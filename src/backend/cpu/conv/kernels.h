@@ -75,17 +75,19 @@ struct WinogradCall {
 
 inline constexpr int kMostTaps = 49;
 
-/// One plane of outputs; every output reads its position times the step plus each tap's.
+/// Planes of outputs, one of inputs each; an output reads its position times the step plus each
+/// tap's.
 struct DepthwiseCall {
+  int64_t planes;
   const float* in;
   int64_t height, width;
   float* out;
   int64_t out_height, out_width;
   int64_t step_y, step_x;  ///< step_x is 1 or 2
-  const float* w;          ///< [taps]
+  const float* w;          ///< [planes][taps]
   const int64_t *tap_y, *tap_x;
   int taps;
-  float bias;
+  const float* bias;      ///< [planes], or null
   const float* residual;  ///< as out, or null
   ConvActivation activation;
 };

@@ -28,7 +28,7 @@ struct RowTaps {
 };
 
 TALLOW_INLINE void put_row(const DepthwiseCall& call, int64_t at, Floats v, int64_t left) {
-  v += call.bias;
+  if (call.bias) v += *call.bias;
   if (call.residual) {
     v += left >= kLanes ? load(call.residual + at) : load_first(call.residual + at, left);
   }
@@ -164,8 +164,7 @@ TALLOW_INLINE void depthwise_two_rows(const DepthwiseCall& call, const Read& rea
   }
 }
 
-void depthwise_narrow(const DepthwiseCall& call) {
-  const TwoRows rows(call);
+void depthwise_narrow(const DepthwiseCall& call, const TwoRows& rows) {
   if (call.step_x == 1 && call.step_y == 1 && call.out_width == call.width) {
     const uint32_t one = (1u << call.width) - 1, two = one << call.width;
     return depthwise_two_rows(call, [&](int64_t y, Floats(&v)[3]) {
@@ -210,13 +209,7 @@ bool is_3x3(const DepthwiseCall& call) {
 
 #endif
 
-void depthwise(const DepthwiseCall& call) {
-#if TALLOW_ISA_LEVEL >= 2
-  if (is_3x3(call)) {
-    if (is_narrow(call)) return depthwise_narrow(call);
-    return call.step_x == 1 ? depthwise_3x3<1>(call) : depthwise_3x3<2>(call);
-  }
-#endif
+void depthwise_any(const DepthwiseCall& call) {
   for (int64_t y = 0; y < call.out_height; ++y) {
     RowTaps taps;
     taps.count = 0;
@@ -233,6 +226,31 @@ void depthwise(const DepthwiseCall& call) {
       depthwise_row<2>(call, taps, y);
     }
   }
+}
+
+/// Calls fn with each plane of a call.
+template <class F>
+TALLOW_INLINE void over_planes(DepthwiseCall call, const F& fn) {
+  const int64_t size = call.out_height * call.out_width;
+  for (int64_t i = 0; i < call.planes; ++i) {
+    fn(call);
+    call.in += call.height * call.width, call.out += size, call.w += call.taps;
+    if (call.bias) ++call.bias;
+    if (call.residual) call.residual += size;
+  }
+}
+
+void depthwise(const DepthwiseCall& call) {
+#if TALLOW_ISA_LEVEL >= 2
+  if (is_3x3(call)) {
+    if (is_narrow(call)) {
+      const TwoRows rows(call);
+      return over_planes(call, [&](const DepthwiseCall& one) { depthwise_narrow(one, rows); });
+    }
+    return over_planes(call, call.step_x == 1 ? depthwise_3x3<1> : depthwise_3x3<2>);
+  }
+#endif
+  over_planes(call, depthwise_any);
 }
 
 }  // namespace
