@@ -155,6 +155,26 @@ class Method {
 
 /// Sets the Python error that stands for the exception in flight. For use in `catch (...)`.
 void set_error();
+/// Runs a function for Python, its C++ exceptions turned into Python's: null, or -1.
+template <class F>
+PyObject* guarded(F&& body) {
+  try {
+    return body();
+  } catch (...) {
+    set_error();
+    return nullptr;
+  }
+}
+template <class F>
+int guarded_set(F&& body) {
+  try {
+    body();
+    return 0;
+  } catch (...) {
+    set_error();
+    return -1;
+  }
+}
 
 template <class F>
 PyCFunction cast(F* function) {

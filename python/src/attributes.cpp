@@ -7,26 +7,6 @@
 namespace tallow::python {
 namespace {
 
-template <class F>
-PyObject* guarded(F&& body) {
-  try {
-    return body();
-  } catch (...) {
-    set_error();
-    return nullptr;
-  }
-}
-template <class F>
-int guarded_set(F&& body) {
-  try {
-    body();
-    return 0;
-  } catch (...) {
-    set_error();
-    return -1;
-  }
-}
-
 PyObject* get_shape(PyObject* self, void*) { return size_object(tensor_of(self).shape()); }
 PyObject* get_dtype(PyObject* self, void*) {
   return Py_NewRef(dtype_object(tensor_of(self).dtype()));

@@ -48,16 +48,6 @@ class WithGil {
   PyGILState_STATE state_;
 };
 
-template <class F>
-PyObject* guarded(F&& body) {
-  try {
-    return body();
-  } catch (...) {
-    set_error();
-    return nullptr;
-  }
-}
-
 // backward(tensors, gradients, retain_graph, create_graph, inputs)
 PyObject* run_backward(PyObject*, PyObject* args) {
   PyObject *tensors, *gradients, *inputs;

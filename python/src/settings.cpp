@@ -9,16 +9,6 @@
 namespace tallow::python {
 namespace {
 
-template <class F>
-PyObject* guarded(F&& body) {
-  try {
-    return body();
-  } catch (...) {
-    set_error();
-    return nullptr;
-  }
-}
-
 DType checked_dtype(PyObject* o) {
   if (!is_dtype(o)) {
     PyErr_Format(PyExc_TypeError, "expected a dtype, not %s", Py_TYPE(o)->tp_name);

@@ -9,17 +9,6 @@
 namespace tallow::python {
 namespace {
 
-// Runs `body` with C++ exceptions turned into Python's.
-template <class F>
-PyObject* guarded(F&& body) {
-  try {
-    return body();
-  } catch (...) {
-    set_error();
-    return nullptr;
-  }
-}
-
 PyObject* tensor_item(PyObject* self, PyObject*) {
   return guarded([&] { return item(tensor_of(self)); });
 }

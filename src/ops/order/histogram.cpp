@@ -4,20 +4,12 @@
 #include <cstring>
 #include <vector>
 
-#include "ops/elements.h"
+#include "ops/order/values.h"
 #include "tallow/autograd.h"
 #include "tallow/ops.h"
 
 namespace tallow {
 namespace {
-
-template <class T>
-std::vector<T> values_of(const Tensor& x) {
-  std::vector<T> values(static_cast<size_t>(x.numel()));
-  const T* from = ElementReader<T>(x, x.shape()).read(0, x.numel(), values.data());
-  if (from != values.data()) std::copy_n(from, x.numel(), values.data());
-  return values;
-}
 
 Tensor tensor_of(const std::vector<double>& values, DType dtype) {
   const Tensor out = Tensor::empty({std::ssize(values)}, dtype);

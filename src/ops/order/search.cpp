@@ -3,21 +3,13 @@
 #include <vector>
 
 #include "ops/order/keys.h"
+#include "ops/order/values.h"
 #include "tallow/autograd.h"
 #include "tallow/ops.h"
 #include "tallow/parallel.h"
 
 namespace tallow {
 namespace {
-
-// The elements of x as T, in row-major order.
-template <class T>
-std::vector<T> values_of(const Tensor& x) {
-  std::vector<T> values(static_cast<size_t>(x.numel()));
-  const T* from = ElementReader<T>(x, x.shape()).read(0, x.numel(), values.data());
-  if (from != values.data()) std::copy_n(from, x.numel(), values.data());
-  return values;
-}
 
 // NaN stands behind all numbers.
 struct Less {
