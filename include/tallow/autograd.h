@@ -74,6 +74,11 @@ void backward(const Tensors& tensors, const Tensors& gradients = {},
 /// leaves it.
 using Hook = std::function<Tensor(const Tensor& gradient)>;
 
+/// Calls `hook` with the leaf after each backward() that added to its gradient. Returns its number,
+/// by which remove_hook takes it away.
+int64_t register_post_accumulate_grad_hook(const Tensor& leaf,
+                                           std::function<void(const Tensor& leaf)> hook);
+
 /// Tensors with the values of `outputs`, whose gradient is `backward`: from the gradients of the
 /// outputs to those of `inputs` (undefined where there is none). For ops written outside of tallow:
 /// compute the outputs under NoGrad, then give them their history with this.

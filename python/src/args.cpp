@@ -132,6 +132,9 @@ class Parser {
     }
     return true;
   }
+  static void check_out(const char* function, int count, const Args& args) {
+    if (args.out_) check_apart(function, args.slots_, count, args.out_);
+  }
   static PyObject* out(const Args& args) { return args.out_; }
   static PyObject* requires_grad(const Args& args) { return args.requires_grad_; }
 
@@ -306,12 +309,12 @@ PyObject* refuse(const Function& function, PyObject* self, PyObject* const* args
   return nullptr;
 }
 
-PyObject* with_extras(PyObject* result, const Args& args) {
+PyObject* with_extras(const char* function, PyObject* result, const Args& args) {
   if (!result) return nullptr;
   if (PyObject* wanted = Parser::requires_grad(args); wanted && is_tensor(result)) {
     tensor_of(result).requires_grad_(PyObject_IsTrue(wanted) == 1);
   }
-  if (PyObject* out = Parser::out(args)) return store(result, out);
+  if (PyObject* out = Parser::out(args)) return store(function, result, out);
   return result;
 }
 
@@ -342,9 +345,9 @@ PyObject* call(const Function& function, PyObject* self, PyObject* const* args, 
       const Overload& overload = function.overloads[i % function.count];
       tensors_are_numbers = i >= function.count;
       if (!Parser::parse(overload, self, args, count, names, parsed)) continue;
-      PyObject* result = overload.call(parsed);
-      if (!names) return result;
-      return with_extras(result, parsed);
+      if (!names) return overload.call(parsed);
+      Parser::check_out(function.name, overload.count, parsed);
+      return with_extras(function.name, overload.call(parsed), parsed);
     }
     if (PyErr_Occurred()) return nullptr;
     return refuse(function, self, args, count, names);

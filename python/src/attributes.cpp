@@ -26,7 +26,18 @@ PyObject* get_requires_grad(PyObject* self, void*) {
 int set_requires_grad(PyObject* self, PyObject* value, void*) {
   return guarded_set([&] { tensor_of(self).requires_grad_(value && PyObject_IsTrue(value) == 1); });
 }
-PyObject* get_grad(PyObject* self, void*) { return wrap(tensor_of(self).grad()); }
+PyObject* get_grad(PyObject* self, void*) {
+  return guarded([&]() -> PyObject* {
+    const Tensor grad = tensor_of(self).grad();
+    PyObject*& kept = reinterpret_cast<TensorObject*>(self)->grad;
+    if (!grad.defined()) {
+      Py_CLEAR(kept);
+      Py_RETURN_NONE;
+    }
+    if (!kept || tensor_of(kept).impl() != grad.impl()) Py_XSETREF(kept, wrap(grad));
+    return Py_XNewRef(kept);
+  });
+}
 int set_grad(PyObject* self, PyObject* value, void*) {
   return guarded_set([&] {
     if (!value || value == Py_None) return tensor_of(self).set_grad({});
@@ -43,6 +54,7 @@ int set_grad(PyObject* self, PyObject* value, void*) {
       fail("assigned grad has data of a different type: ", grad.dtype(), " for ", x.dtype());
     }
     tensor_of(self).set_grad(grad);
+    Py_XSETREF(reinterpret_cast<TensorObject*>(self)->grad, Py_NewRef(value));
   });
 }
 PyObject* get_is_leaf(PyObject* self, void*) {

@@ -128,6 +128,19 @@ PyObject* register_hook(PyObject*, PyObject* args) {
     }));
   });
 }
+// register_post_hook(leaf, function) -> number
+PyObject* register_post_hook(PyObject*, PyObject* args) {
+  PyObject *self, *function;
+  if (!PyArg_ParseTuple(args, "OO", &self, &function)) return nullptr;
+  return guarded([&] {
+    auto held = owner_of(function);
+    return PyLong_FromLongLong(
+        register_post_accumulate_grad_hook(tensor_of(self), [held](const Tensor& leaf) {
+          WithGil gil;
+          Py_DECREF(called(static_cast<PyObject*>(held.get()), tuple_of({leaf})));
+        }));
+  });
+}
 PyObject* remove_hook(PyObject*, PyObject* args) {
   PyObject* self;
   long long id;
@@ -246,6 +259,7 @@ PyMethodDef functions[] = {{"_weak", weak, METH_O, nullptr},
                            {"is_anomaly_enabled", get_anomaly, METH_NOARGS, nullptr},
                            {"_set_anomaly", put_anomaly, METH_O, nullptr},
                            {"_register_hook", register_hook, METH_VARARGS, nullptr},
+                           {"_register_post_hook", register_post_hook, METH_VARARGS, nullptr},
                            {"_remove_hook", remove_hook, METH_VARARGS, nullptr},
                            {"_custom_gradient", give_gradient, METH_VARARGS, nullptr},
                            {"_checkpoint", run_checkpoint, METH_VARARGS, nullptr},

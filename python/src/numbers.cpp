@@ -1,6 +1,7 @@
 // Python's numbers, NumPy's scalars and tensors of one element, as C++ numbers.
 #include "numbers.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "args.h"
@@ -156,8 +157,51 @@ int rank(DType dtype) {
   return dtype == DType::boolean ? 0 : 1;
 }
 
+// The functions whose results are written as they are made, and those that do not convert.
+constexpr const char* kWrittenAtOnce[] = {"cat",  "concat",        "concatenate", "gather",
+                                          "take", "masked_select", "kthvalue",    "index_select"};
+constexpr const char* kExact[] = {"complex", "gather", "aminmax"};
+
+template <size_t n>
+bool named(const char* function, const char* const (&names)[n]) {
+  return std::any_of(names, names + n, [&](const char* s) { return !std::strcmp(function, s); });
+}
+
+// From the first byte of the elements to past the last one.
+std::pair<const std::byte*, const std::byte*> extent(const Tensor& x) {
+  int64_t last = x.numel() == 0 ? -1 : 0;
+  for (int i = 0; i < x.dim(); ++i) last += std::max<int64_t>(0, x.shape()[i] - 1) * x.strides()[i];
+  const auto* begin = static_cast<const std::byte*>(x.raw());
+  return {begin, begin + (last + 1) * info(x.dtype()).bytes};
+}
+
+bool is_expanded(const Tensor& x) {
+  for (int i = 0; i < x.dim(); ++i) {
+    if (x.shape()[i] > 1 && x.strides()[i] == 0) return true;
+  }
+  return false;
+}
+
+void check_apart_from(const char* function, PyObject* argument, const Tensor& out) {
+  if (!argument) return;
+  if (is_tensor(argument) && tensor_of(argument).numel() > 0 && out.numel() > 0) {
+    const auto [begin, end] = extent(tensor_of(argument));
+    const auto [first, last] = extent(out);
+    if (begin < last && first < end) {
+      fail(function, ": unsupported operation: out ", out,
+           " shows the memory of an argument, so that the written-to tensor and another refer to "
+           "a single memory location; give one of its own");
+    }
+  }
+  if (!PyTuple_Check(argument) && !PyList_Check(argument)) return;
+  PyObject** items = PySequence_Fast_ITEMS(argument);
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(argument); ++i) {
+    if (is_tensor(items[i])) check_apart_from(function, items[i], out);
+  }
+}
+
 // A tensor of another size becomes one of the result's, as torch's out= does.
-void store_tensor(const Tensor& result, PyObject* out) {
+void store_tensor(const char* function, const Tensor& result, PyObject* out) {
   if (!is_tensor(out)) {
     PyErr_Format(PyExc_TypeError, "out: expected a Tensor, not %s", Py_TYPE(out)->tp_name);
     throw PythonError{};
@@ -169,6 +213,9 @@ void store_tensor(const Tensor& result, PyObject* out) {
   if (rank(result.dtype()) > rank(to.dtype())) {
     fail("out: the result is ", result.dtype(), ", which does not convert to ", to.dtype());
   }
+  if (result.dtype() != to.dtype() && named(function, kExact)) {
+    fail(function, ": out is ", to, "; it must be of the result's dtype, ", result.dtype());
+  }
   if (to.shape() != result.shape()) {
     to = result.to(to.dtype()).clone();
     return;
@@ -179,11 +226,28 @@ void store_tensor(const Tensor& result, PyObject* out) {
 
 }  // namespace
 
-PyObject* store(PyObject* result, PyObject* out) {
+void check_apart(const char* function, PyObject* const* arguments, int count, PyObject* out) {
+  if (PyTuple_Check(out) || PyList_Check(out)) {
+    PyObject** items = PySequence_Fast_ITEMS(out);
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(out); ++i) {
+      check_apart(function, arguments, count, items[i]);
+    }
+  }
+  if (!is_tensor(out)) return;
+  if (is_expanded(tensor_of(out))) {
+    fail(function, ": unsupported operation: elements of out, ", tensor_of(out),
+         ", share memory, so that more than one element of the written-to tensor refers to a "
+         "single memory location; clone it first");
+  }
+  if (!named(function, kWrittenAtOnce)) return;
+  for (int i = 0; i < count; ++i) check_apart_from(function, arguments[i], tensor_of(out));
+}
+
+PyObject* store(const char* function, PyObject* result, PyObject* out) {
   if (is_tensor(result)) {
     const Tensor value = tensor_of(result);
     Py_DECREF(result);
-    store_tensor(value, out);
+    store_tensor(function, value, out);
     return Py_NewRef(out);
   }
   PyObject* list = PySequence_Tuple(out);
@@ -194,7 +258,7 @@ PyObject* store(PyObject* result, PyObject* out) {
     fail("out: as many tensors are needed as there are results");
   }
   for (Py_ssize_t i = 0; i < count; ++i) {
-    store_tensor(tensor_of(PyTuple_GET_ITEM(result, i)), PyTuple_GET_ITEM(list, i));
+    store_tensor(function, tensor_of(PyTuple_GET_ITEM(result, i)), PyTuple_GET_ITEM(list, i));
   }
   Py_DECREF(list);
   Py_DECREF(result);

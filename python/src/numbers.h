@@ -34,6 +34,8 @@ PyObject* item(const Tensor& tensor);
 PyObject* element(const void* at, DType dtype);
 
 /// Copies `result` into the tensor, or tuple of tensors, `out`, and returns that.
-PyObject* store(PyObject* result, PyObject* out);
+PyObject* store(const char* function, PyObject* result, PyObject* out);
+/// Throws where torch refuses `out` to show the memory of an argument, or its own twice.
+void check_apart(const char* function, PyObject* const* arguments, int count, PyObject* out);
 
 }  // namespace tallow::python

@@ -11,6 +11,7 @@ struct TensorObject {
   PyObject_HEAD Tensor tensor;
   PyObject* dict;
   PyObject* weak_references;
+  PyObject* grad;  // what `grad` gave last, so that it gives the same object again
 };
 
 extern PyTypeObject* tensor_type;

@@ -31,11 +31,13 @@ namespace {
 
 int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(reinterpret_cast<TensorObject*>(self)->dict);
+  Py_VISIT(reinterpret_cast<TensorObject*>(self)->grad);
   Py_VISIT(Py_TYPE(self));
   return 0;
 }
 int clear(PyObject* self) {
   Py_CLEAR(reinterpret_cast<TensorObject*>(self)->dict);
+  Py_CLEAR(reinterpret_cast<TensorObject*>(self)->grad);
   return 0;
 }
 void deallocate(PyObject* self) {

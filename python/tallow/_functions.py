@@ -9,7 +9,13 @@ __all__ = [
     "finfo", "frombuffer", "iinfo", "is_same_size", "is_complex", "is_floating_point", "is_nonzero", "is_storage",
     "is_tensor", "nonzero",
     "memory_format", "layout", "numel", "strided", "contiguous_format", "preserve_format",
-    "channels_last",
+    "channels_last", "are_deterministic_algorithms_enabled", "compile", "convolution", "detach",
+    "detach_", "frobenius_norm", "get_default_device", "get_device", "get_float32_matmul_precision",
+    "get_num_interop_threads", "gradient", "index_put_", "is_autocast_enabled", "is_conj",
+    "is_distributed", "is_inference", "is_neg", "is_signed", "nuclear_norm", "pca_lowrank",
+    "set_default_device", "set_default_tensor_type", "set_float32_matmul_precision",
+    "set_flush_denormal", "set_num_interop_threads", "svd_lowrank", "to_dlpack", "typename",
+    "use_deterministic_algorithms",
 ]  # fmt: skip
 
 
@@ -177,6 +183,127 @@ def einsum(equation, *operands):
     return _C.einsum(equation, list(operands))
 
 
+def detach(input):
+    """The same elements without history."""
+    return input.detach()
+
+
+def detach_(input):
+    return input.detach_()
+
+
+def index_put_(input, indices, values, accumulate=False):
+    return input.index_put_(indices, values, accumulate)
+
+
+def get_device(input):
+    return input.get_device()
+
+
+def typename(obj):
+    """The name of the type of a tensor, or of another object."""
+    return obj.type() if isinstance(obj, Tensor) else type(obj).__qualname__
+
+
+def is_signed(input):
+    return input.dtype.is_signed
+
+
+def is_conj(input):
+    return False
+
+
+is_neg = is_distributed = is_inference = is_conj
+
+
+def to_dlpack(tensor):
+    """A capsule that other libraries take a tensor from, without a copy."""
+    return tensor.__dlpack__()
+
+
+def frobenius_norm(input, dim=(), keepdim=False):
+    return _C.norm(input, "fro", dim or None, keepdim)
+
+
+def nuclear_norm(input, dim=(-2, -1), keepdim=False):
+    return _C.norm(input, "nuc", dim, keepdim)
+
+
+def convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    """conv1d to conv3d, by the number of dimensions, or their transposes."""
+    dims = weight.dim() - 2
+    if dims not in (1, 2, 3):
+        raise _C.Error(f"convolution: weight {list(weight.shape)} needs 3 to 5 dimensions")
+    if transposed:
+        call = getattr(_C, f"conv_transpose{dims}d")
+        return call(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    return getattr(_C, f"conv{dims}d")(input, weight, bias, stride, padding, dilation, groups)
+
+
+def _slopes(input, dim, spacing, edge_order):
+    """Central differences along one dimension; one-sided ones at the edges."""
+    n = input.shape[dim]
+    if n < edge_order + 1:
+        raise _C.Error(f"gradient: dimension {dim} has {n} elements; it needs {edge_order + 1}")
+
+    def at(start, stop):
+        return input.narrow(dim, start, stop - start)
+
+    if isinstance(spacing, Tensor):  # coordinates
+        shape = [1] * input.dim()
+        shape[dim] = n - 1
+        h = (spacing[1:] - spacing[:-1]).reshape(shape)
+    else:
+        h = None
+    first = h.narrow(dim, 0, 1) if h is not None else spacing
+    last = h.narrow(dim, n - 2, 1) if h is not None else spacing
+    inner = []
+    if n > 2 and h is None:
+        inner = [(at(2, n) - at(0, n - 2)) / (2 * spacing)]
+    elif n > 2:
+        a, b = h.narrow(dim, 0, n - 2), h.narrow(dim, 1, n - 2)
+        inner = [-b / (a * (a + b)) * at(0, n - 2) + (b - a) / (a * b) * at(1, n - 1)
+                 + a / (b * (a + b)) * at(2, n)]
+    if edge_order == 1:
+        ends = (at(1, 2) - at(0, 1)) / first, (at(n - 1, n) - at(n - 2, n - 1)) / last
+    else:
+        second = h.narrow(dim, 1, 1) if h is not None else spacing
+        before = h.narrow(dim, n - 3, 1) if h is not None else spacing
+        ends = (_one_sided(at(0, 1), at(1, 2), at(2, 3), first, second),
+                -_one_sided(at(n - 1, n), at(n - 2, n - 1), at(n - 3, n - 2), last, before))
+    return _C.cat([ends[0], *inner, ends[1]], dim)
+
+
+def _one_sided(x, y, z, a, b):
+    """The slope at x of the parabola through x, y and z, which are a and b apart."""
+    return (-(2 * a + b) / (a * (a + b)) * x + (a + b) / (a * b) * y - a / (b * (a + b)) * z)
+
+
+def gradient(input, *, spacing=1, dim=None, edge_order=1):
+    """The slopes of sampled values along each dimension: central differences of second order.
+    `spacing` is a distance, one for each dimension, or the coordinates of each."""
+    if edge_order not in (1, 2):
+        raise _C.Error(f"gradient: edge_order is {edge_order}; it is 1 or 2")
+    dims = range(input.dim()) if dim is None else [dim] if isinstance(dim, int) else dim
+    dims = [d + input.dim() if d < 0 else d for d in dims]
+    if len(set(dims)) != len(dims) or any(not 0 <= d < input.dim() for d in dims):
+        raise _C.Error(f"gradient: dim {dim} does not name different dimensions of {input.dim()}")
+    if isinstance(spacing, Tensor):
+        spacing = [spacing]
+    spacing = 1 if spacing is None else spacing
+    steps = list(spacing) if isinstance(spacing, (list, tuple)) else [spacing] * len(dims)
+    if len(steps) != len(dims):
+        raise _C.Error(f"gradient: {len(steps)} spacings for {len(dims)} dimensions")
+    if input.dtype in (_C.uint8, _C.bool):
+        raise _C.Error(f"gradient: input is {input.dtype.name}; call .to(float32) first")
+    if not (input.is_floating_point() or input.is_complex()):
+        input = input.to(_C.get_default_dtype())
+    for d, step in zip(dims, steps):
+        if isinstance(step, Tensor) and (step.dim() != 1 or len(step) != input.shape[d]):
+            raise _C.Error(f"gradient: the coordinates {list(step.shape)} do not fit dimension {d}")
+    return tuple(_slopes(input, d, step, edge_order) for d, step in zip(dims, steps))
+
+
 def _of_type(name, dtype):
     """FloatTensor([1, 2]) and its like."""
 
@@ -203,12 +330,15 @@ IntTensor = _of_type("IntTensor", _C.int32)
 LongTensor = _of_type("LongTensor", _C.int64)
 ShortTensor = _of_type("ShortTensor", _C.int16)
 
+from ._settings import *  # noqa: E402, F403
+from ._lowrank import pca_lowrank, svd_lowrank  # noqa: E402, F401
+
 # abs_(x) as x.abs_(), for the functions that torch has in place.
 for _name in """
 abs acos acosh arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp
 clamp_max clamp_min clip conj_physical cos cosh deg2rad erf erfc exp exp2 expm1 fill fix floor frac
 gcd i0 lcm ldexp log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu round
-resize_as rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero
+resize_as rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero addmv as_strided
 """.split():
     if hasattr(Tensor, _name + "_"):
         globals()[_name + "_"] = getattr(Tensor, _name + "_")

@@ -332,7 +332,12 @@ def _install():
     Tensor.real = property(lambda self: _C.real(self), _set_part("real"))
     Tensor.imag = property(lambda self: _C.imag(self), _set_part("imag"))
     Tensor.is_cpu = property(_constant(True))
-    Tensor.is_mps = Tensor.is_xpu = Tensor.is_sparse_csr = property(_constant(False))
+    for name in ("mps", "xpu", "sparse_csr", "ipu", "maia", "mkldnn", "mtia", "vulkan", "xla"):
+        setattr(Tensor, f"is_{name}", property(_constant(False)))
+    Tensor.as_subclass = lambda self, cls: _C._as_subclass(self, cls)
+    Tensor.hardshrink = lambda self, lambd=0.5: _C.hardshrink(self, lambd)
+    Tensor.dequantize = lambda self: self.to(_C.float32) if self.dtype.is_block else self
+    Tensor.to_dense = lambda self, dtype=None: self if dtype is None else self.to(dtype)
     Tensor.output_nr = property(_constant(0))
     Tensor.is_inference = lambda self: False
     Tensor.const_data_ptr = Tensor.data_ptr

@@ -1,6 +1,8 @@
 """Gradients, as torch.autograd."""
 
 import functools
+import itertools
+import weakref
 
 from . import _C
 from ._C import Tensor
@@ -271,32 +273,77 @@ def _register_hook(self, hook):
     return _Hook(self, _C._register_hook(self, hook))
 
 
-def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, **options):
-    """Compares the gradients of func(*inputs) with differences (f64 inputs)."""
+def _register_post_accumulate_grad_hook(self, hook):
+    """Calls hook(tensor) after each backward() that added to the gradient of this leaf."""
+    held = weakref.ref(self)
+
+    def call(leaf):
+        tensor = held()
+        hook(leaf if tensor is None else tensor)
+
+    return _Hook(self, _C._register_post_hook(self, call))
+
+
+def Variable(data, requires_grad=False):
+    """The tensor itself: what torch has from the time before tensors had gradients."""
+    return data.detach().requires_grad_() if requires_grad else data
+
+
+def gradgradcheck(func, inputs, grad_outputs=None, *, eps=1e-6, atol=1e-5, rtol=1e-3,
+                  raise_exception=True, **options):
+    """Compares the second gradients of func(*inputs) with differences (f64 inputs)."""
     inputs = _sequence(inputs)
     outputs = _sequence(func(*inputs))
+    if grad_outputs is None:
+        grad_outputs = [_C.randn_like(y).requires_grad_() for y in outputs]
+    grad_outputs = _sequence(grad_outputs)
+
+    def first(*given):
+        values, seeds = given[: len(inputs)], given[len(inputs) :]
+        wanted = [x for x in values if isinstance(x, Tensor) and x.requires_grad]
+        return grad(_sequence(func(*values)), wanted, seeds, create_graph=True, allow_unused=True,
+                    materialize_grads=True)
+
+    return gradcheck(first, (*inputs, *grad_outputs), eps=eps, atol=atol, rtol=rtol,
+                     raise_exception=raise_exception)
+
+
+def _parts(x):
+    """The real numbers that it is made of."""
+    return _C.view_as_real(x) if x.is_complex() else x
+
+
+def gradcheck(func, inputs, *, eps=1e-6, atol=1e-5, rtol=1e-3, raise_exception=True, **options):
+    """Compares the gradients of func(*inputs) with differences (f64 and c128 inputs)."""
+    inputs = _sequence(inputs)
+    outputs = [_parts(y) for y in _sequence(func(*inputs)) if y.requires_grad]
     wanted = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
+    if not wanted or not outputs:
+        raise ValueError("gradcheck: no input requires a gradient, or no output has one")
     rows = []  # of all outputs first, since the inputs are changed to take differences
     for k, output in enumerate(outputs):
         for j in range(output.numel()):
-            seed = _C.zeros_like(output).view(-1)
+            seed = _C.zeros(output.numel(), dtype=output.dtype)
             seed[j] = 1
-            gradients = grad(output, wanted, seed.view(output.shape), retain_graph=True,
+            gradients = grad(output, wanted, seed.reshape(output.shape), retain_graph=True,
                              allow_unused=True, materialize_grads=True)
-            rows.append((k, j, [g.reshape(-1).tolist() for g in gradients]))
+            rows.append((k, j, [_parts(g).reshape(-1).tolist() for g in gradients]))
+
+    def values():
+        return [_parts(y).reshape(-1).tolist() for y in _sequence(func(*inputs)) if y.requires_grad]
+
     for n, x in enumerate(wanted):
-        values = x.data.view(-1)
-        for i in range(values.numel()):
-            before = values[i].item()
+        parts = _parts(x.data)
+        for i, at in enumerate(itertools.product(*map(range, parts.shape))):
+            before = parts[at].item()
             ends = []
             for step in (eps, -eps):
-                values[i] = before + step
-                with no_grad():
-                    ends.append([y.reshape(-1).tolist() for y in _sequence(func(*inputs))])
-            values[i] = before
+                parts[at] = before + step
+                ends.append(values())
+            parts[at] = before
             for k, j, analytic in rows:
                 numeric = (ends[0][k][j] - ends[1][k][j]) / (2 * eps)
-                if abs(numeric - analytic[n][i]) > atol + rtol * abs(numeric):
+                if not abs(numeric - analytic[n][i]) <= atol + rtol * abs(numeric):
                     if raise_exception:
                         raise RuntimeError(f"gradcheck: output {k}[{j}], input {n}[{i}]: numerical "
                                            f"gradient {numeric}, analytical {analytic[n][i]}")
@@ -324,7 +371,10 @@ def _grad_fn(self):
 
 Tensor.backward = _tensor_backward
 Tensor.register_hook = _register_hook
+Tensor.register_post_accumulate_grad_hook = _register_post_accumulate_grad_hook
 Tensor.grad_fn = property(_grad_fn)
 Tensor.retain_grad = lambda self: _C._retain_grad(self)
 Tensor.detach_ = lambda self: _C._detach_(self)
 Tensor.copy_ = lambda self, src, non_blocking=False: _C._copy_(self, src)
+
+from . import _jacobians as functional  # noqa: E402, F401

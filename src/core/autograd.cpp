@@ -137,7 +137,19 @@ int64_t Tensor::register_hook(Hook hook) const {
 void Tensor::remove_hook(int64_t id) const {
   auto is_it = [id](const auto& entry) { return entry.first == id; };
   if (impl_->node) std::erase_if(impl_->node->hooks, is_it);
-  if (impl_->extra) std::erase_if(impl_->extra->hooks, is_it);
+  if (!impl_->extra) return;
+  std::erase_if(impl_->extra->hooks, is_it);
+  std::erase_if(impl_->extra->after_accumulation, is_it);
+}
+
+int64_t register_post_accumulate_grad_hook(const Tensor& leaf,
+                                           std::function<void(const Tensor& leaf)> hook) {
+  if (!leaf.requires_grad() || !leaf.is_leaf()) {
+    fail("register_post_accumulate_grad_hook: ", leaf, " is no leaf that requires a gradient");
+  }
+  int64_t id = next_hook_id();
+  leaf.impl()->more().after_accumulation.emplace_back(id, std::move(hook));
+  return id;
 }
 
 Tensor Tensor::detach() const {

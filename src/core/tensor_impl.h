@@ -17,6 +17,7 @@ namespace tallow {
 struct TensorExtra {
   Tensor grad;  // of a leaf, after backward()
   std::vector<std::pair<int64_t, Hook>> hooks;
+  std::vector<std::pair<int64_t, std::function<void(const Tensor&)>>> after_accumulation;
 };
 
 struct TensorImpl {

@@ -160,3 +160,88 @@ def triplet_margin_with_distance_loss(anchor, positive, negative, *, distance_fu
         far = _C.minimum(far, distance(positive, negative))
     loss = _C.clamp_min(near - far + margin, 0)
     return loss if reduction == "none" else loss.mean() if reduction == "mean" else loss.sum()
+
+
+def _projections(query, key, value, weight, bias, separate):
+    """Queries, keys and values: of one weight [3 embed, embed], or of three."""
+    width = query.shape[-1]
+    biases = (None,) * 3 if bias is None else bias.split(width)
+    weights = weight.split(width) if separate is None else separate
+    return (_C.linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases))
+
+
+def _as_addend(mask, dtype):
+    """A mask as what is added to scores: -inf where a boolean one is true."""
+    if mask is None or mask.dtype is not _C.bool:
+        return mask
+    return _C.zeros_like(mask, dtype=dtype).masked_fill(mask, float("-inf"))
+
+
+def _heads(x, count):
+    """[tokens, batch, heads * dim] as [batch, heads, tokens, dim]."""
+    return x.reshape((x.shape[0], x.shape[1], count, -1)).permute(1, 2, 0, 3)
+
+
+def _one_longer(x, row):
+    """x with a token behind the others."""
+    return _C.cat([x, row], 2)
+
+
+def multi_head_attention_forward(
+    query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v,
+    add_zero_attn, dropout_p, out_proj_weight, out_proj_bias, training=True, key_padding_mask=None,
+    need_weights=True, attn_mask=None, use_separate_proj_weight=False, q_proj_weight=None,
+    k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None, average_attn_weights=True,
+    is_causal=False,
+):  # fmt: skip
+    """Attention of query [tokens, batch, embed] to key and value [sources, batch, ...] with the
+    weights of nn.MultiheadAttention: the result, and the weights [batch, tokens, sources] of the
+    heads' average (of each head [batch, heads, ..]) or None. Without batch, all lack it."""
+    batched = query.dim() == 3
+    if not batched:
+        query, key, value = (x.unsqueeze(1) for x in (query, key, value))
+        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
+    tokens, batch, embed = query.shape
+    if embed != embed_dim_to_check or embed % num_heads:
+        raise _C.Error(f"multi_head_attention_forward: {num_heads} heads of embed_dim "
+                       f"{embed_dim_to_check} do not fit a query of {embed}")
+    if is_causal and attn_mask is None:
+        raise _C.Error("multi_head_attention_forward: is_causal is a hint about attn_mask, which is missing")
+    separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
+    q, k, v = _projections(query, key, value, in_proj_weight, in_proj_bias, separate)
+    if bias_k is not None:
+        k, v = _C.cat([k, bias_k.expand((1, batch, -1))]), _C.cat([v, bias_v.expand((1, batch, -1))])
+    q, k, v = (_heads(x, num_heads) for x in (q, k, v))
+    if static_k is not None:
+        k = static_k.reshape((batch, num_heads, -1, embed // num_heads))
+    if static_v is not None:
+        v = static_v.reshape((batch, num_heads, -1, embed // num_heads))
+    if add_zero_attn:
+        k, v = (_one_longer(x, _C.zeros_like(x[:, :, :1])) for x in (k, v))
+    mask = _as_addend(attn_mask, q.dtype)
+    if mask is not None and mask.dim() == 3:
+        mask = mask.reshape((batch, num_heads, *mask.shape[1:]))
+    padding = _as_addend(key_padding_mask, q.dtype)
+    added = k.shape[2] - key.shape[0] if static_k is None else add_zero_attn + (bias_k is not None)
+    if mask is not None and added:
+        mask = _C.pad(mask, (0, added))
+    if padding is not None:
+        padding = _C.pad(padding, (0, added))[:, None, None, :]
+        mask = padding if mask is None else mask + padding
+    drop = dropout_p if training else 0.0
+    weights = None
+    if need_weights:
+        scores = (q * q.shape[-1] ** -0.5) @ k.mT
+        weights = _C.softmax(scores if mask is None else scores + mask, -1)
+        weights = _C.dropout(weights, drop, True) if drop > 0 else weights
+        result = weights @ v
+        weights = weights.mean(1) if average_attn_weights else weights
+        weights = weights if batched else weights.squeeze(0)
+    else:
+        result = _C.scaled_dot_product_attention(q, k, v, mask, drop)
+    result = result.permute(2, 0, 1, 3).reshape((tokens, batch, embed))
+    result = _C.linear(result, out_proj_weight, out_proj_bias)
+    return (result if batched else result.squeeze(1)), weights
+
+
+native_channel_shuffle = channel_shuffle  # noqa: F821

@@ -348,6 +348,8 @@ void backward(const Tensors& tensors, const Tensors& gradients, const GradOption
     if (!edge.leaf) continue;
     Tensor g = through_leaf_hooks(*edge.leaf, std::move(found[Targets::key(edge)]));
     add_to_grad(*edge.leaf, std::move(g), options.create_graph);
+    const auto hooks = edge.leaf->extra->after_accumulation;
+    for (const auto& [id, hook] : hooks) hook(Tensor(edge.leaf));
   }
   for (const Tensor& t : inputs) {
     if (!t.is_leaf()) add_to_grad(*t.impl(), found[Targets::key(edge_of(t))], options.create_graph);

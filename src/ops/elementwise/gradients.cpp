@@ -43,10 +43,15 @@ Tensor pow_backward_base(const Tensor& g, const Tensor& a, const Tensor& b) {
   return where(eq(b, 0), 0, g * conj(b * pow(a, b - 1)));
 }
 
+// A number too, which alone would be taken in the default dtype.
+Tensor in_dtype(const Tensor& a, DType dtype) {
+  return a.is_number() ? Tensor::zeros({}, dtype) + a : a.to(dtype);
+}
+
 Tensor pow_backward_exponent(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y) {
   Tensor positive = is_complex(b.dtype()) ? logical_and(eq(imag(b), 0), ge(real(b), 0)) : ge(b, 0);
   // In the result's dtype: a negative number to a complex power has a complex logarithm.
-  return g * where(logical_and(eq(a, 0), positive), 0, conj(y * log(a.to(y.dtype()))));
+  return g * where(logical_and(eq(a, 0), positive), 0, conj(y * log(in_dtype(a, y.dtype()))));
 }
 
 Tensor inverse_square(const Tensor& a, const Tensor& b) {

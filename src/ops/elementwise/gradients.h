@@ -17,6 +17,7 @@ Tensor smaller_share(const Tensor& g, const Tensor& a, const Tensor& b);
 
 Tensor sgn_backward(const Tensor& g, const Tensor& x, const Tensor& y);
 Tensor angle_backward(const Tensor& g, const Tensor& x);
+Tensor in_dtype(const Tensor& a, DType dtype);
 Tensor pow_backward_base(const Tensor& g, const Tensor& a, const Tensor& b);
 Tensor pow_backward_exponent(const Tensor& g, const Tensor& a, const Tensor& b, const Tensor& y);
 /// 1 / (a^2 + b^2), 0 where both are 0.

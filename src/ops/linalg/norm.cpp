@@ -232,7 +232,8 @@ Tensor matrix_norm(const Tensor& A, const Scalar& ord, const Dims& dim, bool kee
   } else {
     sums = sum(abs(matrices), size == 1 ? -2 : -1);
   }
-  return restore(p > 0 ? amax(sums, -1) : amin(sums, -1), A, dims, keepdim);
+  const bool none = sums.size(-1) == 0 && p > 0;  // the norm of no matrix is 0
+  return restore(none ? sum(sums, -1) : p > 0 ? amax(sums, -1) : amin(sums, -1), A, dims, keepdim);
 }
 
 Tensor norm(const Tensor& A, const std::optional<Scalar>& ord, const Dims& dim, bool keepdim,

@@ -80,7 +80,7 @@ Tensors distinct(const char* op, const Tensor& self, bool sorted, bool return_in
   Shape slice;
   if (dim) {
     const int axis = normalize_dim(*dim, std::max(1, x.dim()), op);
-    if (x.dim() > 0) x = x.transpose(0, axis);
+    if (x.dim() > 0) x = movedim(x, axis, 0);
     if (x.dim() > 0) slice = Shape(std::span(x.shape().begin() + 1, x.shape().end()));
     if (slice.numel() == 0 && x.dim() > 0 && x.shape()[0] > 0) {
       fail(op, ": ", self, " has slices without elements along dim ", *dim);
@@ -98,7 +98,7 @@ Tensors distinct(const char* op, const Tensor& self, bool sorted, bool return_in
   Shape shape = slice;
   shape.insert(0, std::ssize(runs.first));
   Tensor values = picked.reshape(shape);
-  if (dim && self.dim() > 0) values = values.transpose(0, *dim);
+  if (dim && self.dim() > 0) values = movedim(values, 0, *dim);
   results.push_back(values);
   if (return_inverse)
     results.push_back(Tensor::from(std::span<const int64_t>(runs.run_of), inverse_shape));

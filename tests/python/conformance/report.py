@@ -71,7 +71,7 @@ def line(name, rows, limit):
     errors = [passes(lambda: harness.check_errors(row)) for row in rows]
     refused = "no" if None in errors else str(sum(errors)) if sum(errors) else "-"
     missing = f" (not {dtypes_text(bad - good) or dtypes_text(bad)})" if bad else ""
-    notes = {known.reason(table.title(r), part) for r in rows for part in known.PARTS} - {None}
+    notes = {known.reason(harness.title(r), part) for r in rows for part in known.PARTS} - {None}
     return (f"| `{name}` | {dtypes_text(good - bad)}{missing} | {first} | {second} | {refused} | cpu | "
             f"{'; '.join(sorted(notes))} |", not bad, first != "no", second != "no", refused != "no")
 

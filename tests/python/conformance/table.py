@@ -40,11 +40,6 @@ def has(row):
     return harness.function(row.name) is not None
 
 
-def title(row):
-    variant = getattr(row, "variant_test_name", "")
-    return f"{row.name}.{variant}" if variant else row.name
-
-
 def dtypes(row):
     allowed = row.supported_dtypes("cpu") if hasattr(row, "supported_dtypes") else row.dtypes
     return [d for d in harness.DTYPES if d in allowed]

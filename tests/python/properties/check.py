@@ -1,7 +1,6 @@
 """One random case on both sides: values, dtypes, gradients, errors."""
 
 import dataclasses
-import math
 import warnings
 from typing import Any, Callable
 
@@ -144,25 +143,7 @@ def as_good(case, ours, theirs):
         return False
     pairs = zip(harness.leaves(ours, tallow.Tensor), harness.leaves(theirs, torch.Tensor),
                 harness.leaves(wide, torch.Tensor), strict=True)
-    return all(nearer(harness.to_torch(a), b.detach(), w.detach()) for a, b, w in pairs)
-
-
-def nearer(a, b, exact):
-    if a.dtype != b.dtype or a.shape != b.shape or a.shape != exact.shape:
-        return False
-    if not (a.dtype.is_floating_point or a.dtype.is_complex):
-        return torch.equal(a, b)
-    # As far as torch's result or rounding the largest element of the case takes it.
-    kind = torch.complex128 if a.dtype.is_complex else torch.float64
-    rounded = exact.to(a.dtype)
-    a, b, rounded = a.to(kind), b.to(kind), rounded.to(kind)
-    same = (a == rounded) | (a == b) | (a.isnan() & b.isnan()) | (a.isnan() & rounded.isnan())
-    off, allowed = (a - rounded).abs(), (b - rounded).abs()
-    ok = same | (off <= 4 * allowed.nan_to_num(0, math.inf, math.inf) + 4 * torch.finfo(exact.dtype).eps)
-    if bool(ok.all()):
-        return True
-    worst = allowed[allowed.isfinite()]
-    return bool((same | (off <= 2 * worst.max())).all()) if worst.numel() else False
+    return all(harness.nearer(harness.to_torch(a), b.detach(), w.detach()) for a, b, w in pairs)
 
 
 def check_gradient(case, ours_args, ours_kwargs, theirs, ours, what):
