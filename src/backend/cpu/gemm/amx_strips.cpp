@@ -75,9 +75,7 @@ struct StripEngine : Epilogue<T> {
     const int64_t rows = m1 - m0;
     if constexpr (kNarrow) {
       if (turned) c = turned + unit.n0 * turned_ld + m0, ldc = turned_ld;
-      fetch(turned ? unit.columns : rows, turned ? rows : unit.columns, c, ldc);
     }
-    fetch_strip(unit, m0);
     AmxBlock block = rows_of(m0, rows);
     block.from_ld = kMostColumns;
     const int64_t step = step_of(unit);
@@ -91,9 +89,9 @@ struct StripEngine : Epilogue<T> {
         block.w[0] = panel;
         block.w[1] = unit.columns - n > kGroup ? panel + words() * kGroup : panel;
         block.from = k0 == 0 ? nullptr : sums + n;
-        block.to = sums + n, block.to_ld = kMostColumns;
+        block.to = sums + n, block.to_ld = kMostColumns, block.fetch = false;
         if constexpr (!kNarrow) {
-          if (whole) block.to = c + n, block.to_ld = ldc;
+          if (whole) block.to = c + n, block.to_ld = ldc, block.fetch = true;
         }
         amx_block(block);
       }
@@ -138,25 +136,6 @@ struct StripEngine : Epilogue<T> {
   int64_t step_of(const Unit& unit) const {
     if (unit.columns <= kPairUnit) return std::max<int64_t>(x.k, 1);
     return tile_step(x.k, x.row_stride % 512 == 0 ? kCrowdedStep : kTileStep);
-  }
-
-  // Asks for a part of the strip after the next.
-  void fetch_strip(const Unit& unit, int64_t m) const {
-    const int64_t columns = unit.weight->n;
-    if (!direct || columns < kMostColumns) return;
-    const auto* next = static_cast<const uint16_t*>(x.data) + (m + 2 * kStrip) * x.row_stride;
-    const int64_t begin = unit.n0 * kStrip / columns;
-    const int64_t end = (unit.n0 + unit.columns) * kStrip / columns;
-    for (int64_t r = begin; r < end; ++r) {
-      for (int64_t k = 0; k < x.k; k += 32) __builtin_prefetch(next + r * x.row_stride + k, 0, 2);
-    }
-  }
-
-  // Asks for the lines of the result.
-  static void fetch(int64_t rows, int64_t columns, T* c, int64_t ldc) {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t n = 0; n < columns; n += 32) __builtin_prefetch(c + r * ldc + n, 1);
-    }
   }
 
   void store(const Unit& unit, int64_t m0, int64_t rows, const float* sums, T* c,

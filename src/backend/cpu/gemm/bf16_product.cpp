@@ -106,7 +106,9 @@ struct AmxEngine : Epilogue<float> {
       block.from_ld = step.first() ? s.ldc : kPairUnit;
       block.to = step.last ? s.c : s.sums;
       block.to_ld = step.last ? s.ldc : kPairUnit;
+      block.fetch = block.to != block.from;
       amx_block(block);
+      block.fetch = false;
     }
     const int64_t rest = m1 - m0 - whole * 16;
     if (!rest) return;

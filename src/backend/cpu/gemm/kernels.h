@@ -116,6 +116,7 @@ struct AmxBlock {
   int64_t from_ld = 0;          ///< elements from row to row
   float* to = nullptr;          ///< where the sums go, may be `from`
   int64_t to_ld = 0;
+  bool fetch = false;  ///< whether `to` is not in the caches
 };
 /// to = from + x w^T.
 void amx_block(const AmxBlock& block);

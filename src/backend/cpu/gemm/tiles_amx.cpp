@@ -39,7 +39,7 @@ void block(const AmxBlock& b, const uint16_t* x0, const float* from, float* to) 
   const int64_t steps = b.k / 32, ld = b.to_ld, row = b.x_row * 2;
   const uint16_t* x1 = x0 + b.x_tile;
   const uint32_t *w0 = b.w[0], *w1 = b.w[1];
-  const bool fetch = to != from;
+  const bool fetch = b.fetch;
   load_sums<kBoth>(from, b.from_ld);
   for (int64_t i = 0; i < steps; ++i) {
     _tile_loadd(6, w0, 64);

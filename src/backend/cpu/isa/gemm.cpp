@@ -205,10 +205,7 @@ void interleave_32(int rows, int64_t k, const uint32_t* source, int64_t ld, uint
     __m512i r[16];
     if (rows == 16 && left >= 16) {
 #pragma GCC unroll 16
-      for (int i = 0; i < 16; ++i) {
-        r[i] = _mm512_loadu_si512(source + i * ld + j);
-        __builtin_prefetch(source + (i + 16) * ld + j);  // the next group
-      }
+      for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_si512(source + i * ld + j);
     } else {
 #pragma GCC unroll 16
       for (int i = 0; i < 16; ++i) {
