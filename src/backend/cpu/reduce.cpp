@@ -65,27 +65,32 @@ bool dense_groups(const Tensor& x, uint32_t dims, bool ordered, Groups& g) {
   return g.x.is_contiguous() && (g.inner == 1 || g.inner >= 16);
 }
 
+/// How many of n items of `cost` elements a thread takes at a time: long reads are fastest.
+int64_t share_of(int64_t n, int64_t cost) {
+  return std::max({int64_t{1}, kUnit / cost, n / (8 * num_threads())});
+}
+
 /// Reduces rows [outer, count] by fold(x, n), an A; parts of long rows are merged in order.
 template <class A, class Fold, class Merge, class Store>
 void reduce_rows(const Groups& g, const Fold& fold, const Merge& merge, const Store& store) {
   const Elements x(g.x);
   const bool split = g.outer < 8 && g.count >= 4 * kUnit;
   if (!split) {
-    parallel_for(g.outer, std::max<int64_t>(1, kUnit / g.count),
-                 [&](int64_t begin, int64_t end, int) {
-                   for (int64_t i = begin; i < end; ++i) store(i, fold(x.at(i * g.count), g.count));
-                 });
+    parallel_for(g.outer, share_of(g.outer, g.count), [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) store(i, fold(x.at(i * g.count), g.count));
+    });
     return;
   }
   const int64_t parts = (g.count + kUnit - 1) / kUnit;
   std::vector<A> partial(static_cast<size_t>(g.outer * parts));
-  parallel_for(g.outer * parts, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t from = i % parts * kUnit;
-      partial[static_cast<size_t>(i)] =
-          fold(x.at(i / parts * g.count + from), std::min(kUnit, g.count - from));
-    }
-  });
+  parallel_for(g.outer * parts, share_of(g.outer * parts, kUnit),
+               [&](int64_t begin, int64_t end, int) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   const int64_t from = i % parts * kUnit;
+                   partial[static_cast<size_t>(i)] =
+                       fold(x.at(i / parts * g.count + from), std::min(kUnit, g.count - from));
+                 }
+               });
   for (int64_t o = 0; o < g.outer; ++o) {
     const A* part = &partial[static_cast<size_t>(o * parts)];
     A total = part[0];

@@ -110,35 +110,44 @@ TALLOW_INLINE bool any(Ints mask) {
 #endif
 }
 
+/// Where a or b is NaN, as a mask.
+#if TALLOW_ISA_LEVEL >= 2
+TALLOW_INLINE __mmask16 unordered(Floats a, Floats b) {
+  return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q);
+}
+TALLOW_INLINE bool any(__mmask16 mask) { return mask != 0; }
+#else
+TALLOW_INLINE Ints unordered(Floats a, Floats b) { return (a != a) | (b != b); }
+#endif
+
 template <class T, bool kMin>
 float extreme(const void* data, int64_t n) {
   const T* x = static_cast<const T*>(data);
-  constexpr int kWays = 4;
+  constexpr int kWays = 8;
   const float none = kMin ? __builtin_inff() : -__builtin_inff();
   Floats top[kWays];
   for (Floats& t : top) t = splat(none);
-  Ints nan[kWays] = {};
+  auto nan = unordered(top[0], top[0]);
   int64_t i = 0;
   for (; i + kWays * kLanes <= n; i += kWays * kLanes) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int k = 0; k < kWays; k += 2) {
-      Floats v[2];
-      load_pair(x + i + k * kLanes, v[0], v[1]);
-#pragma GCC unroll 2
-      for (int j = 0; j < 2; ++j) {
-        top[k + j] = further<kMin>(v[j], top[k + j]);
-        nan[k + j] |= v[j] != v[j];
-      }
+      Floats v, w;
+      load_pair(x + i + k * kLanes, v, w);
+      top[k] = further<kMin>(v, top[k]);
+      top[k + 1] = further<kMin>(w, top[k + 1]);
+      nan |= unordered(v, w);
     }
   }
   for (; i + kLanes <= n; i += kLanes) {
     const Floats v = load(x + i);
     top[0] = further<kMin>(v, top[0]);
-    nan[0] |= v != v;
+    nan |= unordered(v, v);
   }
-  if (any((nan[0] | nan[1]) | (nan[2] | nan[3]))) return __builtin_nanf("");
+  if (any(nan)) return __builtin_nanf("");
   float lanes[kLanes];
-  store(lanes, further<kMin>(further<kMin>(top[0], top[1]), further<kMin>(top[2], top[3])));
+  for (int k = 1; k < kWays; ++k) top[0] = further<kMin>(top[k], top[0]);
+  store(lanes, top[0]);
   float best = none;
   for (const float v : lanes) best = (kMin ? v < best : v > best) ? v : best;
   for (; i < n; ++i) {
