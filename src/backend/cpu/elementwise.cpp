@@ -27,22 +27,23 @@ Loops* const kActivation[] = {
 
 // Complex numbers keep their portable loop.
 template <size_t N>
-void replace(Loops* const (&rows)[N], const Loops* fast) {
+void replace(Loops* const (&rows)[N], const Loops* fast, bool light) {
   for (Loops* row : rows) {
     elementwise::Loop complex = row->c128;
     *row = *fast++;
     row->c128 = complex;
+    row->light = light;
   }
 }
 
 }  // namespace
 
 void bind_elementwise() {
-#define BIND(level)                              \
-  replace(kArithmetic, level::arithmetic_loops); \
-  replace(kFunctions, level::functions_loops);   \
-  replace(kActivation, level::activation_loops); \
-  elementwise::where_loops = level::where_loops; \
+#define BIND(level)                                     \
+  replace(kArithmetic, level::arithmetic_loops, true);  \
+  replace(kFunctions, level::functions_loops, false);   \
+  replace(kActivation, level::activation_loops, false); \
+  elementwise::where_loops = level::where_loops;        \
   level::fill_conversions(elementwise::convert_loops)
 #if defined(__x86_64__)
   if (isa() >= Isa::avx512) {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ops/elements.h"
+#include "ops/shape/move_kernels.h"
 #include "tallow/error.h"
 #include "tallow/parallel.h"
 
@@ -14,6 +15,7 @@ constexpr int kMaxInputs = 3;
 constexpr int64_t kGrain = 32 * kChunk;
 // Shorter rows are gathered into chunks: a call per row would cost more than the row.
 constexpr int64_t kLongRow = 64;
+constexpr int64_t kFarBytes = 16 << 10;  // that are computed in the cache before they leave it
 
 struct alignas(16) Element {
   std::byte bytes[16];
@@ -96,9 +98,9 @@ const void* stretch(const Walk& w, const Operand& o, int64_t begin, int64_t n, E
   return scratch;
 }
 
-// Elements [begin, end), which lie in one row or are gathered, in chunks where a conversion needs
-// memory.
-void run_gathered(const Walk& w, int64_t begin, int64_t end) {
+// Elements [begin, end) to `out`, which lie in one row or are gathered, in chunks where a
+// conversion needs memory.
+void run_gathered(const Walk& w, int64_t begin, int64_t end, std::byte* out) {
   Element scratch[kMaxInputs][kChunk], packed[kChunk];
   bool converts = w.out_dtype != w.result;
   // A row that repeats is written out once; the chunks are whole rows then.
@@ -120,15 +122,15 @@ void run_gathered(const Walk& w, int64_t begin, int64_t end) {
               : o.periodic ? scratch[k]
                            : stretch(w, o, i, n, scratch[k], packed);
     }
-    std::byte* to = w.out + i * w.out_bytes;
+    std::byte* to = out + (i - begin) * w.out_bytes;
     w.loop(in, converts ? packed : static_cast<void*>(to), n, single, w.p);
     if (converts) convert_elements(w.result, packed, w.out_dtype, to, n);
   }
 }
 
-// Elements [begin, end) row by row, straight from the inputs' memory: each is contiguous in a row,
-// or one element.
-void run_rows(const Walk& w, int64_t begin, int64_t end) {
+// Elements [begin, end) to `out`, row by row, straight from the inputs' memory: each is contiguous
+// in a row, or one element.
+void run_rows(const Walk& w, int64_t begin, int64_t end, std::byte* out) {
   int64_t width = w.shape.empty() ? 1 : w.shape.back();
   for (int64_t i = begin; i < end;) {
     int64_t row = i / width, column = i % width, n = std::min(width - column, end - i);
@@ -145,7 +147,7 @@ void run_rows(const Walk& w, int64_t begin, int64_t end) {
       single |= static_cast<unsigned>(stride == 0) << k;
       in[k] = o.base + (offset_of_row(w, o, row) + column * stride) * o.bytes;
     }
-    w.loop(in, w.out + i * w.out_bytes, n, single, w.p);
+    w.loop(in, out + (i - begin) * w.out_bytes, n, single, w.p);
     i += n;
   }
 }
@@ -163,6 +165,27 @@ bool rows_are_plain(const Walk& w) {
     dense &= o.dense;
   }
   return dense || w.shape.back() >= kLongRow;
+}
+
+void run_part(const Walk& w, bool plain, int64_t begin, int64_t end, std::byte* out) {
+  plain ? run_rows(w, begin, end, out) : run_gathered(w, begin, end, out);
+}
+
+// Results that no cache will hold when they are read do not pass through it.
+void run_far(const Walk& w, int64_t begin, int64_t end) {
+  alignas(64) std::byte results[kFarBytes];
+  const int64_t most = kFarBytes / w.out_bytes;
+  for (int64_t i = begin; i < end; i += most) {
+    const int64_t n = std::min(most, end - i);
+    run_rows(w, i, i + n, results);
+    move_kernels.copy(w.out + i * w.out_bytes, results, n * w.out_bytes);
+  }
+}
+
+bool is_far(const Walk& w) {
+  if (!move_kernels.copy || w.total * w.out_bytes < kStreamBytes) return false;
+  const auto in_place = [&](const Operand& o) { return o.base == w.out; };
+  return std::none_of(w.operands, w.operands + w.count, in_place);
 }
 
 Operand operand(const Tensor& x, DType type, const Tensor& out) {
@@ -256,11 +279,11 @@ void run(const char* name, Inputs in, const Tensor& out, const Loops& loops, con
   DType type;
   Loop loop = choose(loops, plan(name, in, rule).compute, rule, type);
   const DType types[kMaxInputs] = {type, type, type};
-  run_loop(loop, in, types, out, rule.to_bool ? DType::boolean : type, parameters);
+  run_loop(loop, in, types, out, rule.to_bool ? DType::boolean : type, parameters, loops.light);
 }
 
 void run_loop(Loop loop, Inputs in, const DType* types, const Tensor& out, DType result,
-              const Parameters& parameters) {
+              const Parameters& parameters, bool light) {
   int64_t n = out.numel();
   if (n == 0) return;
   Walk w;
@@ -277,11 +300,11 @@ void run_loop(Loop loop, Inputs in, const DType* types, const Tensor& out, DType
   join_dimensions(w);
   mark_periodic(w);
   bool plain = rows_are_plain(w);
-  auto part = [&](int64_t begin, int64_t end) {
-    plain ? run_rows(w, begin, end) : run_gathered(w, begin, end);
-  };
-  if (n <= kGrain) return part(0, n);
-  parallel_for(n, kGrain, [&](int64_t begin, int64_t end, int) { part(begin, end); });
+  if (n <= kGrain) return run_part(w, plain, 0, n, w.out);
+  const bool far = light && plain && is_far(w);
+  parallel_for(n, kGrain, [&](int64_t begin, int64_t end, int) {
+    far ? run_far(w, begin, end) : run_part(w, plain, begin, end, w.out + begin * w.out_bytes);
+  });
 }
 
 }  // namespace tallow::elementwise

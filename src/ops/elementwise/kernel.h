@@ -29,8 +29,9 @@ void run(const char* name, Inputs in, const Tensor& out, const Loops& loops, con
 
 /// Calls `loop` over inputs read as `types`; it writes `result`, which becomes out's dtype. A type
 /// that is not an input's own is one that ElementReader converts to.
+/// `light` results, which wait for memory only, are written past the caches where they are large.
 void run_loop(Loop loop, Inputs in, const DType* types, const Tensor& out, DType result,
-              const Parameters& parameters);
+              const Parameters& parameters, bool light = false);
 
 }  // namespace elementwise
 }  // namespace tallow

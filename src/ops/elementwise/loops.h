@@ -18,6 +18,7 @@ using Loop = void (*)(const void* const* in, void* out, int64_t n, unsigned sing
 struct Loops {
   Loop f32 = nullptr, f64 = nullptr, i64 = nullptr, c128 = nullptr;
   Loop i32 = nullptr, u8 = nullptr;
+  bool light = false;  ///< a few instructions an element: memory is what they wait for
 };
 
 /// Which dtypes an op takes and gives.

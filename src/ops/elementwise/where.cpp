@@ -50,7 +50,7 @@ void cpu(Inputs in, Outputs out, const NoOptions&) {
     case 8: loop = loops.bytes8; break;
     default: break;
   }
-  elementwise::run_loop(loop, in, types, out[0], dtype, {});
+  elementwise::run_loop(loop, in, types, out[0], dtype, {}, true);
 }
 
 Tensors vjp(const Saved<NoOptions>& saved, Inputs grads) {
