@@ -197,19 +197,82 @@ void run_odd_stage(const Stage<T>& stage, const T* x, T* y) {
   }
 }
 
+/// One butterfly of a stage, whose results are multiplied with w [R - 1], if that is not null.
+template <int R, class T>
+void run_part(const T* from, int64_t from_step, T* to, int64_t to_step, const T* w) {
+  Complexes<T> z[R];
+#pragma GCC unroll 8
+  for (int j = 0; j < R; ++j) z[j] = load_pair(from + j * from_step);
+  butterfly<R>(z);
+  store_pair(to, z[0]);
+#pragma GCC unroll 8
+  for (int k = 1; k < R; ++k) {
+    store_pair(to + k * to_step, w ? times(z[k], w[2 * k - 2], w[2 * k - 1]) : z[k]);
+  }
+}
+template <class T>
+using Part = void (*)(const T* from, int64_t from_step, T* to, int64_t to_step, const T* w);
+template <class T>
+Part<T> part_of(int radix) {
+  switch (radix) {
+    case 2: return run_part<2, T>;
+    case 3: return run_part<3, T>;
+    case 4: return run_part<4, T>;
+    case 5: return run_part<5, T>;
+    case 8: return run_part<8, T>;
+    default: return nullptr;
+  }
+}
+
+/// Two stages at once, by way of what the L1 cache holds: lines past it are read half as often.
+template <class T>
+void run_two_stages(const Stage<T>& first, const Stage<T>& second, const T* x, T* y) {
+  constexpr int64_t pair = 2 * kWidth<T>;
+  const int64_t r1 = first.radix, r2 = second.radix, m1 = first.m, m2 = second.m, s = first.s;
+  const Part<T> part1 = part_of<T>(first.radix), part2 = part_of<T>(second.radix);
+  alignas(64) T between[64 * pair];  // [r1][r2]
+  for (int64_t p2 = 0; p2 < m2; ++p2) {
+    const T* w2 = p2 == 0 ? nullptr : second.twiddles + p2 * 2 * (r2 - 1);
+    for (int64_t q = 0; q < s; ++q) {
+      for (int64_t j = 0; j < r2; ++j) {
+        const int64_t p = p2 + m2 * j;
+        part1(x + (q + s * p) * pair, s * m1 * pair, between + j * pair, r2 * pair,
+              p == 0 ? nullptr : first.twiddles + p * 2 * (r1 - 1));
+      }
+      for (int64_t k = 0; k < r1; ++k) {
+        part2(between + k * r2 * pair, pair, y + (q + s * k + s * r1 * r2 * p2) * pair,
+              s * r1 * pair, w2);
+      }
+    }
+  }
+}
+
+/// Whether the stages at `stage` are better run by two.
+template <class T>
+bool are_two(const Stage<T>* stage, int left) {
+  constexpr int64_t kNear = 32 << 10;  // bytes of lines that the L1 cache holds
+  const int64_t n = stage->radix * stage->m * stage->s;
+  return left > 1 && n * 2 * kVectorBytes > kNear && part_of<T>(stage[0].radix) &&
+         part_of<T>(stage[1].radix);
+}
+
 /// Runs the stages back and forth between two buffers; returns the one with the result.
 template <class T>
 T* run_stages(const Stage<T>* stages, int count, T* a, T* b) {
   for (int i = 0; i < count; ++i) {
     const Stage<T>& stage = stages[i];
-    switch (stage.radix) {
-      case 1: continue;
-      case 2: run_stage<2>(stage, a, b); break;
-      case 3: run_stage<3>(stage, a, b); break;
-      case 4: run_stage<4>(stage, a, b); break;
-      case 5: run_stage<5>(stage, a, b); break;
-      case 8: run_stage<8>(stage, a, b); break;
-      default: run_odd_stage(stage, a, b);
+    if (are_two(&stage, count - i)) {
+      run_two_stages(stage, stages[++i], a, b);
+    } else {
+      switch (stage.radix) {
+        case 1: continue;
+        case 2: run_stage<2>(stage, a, b); break;
+        case 3: run_stage<3>(stage, a, b); break;
+        case 4: run_stage<4>(stage, a, b); break;
+        case 5: run_stage<5>(stage, a, b); break;
+        case 8: run_stage<8>(stage, a, b); break;
+        default: run_odd_stage(stage, a, b);
+      }
     }
     T* held = a;
     a = b;
@@ -291,6 +354,10 @@ void load_elements(const Group<T>& g, T* re, T* im, int64_t begin, int64_t end) 
   }
 }
 
+/// So many lines of memory are more than the hardware foresees.
+template <class T>
+constexpr int kAhead = 256 / sizeof(T);
+
 template <class T>
 void load_rows(const Group<T>& g, T* re, T* im) {
   constexpr int w = kWidth<T>, h = w / 2;
@@ -301,6 +368,8 @@ void load_rows(const Group<T>& g, T* re, T* im) {
     for (int l = 0; l < h; ++l) {
       a[l] = load(g.in[l] + 2 * j);
       b[l] = load(g.in[h + l] + 2 * j);
+      __builtin_prefetch(g.in[l] + 2 * j + kAhead<T>);
+      __builtin_prefetch(g.in[h + l] + 2 * j + kAhead<T>);
     }
     transpose<T>(a);
     transpose<T>(b);
@@ -362,6 +431,8 @@ void store_rows(const Group<T>& g, const T* re, const T* im) {
     for (int l = 0; l < h; ++l) {
       if (l < g.lines) store(g.out[l] + 2 * j, a[l]);
       if (h + l < g.lines) store(g.out[h + l] + 2 * j, b[l]);
+      __builtin_prefetch(g.out[l] + 2 * j + kAhead<T>, 1);
+      __builtin_prefetch(g.out[h + l] + 2 * j + kAhead<T>, 1);
     }
   }
   store_elements(g, re, im, whole, g.out_count);
