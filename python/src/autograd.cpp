@@ -119,7 +119,7 @@ PyObject* register_hook(PyObject*, PyObject* args) {
   if (!PyArg_ParseTuple(args, "OO", &self, &function)) return nullptr;
   return guarded([&] {
     auto held = owner_of(function);
-    return PyLong_FromLongLong(tensor_of(self).register_hook([held](const Tensor& gradient) {
+    return PyLong_FromLongLong(checked_tensor(self).register_hook([held](const Tensor& gradient) {
       WithGil gil;
       PyObject* result = called(static_cast<PyObject*>(held.get()), tuple_of({gradient}));
       Tensor replaced = is_tensor(result) ? tensor_of(result) : Tensor();
@@ -135,7 +135,7 @@ PyObject* register_post_hook(PyObject*, PyObject* args) {
   return guarded([&] {
     auto held = owner_of(function);
     return PyLong_FromLongLong(
-        register_post_accumulate_grad_hook(tensor_of(self), [held](const Tensor& leaf) {
+        register_post_accumulate_grad_hook(checked_tensor(self), [held](const Tensor& leaf) {
           WithGil gil;
           Py_DECREF(called(static_cast<PyObject*>(held.get()), tuple_of({leaf})));
         }));
@@ -146,7 +146,7 @@ PyObject* remove_hook(PyObject*, PyObject* args) {
   long long id;
   if (!PyArg_ParseTuple(args, "OL", &self, &id)) return nullptr;
   return guarded([&] {
-    tensor_of(self).remove_hook(id);
+    checked_tensor(self).remove_hook(id);
     Py_RETURN_NONE;
   });
 }
@@ -190,16 +190,16 @@ PyObject* run_checkpoint(PyObject*, PyObject* args) {
 
 PyObject* retain_grad(PyObject*, PyObject* self) {
   return guarded([&] {
-    tensor_of(self).retain_grad();
+    checked_tensor(self).retain_grad();
     Py_RETURN_NONE;
   });
 }
 PyObject* grad_fn_name(PyObject*, PyObject* self) {
-  return guarded([&] { return PyUnicode_FromString(tensor_of(self).grad_fn().c_str()); });
+  return guarded([&] { return PyUnicode_FromString(checked_tensor(self).grad_fn().c_str()); });
 }
 PyObject* detach_in_place(PyObject*, PyObject* self) {
   return guarded([&] {
-    tensor_of(self).detach_();
+    checked_tensor(self).detach_();
     return Py_NewRef(self);
   });
 }
@@ -209,7 +209,7 @@ PyObject* copy_into(PyObject*, PyObject* args) {
   return guarded([&] {
     const Tensor value = is_tensor(source) ? tensor_of(source) : Tensor(to_scalar(source));
     WithoutGil gil;
-    tensor_of(self).copy_(value);
+    checked_tensor(self).copy_(value);
     gil.end();
     return Py_NewRef(self);
   });
@@ -220,7 +220,7 @@ PyObject* write(PyObject*, PyObject* args) {
   const char* op;
   if (!PyArg_ParseTuple(args, "OsO", &self, &op, &result)) return nullptr;
   return guarded([&] {
-    in_place(tensor_of(self), op, Tensor(tensor_of(result)));
+    in_place(checked_tensor(self), op, Tensor(checked_tensor(result)));
     return Py_NewRef(self);
   });
 }
@@ -228,16 +228,23 @@ PyObject* write(PyObject*, PyObject* args) {
 PyObject* rebind(PyObject*, PyObject* args) {
   PyObject *self, *other;
   if (!PyArg_ParseTuple(args, "OO", &self, &other)) return nullptr;
-  tensor_of(self) = Tensor(tensor_of(other));
-  return Py_NewRef(self);
+  return guarded([&] {
+    Tensor& to = checked_tensor(self);
+    to = Tensor(checked_tensor(other));
+    return Py_NewRef(self);
+  });
 }
-PyObject* is_view(PyObject*, PyObject* self) { return PyBool_FromLong(tensor_of(self).is_view()); }
+PyObject* is_view(PyObject*, PyObject* self) {
+  return guarded([&] { return PyBool_FromLong(checked_tensor(self).is_view()); });
+}
 
 // A reference that does not keep the tensor alive, and the tensor or None.
 PyObject* weak(PyObject*, PyObject* self) {
-  auto* held = new std::weak_ptr<TensorImpl>(tensor_of(self).impl());
-  return PyCapsule_New(held, "tallow.weak", [](PyObject* capsule) {
-    delete static_cast<std::weak_ptr<TensorImpl>*>(PyCapsule_GetPointer(capsule, "tallow.weak"));
+  return guarded([&] {
+    auto* held = new std::weak_ptr<TensorImpl>(checked_tensor(self).impl());
+    return PyCapsule_New(held, "tallow.weak", [](PyObject* capsule) {
+      delete static_cast<std::weak_ptr<TensorImpl>*>(PyCapsule_GetPointer(capsule, "tallow.weak"));
+    });
   });
 }
 PyObject* of_weak(PyObject*, PyObject* capsule) {

@@ -195,7 +195,7 @@ PyObject* hold_memory(PyObject*, PyObject* object) {
 // The elements in row-major order, as bytes.
 PyObject* to_bytes(PyObject*, PyObject* object) {
   try {
-    const Tensor x = tensor_of(object).detach().contiguous();
+    const Tensor x = checked_tensor(object).detach().contiguous();
     return PyBytes_FromStringAndSize(x.nbytes() ? static_cast<const char*>(x.raw()) : nullptr,
                                      x.nbytes());
   } catch (...) {
@@ -207,6 +207,7 @@ PyObject* from_bytes(PyObject*, PyObject* args) {
   PyObject *bytes, *sizes, *dtype;
   if (!PyArg_ParseTuple(args, "SOO", &bytes, &sizes, &dtype)) return nullptr;
   try {
+    if (!is_dtype(dtype)) fail("tensor: expected a dtype");
     Tensor x = Tensor::empty(shape_of(sizes), dtype_of(dtype));
     if (x.nbytes() != PyBytes_GET_SIZE(bytes)) fail("tensor: the data has another size");
     if (x.nbytes() > 0) std::memcpy(x.raw(), PyBytes_AS_STRING(bytes), x.nbytes());
@@ -220,7 +221,14 @@ PyObject* from_bytes(PyObject*, PyObject* args) {
 PyObject* as_subclass(PyObject*, PyObject* args) {
   PyObject *self, *type;
   if (!PyArg_ParseTuple(args, "OO!", &self, &PyType_Type, &type)) return nullptr;
-  return wrap_as(reinterpret_cast<PyTypeObject*>(type), tensor_of(self));
+  auto* to = reinterpret_cast<PyTypeObject*>(type);
+  if (!is_tensor(self) || !PyType_IsSubtype(to, tensor_type)) {
+    PyErr_Format(PyExc_TypeError,
+                 "as_subclass: expected a Tensor and a subclass of it, not %s and %s",
+                 Py_TYPE(self)->tp_name, to->tp_name);
+    return nullptr;
+  }
+  return wrap_as(to, tensor_of(self));
 }
 
 PyMethodDef functions[] = {{"_to_bytes", to_bytes, METH_O, nullptr},

@@ -5,6 +5,7 @@
 #include "data.h"
 #include "objects.h"
 #include "tallow/error.h"
+#include "tallow/shared_memory.h"
 
 namespace tallow::python {
 namespace {
@@ -112,6 +113,7 @@ PyObject* export_dlpack(PyObject* self, PyObject* const* args, Py_ssize_t count,
       return nullptr;
     }
     const Tensor x = copy ? tensor_of(self).clone() : tensor_of(self);
+    note_shared(x.buffer());
     auto exported =
         std::make_unique<Exported>(Exported{x.buffer(), x.shape(), x.strides(), {}, {}});
     Exported* e = exported.get();

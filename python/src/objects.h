@@ -22,6 +22,8 @@ inline bool is_tensor(PyObject* object) {
 inline Tensor& tensor_of(PyObject* object) {
   return reinterpret_cast<TensorObject*>(object)->tensor;
 }
+/// The same of an object that may be none: throws PythonError, with a TypeError set.
+Tensor& checked_tensor(PyObject* object);
 /// A new reference; None for an undefined tensor.
 PyObject* wrap(Tensor tensor);
 /// A new reference to an instance of `type`, a subclass of Tensor.

@@ -12,7 +12,7 @@ PyObject* repr_of(PyObject*, PyObject* self) {
   try {
     std::string name = "tensor";
     if (Py_TYPE(self) != tensor_type) name = Py_TYPE(self)->tp_name;
-    const std::string text = repr(tensor_of(self), print_options(), name);
+    const std::string text = repr(checked_tensor(self), print_options(), name);
     return PyUnicode_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
   } catch (...) {
     set_error();

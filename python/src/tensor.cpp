@@ -27,6 +27,12 @@ PyObject* wrap(Tensor tensor) {
   return wrap_as(tensor_type, std::move(tensor));
 }
 
+Tensor& checked_tensor(PyObject* object) {
+  if (is_tensor(object)) return tensor_of(object);
+  PyErr_Format(PyExc_TypeError, "expected a Tensor, not %s", Py_TYPE(object)->tp_name);
+  throw PythonError{};
+}
+
 namespace {
 
 int traverse(PyObject* self, visitproc visit, void* arg) {

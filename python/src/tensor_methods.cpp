@@ -5,6 +5,7 @@
 #include "slots.h"
 #include "tallow/autograd.h"
 #include "tallow/error.h"
+#include "tallow/shared_memory.h"
 
 namespace tallow::python {
 namespace {
@@ -74,6 +75,7 @@ PyObject* tensor_is_contiguous(PyObject* self, PyObject* const*, Py_ssize_t, PyO
 }
 PyObject* tensor_data_ptr(PyObject* self, PyObject*) {
   const Tensor& x = tensor_of(self);
+  note_shared(x.buffer());  // whoever asks may write there
   return PyLong_FromVoidPtr(x.numel() ? x.raw() : nullptr);
 }
 PyObject* tensor_storage_offset(PyObject* self, PyObject*) {

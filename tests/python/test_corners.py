@@ -61,6 +61,7 @@ CASES = {
         lambda m, x: m.nn.functional.linear(x[:, :0], x[:, :0], x[:, 0]) + x.sum()),
     "second gradient of elu far out": history(lambda m, x: m.autograd.grad(
         m.nn.functional.elu(x * 1e4).sum(), x, create_graph=True)[0] + x),
+    "gradient of logaddexp of infinity": history(lambda m, x: m.logaddexp(x, m.full((2, 3), INF, dtype=m.float64)) * 0 + x),
     "sin in place": written(lambda m, y: y.sin_()),
     "a product with a copy in place": written(lambda m, y: y.mul_(y.clone())),
     "a product of a view with the rest in place": written(lambda m, y: y[0].mul_(y[0].clone())),
@@ -111,3 +112,33 @@ def test_a_view_as_another_dtype_has_no_history_after_a_write():
     view = x.view(tallow.int32)
     x.mul_(2)
     assert not view.requires_grad
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_weight_that_numpy_writes_to_is_packed_anew(kernel):
+    x, weight = torch.randn(1, 32, 28, 28), torch.randn(32, 32, kernel, kernel)
+    ours = tallow.tensor(weight.numpy())  # memory of its own
+    image = tallow.tensor(x.numpy())
+    tallow.nn.functional.conv2d(image, ours)
+    view = ours.numpy()
+    for _ in range(2):
+        view *= 2
+        weight *= 2
+        result = tallow.nn.functional.conv2d(image, ours)
+        harness.compare(result, torch.nn.functional.conv2d(x, weight), "conv2d", (1e-3, 1e-3))
+
+
+ODD = {
+    "set_ to a number": lambda m, x: x.set_(5),
+    "as_subclass of another class": lambda m, x: x.as_subclass(int),
+    "a divisor that wraps to zero": lambda m, x: x.to(m.int32).floor_divide(2**63),
+    "batch_sizes that grow": lambda m, x: m.pad_packed_sequence(m.ones(4, 2), m.tensor([1, 3])),
+    "more batch_sizes than rows": lambda m, x: m.pad_packed_sequence(m.ones(2, 2), m.tensor([2, 2])),
+    "mvlgamma of a huge dimension": lambda m, x: m.mvlgamma(x, 2**31),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_arguments_raise(name):
+    with pytest.raises((RuntimeError, TypeError, OverflowError)):
+        ODD[name](tallow, tallow.ones(3))

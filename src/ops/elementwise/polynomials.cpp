@@ -9,6 +9,7 @@ template <class F>
 double recur(double x, double degree, double first, const F& next) {
   if (std::isnan(degree) || degree <= -1) return 0;
   if (degree < 1) return 1;
+  if (degree > 1e6) return NAN;  // more steps than a number is worth
   double before = 1, now = first;
   for (int64_t k = 1, n = static_cast<int64_t>(degree); k < n && !std::isnan(now); ++k) {
     double after = next(static_cast<double>(k), now, before);

@@ -29,8 +29,10 @@ void check_numbers(const char* op, const Tensor& a, const Tensor& b) {
 }
 
 void check_divisor(const char* op, const Tensor& a, const Tensor& b) {
-  if (!is_integral(promote(a, b, op))) return;
-  ElementReader<int64_t> reader(b, b.shape());
+  const DType common = promote(a, b, op);
+  if (!is_integral(common)) return;
+  const Tensor divisor = b.to(common);  // a number may wrap around to zero
+  ElementReader<int64_t> reader(divisor, divisor.shape());
   int64_t chunk[kChunk];
   for (int64_t i = 0, n = b.numel(); i < n; i += kChunk) {
     int64_t count = std::min(kChunk, n - i);
@@ -277,7 +279,7 @@ Tensor polygamma(int64_t n, const Tensor& input) {
 }
 Tensor polygamma(const Tensor& self, int64_t n) { return polygamma(n, self); }
 Tensor mvlgamma(const Tensor& self, int64_t p) {
-  if (p < 1) fail("mvlgamma: p is ", p, ", below 1");
+  if (p < 1 || p > 4096) fail("mvlgamma: p is ", p, ", outside 1..4096");
   double half = static_cast<double>(p) / 2;
   Tensor total = lgamma(self);
   for (int64_t j = 1; j < p; ++j) total = total + lgamma(self - static_cast<double>(j) / 2);

@@ -1,6 +1,7 @@
 // Max pooling, sliding and adaptive.
 #include "ops/pooling/max_pool.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "ops/elements.h"
@@ -18,7 +19,12 @@ void max_of_plane(const T* x, const Extent& size, const PlaneWindows& w, T* valu
   for (const Window& wz : w.along[0]) {
     for (const Window& wy : w.along[1]) {
       for (const Window& wx : w.along[2]) {
-        int64_t best = (wz.start * size[1] + wy.start) * size[2] + wx.start;
+        // A window may begin past the end, where ceil_mode and dilation meet: it names the last
+        // one.
+        int64_t best =
+            (std::min(wz.start, size[0] - 1) * size[1] + std::min(wy.start, size[1] - 1)) *
+                size[2] +
+            std::min(wx.start, size[2] - 1);
         T top = std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
                                                      : std::numeric_limits<T>::lowest();
         for (int64_t z = wz.start; z < wz.end; z += wz.step) {

@@ -77,17 +77,30 @@ Tensors pad_packed_sequence(const Tensor& data, const Tensor& batch_sizes,
   const std::vector<int64_t> sizes = integers(batch_sizes);
   const int64_t steps = static_cast<int64_t>(sizes.size());
   if (sizes.empty()) fail(op, ": batch_sizes are ", batch_sizes, "; they need a step or more");
+  int64_t tokens = 0;
+  if (data.dim() < 1) fail(op, ": data is ", data, "; it needs a dimension of tokens");
+  for (size_t t = 0; t < sizes.size(); ++t) {
+    tokens += sizes[t];
+    if (sizes[t] < 1 || sizes[t] > sizes[0] || (t > 0 && sizes[t] > sizes[t - 1]) ||
+        tokens > data.size(0)) {
+      fail(op, ": batch_sizes are ", batch_sizes, " with ", sizes[t], " at ", t,
+           "; they must be positive, and none larger than the one before");
+    }
+  }
+  if (data.size(0) != tokens) {
+    fail(op, ": data is ", data, "; batch_sizes add up to ", tokens, " rows");
+  }
   if (total_length && *total_length < steps)
     fail(op, ": total_length is ", *total_length, "; the longest sequence has ", steps, " steps");
   const int64_t rows = sizes[0], total = total_length.value_or(steps);
   std::vector<int64_t> lengths(static_cast<size_t>(rows), 0);
   Tensors padded;
   int64_t at = 0;
-  for (int64_t t = 0; t < total; ++t) {
-    const int64_t live = t < steps ? sizes[static_cast<size_t>(t)] : 0;
+  for (int64_t t = 0; t < steps; ++t) {
+    const int64_t live = sizes[static_cast<size_t>(t)];
     for (int64_t i = 0; i < live; ++i) ++lengths[static_cast<size_t>(i)];
     Tensors parts;
-    if (live > 0) parts.push_back(data.narrow(0, at, live));
+    parts.push_back(data.narrow(0, at, live));
     at += live;
     if (live < rows) {
       Shape rest = data.shape();
@@ -95,6 +108,11 @@ Tensors pad_packed_sequence(const Tensor& data, const Tensor& batch_sizes,
       parts.push_back(Tensor::full(rest, padding_value, data.dtype()));
     }
     padded.push_back((parts.size() == 1 ? parts[0] : cat(parts, 0)).unsqueeze(0));
+  }
+  if (total > steps) {
+    Shape rest = padded[0].shape();
+    rest[0] = total - steps;
+    padded.push_back(Tensor::full(rest, padding_value, data.dtype()));
   }
   Tensor x = cat(padded, 0), counts = tensor_of(lengths);
   if (unsorted_indices.defined()) {

@@ -20,7 +20,8 @@ EXTENDED = ("not implemented", "not supported", "unsupported ScalarType", "must 
             "not differentiable with respect to", "Found dtype", "smaller than kernel size",
             "range of [-1, 0], but got 1", "does not support automatic differentiation",
             "view size is not compatible", "Unsupported input type",
-            "without overflow", "result dtype")
+            "without overflow", "result dtype",
+            "Unsupported memory format")
 
 
 @dataclasses.dataclass

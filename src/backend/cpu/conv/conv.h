@@ -12,7 +12,7 @@ struct Placement {
   int64_t step[3], origin[3], full[3];
 };
 
-/// The forms of a weight that are kept beside it. Memory that others own may change unnoticed:
+/// The forms of a weight that are kept beside it. Memory that others write to may change unnoticed:
 /// there the weight's fingerprint says whether a form still holds.
 class KeptForms {
  public:
@@ -20,11 +20,11 @@ class KeptForms {
   std::shared_ptr<void> get(int64_t key, const std::function<std::shared_ptr<void>()>& make) const;
 
   /// Whether `get` must read the whole weight.
-  bool borrowed() const { return borrowed_; }
+  bool shared() const { return shared_; }
 
  private:
   const Tensor& weight_;
-  bool borrowed_;
+  bool shared_;
 };
 
 /// All images and groups of one implicit product. x [batch, groups, channels, in], w [groups, outs,

@@ -3,11 +3,12 @@
 #include <mutex>
 
 #include "backend/cpu/conv/conv.h"
+#include "tallow/shared_memory.h"
 
 namespace tallow::cpu {
 namespace {
 
-// The forms of borrowed memory, as it was when it had the fingerprint.
+// The forms of memory that others write to, as it was when it had the fingerprint.
 struct Checked {
   std::mutex mutex;
   Fingerprint fingerprint;
@@ -18,13 +19,12 @@ constexpr int64_t kCheckedKey = int64_t{1} << 62;
 
 }  // namespace
 
-KeptForms::KeptForms(const Tensor& weight)
-    : weight_(weight), borrowed_(weight.buffer()->kind() == Buffer::Kind::borrowed) {}
+KeptForms::KeptForms(const Tensor& weight) : weight_(weight), shared_(is_shared(weight.buffer())) {}
 
 std::shared_ptr<void> KeptForms::get(int64_t key,
                                      const std::function<std::shared_ptr<void>()>& make) const {
   Buffer& buffer = *weight_.buffer();
-  if (!borrowed_) return buffer.packed(weight_.offset(), key, make);
+  if (!shared_) return buffer.packed(weight_.offset(), key, make);
   const std::shared_ptr<void> slot = buffer.packed(weight_.offset(), kCheckedKey ^ weight_.numel(),
                                                    [] { return std::make_shared<Checked>(); });
   Fingerprint now;

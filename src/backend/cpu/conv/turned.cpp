@@ -123,7 +123,7 @@ bool turned_fits(const Product<float>& p) {
 
 void run_turned(const Product<float>& p) {
   // Weights that are packed on the way are read in long rows.
-  const bool packs = p.kept && !p.kept->borrowed();
+  const bool packs = p.kept && !p.kept->shared();
   const int64_t step = packs ? kDepthStep : kLongStep;
   Turned t{p, slices_of(p.plan, 0, p.plan.channels, step), 1, p.outs, 1, nullptr, 0};
   t.tile_rows = even_rows(p.plan.pixels(), conv_kernels().rows);
