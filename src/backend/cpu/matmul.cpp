@@ -142,9 +142,11 @@ void multiply(const Tensor& left, const Tensor& right, const Tensor& out) {
   }
   const int64_t count = batch.numel(), size = a.rows * b.columns;
   // Many matrices are divided among threads, few are divided within.
-  const int64_t grain = count >= 2 * num_threads() ? 1 : count;
+  const bool many = count >= 2 * num_threads();
+  const int64_t grain = many ? 1 : count;
   T* y = static_cast<T*>(out.raw());
   parallel_for(count, grain, [&](int64_t begin, int64_t end, int) {
+    const UndividedProducts undivided(many);
     for (int64_t i = begin; i < end; ++i) {
       multiply_one(a, b, reinterpret_cast<const T*>(a.data) + a.offset(i, batch),
                    reinterpret_cast<const T*>(b.data) + b.offset(i, batch), y + i * size);

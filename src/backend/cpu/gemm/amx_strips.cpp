@@ -202,7 +202,7 @@ int64_t tile_step(int64_t k, int64_t most) {
 }
 
 int64_t unit_width(std::span<const Weight> weights, int64_t most) {
-  const int64_t threads = num_threads(), columns = weights[0].n;
+  const int64_t threads = product_threads(), columns = weights[0].n;
   int64_t best = kPairUnit, least = columns;
   for (int64_t width = kPairUnit; width <= most * kPairUnit; width += kPairUnit) {
     const int64_t share = std::min(columns, ceil_div(ceil_div(columns, width), threads) * width);

@@ -56,7 +56,7 @@ struct Cut {
 };
 
 /// Threads that are worth waking for so many multiplications of 16 lanes.
-inline int64_t useful_threads(double work) { return work < 3e4 ? 1 : num_threads(); }
+inline int64_t useful_threads(double work) { return work < 3e4 ? 1 : product_threads(); }
 
 /// Chooses the tasks: enough for all threads, wide enough to reuse the block of x that a task
 /// brings into its L2 cache.

@@ -20,7 +20,8 @@ constexpr int64_t kDotUnit = 32;
 
 // Long runs of columns, as many for each thread.
 int64_t unit_columns(int64_t n) {
-  const int64_t units = round_up(std::max<int64_t>(1, ceil_div(n, kMostColumns)), num_threads());
+  const int64_t units =
+      round_up(std::max<int64_t>(1, ceil_div(n, kMostColumns)), product_threads());
   return round_up(std::max<int64_t>(1, ceil_div(n, units)), kRowColumns);
 }
 

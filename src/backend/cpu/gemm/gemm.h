@@ -78,6 +78,19 @@ std::shared_ptr<void> pack_groups(const float* rows, int64_t n, int64_t k,
 std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k,
                                  const SourceRead& read = {});
 
+/// While it lives, products that this thread begins are not divided: others are made beside them.
+class UndividedProducts {
+ public:
+  explicit UndividedProducts(bool undivided);
+  ~UndividedProducts();
+  UndividedProducts(const UndividedProducts&) = delete;
+
+ private:
+  bool before_;
+};
+/// The threads that a product of this thread may be divided among.
+int64_t product_threads();
+
 /// This thread's scratch memory number `slot`, at least `bytes` long, aligned to 64. It stays until
 /// the next call with the same slot.
 enum class Scratch { x, panel, rows, tile, up, weight, kCount };

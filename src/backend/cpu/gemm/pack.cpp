@@ -18,6 +18,7 @@ struct Slots {
   }
 };
 thread_local Slots slots;
+thread_local bool undivided = false;
 
 // `rows` 32-bit words of a row of `k`, in groups of 16 rows of `words` (the rest is zero).
 std::shared_ptr<void> pack_words(const std::byte* source, int64_t row_bytes, int64_t n, int64_t k,
@@ -50,6 +51,10 @@ std::shared_ptr<void> pack_words(const std::byte* source, int64_t row_bytes, int
 }
 
 }  // namespace
+
+UndividedProducts::UndividedProducts(bool value) : before_(undivided) { undivided |= value; }
+UndividedProducts::~UndividedProducts() { undivided = before_; }
+int64_t product_threads() { return undivided ? 1 : num_threads(); }
 
 std::byte* scratch(Scratch slot, int64_t bytes) {
   const int i = static_cast<int>(slot);
