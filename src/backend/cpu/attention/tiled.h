@@ -4,6 +4,7 @@
 // does the two products:
 //   Element, Weight          what K and V are read as; what P is stored as
 //   kPad                     what the dim is padded to a multiple of
+//   kRounds                  whether pack() rounds, so that only powers of two scale exactly
 //   start()                  once an item
 //   pack(...)                transposes a vector of rows of queries
 //   scores<V>, values<V>     the products, for V vectors of lanes
@@ -52,7 +53,12 @@ class TiledAttention {
  private:
   /// Lanes past the rows repeat the last one; nothing of theirs is written.
   void pack_queries() {
-    const float scale = query_scale(call);
+    float scale = query_scale(call);
+    if (Engine::kRounds && scale != 0) {
+      const float power = power_of_two(scale);
+      rest = scale / power;
+      scale = power;
+    }
     RowCursor cursor(call, item, 0);
     for (int64_t g = 0; g < rows; g += kLanes) {
       const float* from[kLanes];
@@ -89,12 +95,43 @@ class TiledAttention {
     const int64_t seen = count * kAttentionChunk;
     float* out = sums + g * width;
     Engine::template scores<V>(chunks, count, width, queries + g * width, scores);
+    if (Engine::kRounds && (call.soft_cap > 0 || call.mask)) {
+      stretch<V>(seen);
+      left_over = 1;
+    } else {
+      left_over = rest;
+    }
     if (call.soft_cap > 0) cap<V>(seen);
     const bool causal = at + seen - 1 > first || at + seen > item.kv_end;
     if (call.mask) add_mask<V>(g, at, seen);
     if (causal || (call.window > 0 && at < last - call.window + 1)) mask<V>(g, at, seen);
     soften<V>(g, seen, out);
     Engine::template values<V>(chunks, count, width, weights, out);
+  }
+
+  /// The sign and the exponent of a number.
+  static float power_of_two(float x) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &x, 4);
+    bits &= 0xff800000u;
+    __builtin_memcpy(&x, &bits, 4);
+    return x;
+  }
+
+  /// What is left of a score's scale.
+  TALLOW_INLINE Floats scaled(const float* score) const {
+    if constexpr (Engine::kRounds) return load(score) * left_over;
+    return load(score);
+  }
+
+  template <int V>
+  void stretch(int64_t seen) {
+    for (int64_t i = 0; i < seen; ++i) {
+      for (int v = 0; v < V; ++v) {
+        float* s = scores + i * kGroup + v * kLanes;
+        store(s, load(s) * rest);
+      }
+    }
   }
 
   template <int V>
@@ -177,8 +214,8 @@ class TiledAttention {
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) {
           const float* at = s + 2 * k * kGroup + v * kLanes;
-          const Floats a = Engine::power(load(at) - now[v]);
-          const Floats b = Engine::power(load(at + kGroup) - now[v]);
+          const Floats a = Engine::power(scaled(at) - now[v]);
+          const Floats b = Engine::power(scaled(at + kGroup) - now[v]);
           total[v][k] += a + b;
           Engine::put_weights(w + 2 * k * kGroup / Engine::kPerWeight + v * kLanes, a, b);
         }
@@ -211,7 +248,8 @@ class TiledAttention {
       }
     }
     for (int v = 0; v < V; ++v) {
-      const Floats found = max(top[v][0], top[v][1]);
+      Floats found = max(top[v][0], top[v][1]);
+      if constexpr (Engine::kRounds) found = max(found * left_over, splat(kNoScore));
       before[v] = load(tops + g + v * kLanes);
       now[v] = found > before[v] + kSlack ? found : before[v];
       store(tops + g + v * kLanes, now[v]);
@@ -270,6 +308,8 @@ class TiledAttention {
   Weight* weights;
   float* tops;
   float* totals;
+  float rest = 1;       // of the scale, where queries were multiplied by a power of two
+  float left_over = 1;  // what the block's scores are still to be multiplied by
   int64_t positions[kAttentionRows];
 };
 

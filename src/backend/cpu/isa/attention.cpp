@@ -10,6 +10,7 @@ struct FloatEngine {
   using Weight = float;
   static constexpr int kHeight = kLanes == 16 ? 8 : 4;  // rows of A whose sums stay in registers
   static constexpr int64_t kPad = kHeight, kPerWeight = 1;
+  static constexpr bool kRounds = false;
 
   static void start() {}
 
