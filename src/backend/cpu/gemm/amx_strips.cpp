@@ -177,7 +177,7 @@ void run_strips(const StripEngine<T>& engine, const Bf16Rows& x, const Weight& w
   // Reading memory takes most of the time of both; a panel is turned around as well.
   const double panel_cost = weight.form == Weight::Form::pairs ? 3 : 5;
   const double strip_cost = 1;
-  constexpr double kFaster = 256;  // multiplications for one of vectors of 16
+  constexpr double kFaster = 256;  // multiplications in the time of a vector instruction
   const double work = static_cast<double>(round_up(x.m, kStrip)) * static_cast<double>(x.k) *
                       static_cast<double>(round_up(weight.n, kPairUnit)) / kFaster;
   const Cut cut =

@@ -55,7 +55,8 @@ struct Cut {
   int64_t strip = 0;  // rows that go through a task's units together; 0 for all of the task's
 };
 
-/// Threads that are worth waking for so many multiplications of 16 lanes.
+/// Threads that are worth waking for so much work: in multiplications where a weight is read for
+/// few of them, else in vector instructions.
 inline int64_t useful_threads(double work) { return work < 3e4 ? 1 : product_threads(); }
 
 /// Chooses the tasks: enough for all threads, wide enough to reuse the block of x that a task

@@ -155,7 +155,7 @@ int64_t k_step(int64_t k, std::span<const Weight> weights, int64_t most) {
 }
 
 double multiplications(int64_t m, int64_t k, int64_t columns) {
-  return static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(columns) / kGroup;
+  return static_cast<double>(m) * static_cast<double>(k) * static_cast<double>(columns);
 }
 
 template <class T>
@@ -179,7 +179,7 @@ void product_dense(const GemmKernels& kernels, const Activations<T>& x,
     const double tile = static_cast<double>(strip) * static_cast<double>(tiles.groups);
     const double panel_cost = resident ? 0 : 8.0 * static_cast<double>(tiles.groups) / tile;
     cut = cut_strips(x.m, units.count(), most, strip, step, panel_cost, 8 / tile,
-                     useful_threads(work));
+                     useful_threads(work / kGroup));
     if (gated && cut.row_block > kGatedRows) {
       cut.row_block = round_up(kGatedRows, strip);
       cut.tasks_m = ceil_div(x.m, cut.row_block);
