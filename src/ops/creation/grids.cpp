@@ -91,7 +91,7 @@ Tensor block_diag(const Tensors& tensors) {
 Tensor vander(const Tensor& x, std::optional<int64_t> N, bool increasing) {
   if (x.dim() != 1) fail("vander: x is ", x, "; it needs a vector");
   const int64_t n = N.value_or(x.numel());
-  if (n < 0) fail("vander: N ", n, " is negative");
+  if (n < 0 || n > 1 << 20) fail("vander: N is ", n, ", outside 0..2^20");
   const Tensor base = is_integral(x.dtype()) ? x.to(DType::i64) : x;
   Tensors columns;
   for (int64_t i = 0; i < n; ++i) {

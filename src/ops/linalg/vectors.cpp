@@ -33,7 +33,7 @@ Tensor diagonal(const Tensor& A, int64_t offset, int64_t dim1, int64_t dim2) {
 
 Tensor vander(const Tensor& x, std::optional<int64_t> N) {
   if (x.dim() == 0 && !N) fail("linalg.vander: ", x, " needs 1 dimension or more");
-  if (N && *N <= 1) fail("linalg.vander: N is ", *N, "; it needs 2 or more");
+  if (N && (*N <= 1 || *N > 1 << 20)) fail("linalg.vander: N is ", *N, ", outside 2..2^20");
   if (x.dim() == 0) return linalg::vander(x.unsqueeze(0), N);
   const int64_t n = N.value_or(x.size(-1));
   const Tensor base = is_integral(x.dtype()) ? x.to(DType::i64) : x;

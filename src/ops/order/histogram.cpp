@@ -17,6 +17,10 @@ Tensor tensor_of(const std::vector<double>& values, DType dtype) {
   return out;
 }
 
+void check_bins(const char* op, int64_t bins) {
+  if (bins <= 0 || bins >= int64_t{1} << 31) fail(op, ": bins is ", bins, ", outside 1..2^31 - 1");
+}
+
 // `bins` + 1 points from low to high, as linspace computes them.
 std::vector<double> even_edges(double low, double high, int64_t bins, DType dtype) {
   std::vector<double> edges(static_cast<size_t>(bins + 1));
@@ -131,7 +135,7 @@ Tensor histc(const Tensor& self, int64_t bins, double min, double max) {
   check_not_block("histc", self);
   check_not_complex("histc", self);
   if (self.dtype() == DType::boolean) fail("histc: ", self, " is bool; call .to(i64) first");
-  if (bins <= 0) fail("histc: bins is ", bins, "; it must be positive");
+  check_bins("histc", bins);
   NoGrad no_grad;
   const std::vector<double> x = values_of<double>(self);
   check_range("histc", min, max);
@@ -153,7 +157,7 @@ Tensor histc(const Tensor& self, int64_t bins, double min, double max) {
 Histogram histogram(const Tensor& self, int64_t bins, const Tensor& range, const Tensor& weight,
                     bool density) {
   check_histogram("histogram", self);
-  if (bins <= 0) fail("histogram: bins is ", bins, "; it must be positive");
+  check_bins("histogram", bins);
   if (range && range.numel() != 2) fail("histogram: range ", range, " must hold two numbers");
   NoGrad no_grad;
   const std::vector<double> x = values_of<double>(self);
