@@ -56,8 +56,9 @@ struct TileEngine : PairEngine {
   }
 
   template <int V>
-  static void scores(const Chunk<uint16_t>* chunks, int64_t count, int64_t width,
+  static void scores(const Chunk<uint16_t>* chunks, int64_t seen, int64_t width,
                      const float* queries, float* out) {
+    const int64_t count = seen / kAttentionChunk;
     if (width == 64) return scores_of_64<V>(chunks, count, queries, out);
     for (int64_t n = 0; n < count; ++n, out += kAttentionChunk * kGroup) {
       clear<V>();
@@ -96,8 +97,9 @@ struct TileEngine : PairEngine {
   }
 
   template <int V>
-  static void values(const Chunk<uint16_t>* chunks, int64_t count, int64_t width,
+  static void values(const Chunk<uint16_t>* chunks, int64_t seen, int64_t width,
                      const uint32_t* weights, float* out) {
+    const int64_t count = seen / kAttentionChunk;
     const float* b = reinterpret_cast<const float*>(weights);
     for (int64_t d = 0; d < width; d += 32, out += 32 * kGroup) {
       load_sums<V>(out);

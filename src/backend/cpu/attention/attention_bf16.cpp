@@ -41,8 +41,9 @@ struct DotEngine : PairEngine {
   }
 
   template <int V>
-  static void scores(const Chunk<uint16_t>* chunks, int64_t count, int64_t width,
+  static void scores(const Chunk<uint16_t>* chunks, int64_t seen, int64_t width,
                      const float* queries, float* out) {
+    const int64_t count = seen / kAttentionChunk;
     for (int64_t n = 0; n < count; ++n) {
       const Chunk<uint16_t>& chunk = chunks[n];
       for (int64_t i = 0; i < kAttentionChunk; i += kHeight, out += kHeight * kGroup) {
@@ -52,8 +53,9 @@ struct DotEngine : PairEngine {
   }
 
   template <int V>
-  static void values(const Chunk<uint16_t>* chunks, int64_t count, int64_t width,
+  static void values(const Chunk<uint16_t>* chunks, int64_t seen, int64_t width,
                      const uint32_t* weights, float* out) {
+    const int64_t count = seen / kAttentionChunk;
     constexpr int64_t kPairs = kAttentionChunk / 2;
     for (int64_t n = 0; n < count; ++n, weights += kPairs * kGroup) {
       const Chunk<uint16_t>& chunk = chunks[n];

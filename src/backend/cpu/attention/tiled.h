@@ -3,11 +3,11 @@
 // softmax needs no sum across lanes, and K and V are read as they lie in their pages. An Engine
 // does the two products:
 //   Element, Weight          what K and V are read as; what P is stored as
-//   kPad                     what the dim is padded to a multiple of
+//   kPad, kKeys              what the dim, and the positions of a block, are padded to multiples of
 //   kRounds                  whether pack() rounds, so that only powers of two scale exactly
 //   start()                  once an item
 //   pack(...)                transposes a vector of rows of queries
-//   scores<V>, values<V>     the products, for V vectors of lanes
+//   scores<V>, values<V>     the products with `seen` positions, for V vectors of lanes
 //   power(x)                 2^x for x <= 0
 //   put_weights(...)         stores P for two neighbouring positions, kPerWeight in a Weight
 #pragma once
@@ -80,21 +80,21 @@ class TiledAttention {
       if (end <= at) continue;
       if (call.window > 0 && at + kAttentionBlock <= first - call.window + 1) continue;
       const int64_t count = (end - at + kAttentionChunk - 1) / kAttentionChunk;
+      const int64_t seen = round_up(end - at, Engine::kKeys);
       for (; read < count; ++read) chunks[read] = reader.read(at + read * kAttentionChunk, read);
       if (rows - g > kLanes) {
-        group<2>(g, at, chunks, count, first, last);
+        group<2>(g, at, chunks, seen, first, last);
       } else {
-        group<1>(g, at, chunks, count, first, last);
+        group<1>(g, at, chunks, seen, first, last);
       }
     }
   }
 
   template <int V>
-  void group(int64_t g, int64_t at, const Chunk<Element>* chunks, int64_t count, int64_t first,
+  void group(int64_t g, int64_t at, const Chunk<Element>* chunks, int64_t seen, int64_t first,
              int64_t last) {
-    const int64_t seen = count * kAttentionChunk;
     float* out = sums + g * width;
-    Engine::template scores<V>(chunks, count, width, queries + g * width, scores);
+    Engine::template scores<V>(chunks, seen, width, queries + g * width, scores);
     if (Engine::kRounds && (call.soft_cap > 0 || call.mask)) {
       stretch<V>(seen);
       left_over = 1;
@@ -106,7 +106,7 @@ class TiledAttention {
     if (call.mask) add_mask<V>(g, at, seen);
     if (causal || (call.window > 0 && at < last - call.window + 1)) mask<V>(g, at, seen);
     soften<V>(g, seen, out);
-    Engine::template values<V>(chunks, count, width, weights, out);
+    Engine::template values<V>(chunks, seen, width, weights, out);
   }
 
   /// The sign and the exponent of a number.

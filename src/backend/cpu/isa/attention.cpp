@@ -9,7 +9,7 @@ struct FloatEngine {
   using Element = float;
   using Weight = float;
   static constexpr int kHeight = kLanes == 16 ? 8 : 4;  // rows of A whose sums stay in registers
-  static constexpr int64_t kPad = kHeight, kPerWeight = 1;
+  static constexpr int64_t kPad = 8, kPerWeight = 1, kKeys = kHeight;  // packed heads have kPad too
   static constexpr bool kRounds = false;
 
   static void start() {}
@@ -31,18 +31,10 @@ struct FloatEngine {
     }
   }
 
-  /// c [kHeight, V vectors] = (plus c) a [kHeight, depth] * b [depth, V vectors].
-  template <int V, bool kAdd>
+  /// sum [kHeight, V vectors] += a [kHeight, depth] * b [depth, V vectors].
+  template <int V>
   static TALLOW_INLINE void multiply(const float* a, int64_t stride, int64_t depth, const float* b,
-                                     float* c) {
-    Floats sum[kHeight][V] = {};
-    if constexpr (kAdd) {
-#pragma GCC unroll 8
-      for (int i = 0; i < kHeight; ++i) {
-#pragma GCC unroll 2
-        for (int v = 0; v < V; ++v) sum[i][v] = load(c + i * kGroup + v * kLanes);
-      }
-    }
+                                     Floats (&sum)[kHeight][V]) {
     for (int64_t k = 0; k < depth; ++k, b += kGroup) {
       Floats row[V];
 #pragma GCC unroll 2
@@ -54,6 +46,9 @@ struct FloatEngine {
         for (int v = 0; v < V; ++v) sum[i][v] += x * row[v];
       }
     }
+  }
+  template <int V>
+  static TALLOW_INLINE void put(const Floats (&sum)[kHeight][V], float* c) {
 #pragma GCC unroll 8
     for (int i = 0; i < kHeight; ++i) {
 #pragma GCC unroll 2
@@ -62,25 +57,33 @@ struct FloatEngine {
   }
 
   template <int V>
-  static void scores(const Chunk<float>* chunks, int64_t count, int64_t width, const float* queries,
+  static void scores(const Chunk<float>* chunks, int64_t seen, int64_t width, const float* queries,
                      float* out) {
-    for (int64_t n = 0; n < count; ++n) {
-      const Chunk<float>& chunk = chunks[n];
-      for (int64_t i = 0; i < kAttentionChunk; i += kHeight, out += kHeight * kGroup) {
-        multiply<V, false>(chunk.k + i * chunk.k_stride, chunk.k_stride, width, queries, out);
-      }
+    for (int64_t at = 0; at < seen; at += kHeight, out += kHeight * kGroup) {
+      const Chunk<float>& chunk = chunks[at / kAttentionChunk];
+      Floats sum[kHeight][V] = {};
+      multiply<V>(chunk.k + at % kAttentionChunk * chunk.k_stride, chunk.k_stride, width, queries,
+                  sum);
+      put<V>(sum, out);
     }
   }
 
   template <int V>
-  static void values(const Chunk<float>* chunks, int64_t count, int64_t width, const float* weights,
+  static void values(const Chunk<float>* chunks, int64_t seen, int64_t width, const float* weights,
                      float* out) {
-    for (int64_t n = 0; n < count; ++n, weights += kAttentionChunk * kGroup) {
-      const Chunk<float>& chunk = chunks[n];
-      for (int64_t d = 0; d < width; d += kHeight) {
-        multiply<V, true>(chunk.v + d * chunk.v_stride, chunk.v_stride, kAttentionChunk, weights,
-                          out + d * kGroup);
+    for (int64_t d = 0; d < width; d += kHeight, out += kHeight * kGroup) {
+      Floats sum[kHeight][V];
+#pragma GCC unroll 8
+      for (int i = 0; i < kHeight; ++i) {
+#pragma GCC unroll 2
+        for (int v = 0; v < V; ++v) sum[i][v] = load(out + i * kGroup + v * kLanes);
       }
+      for (int64_t at = 0; at < seen; at += kAttentionChunk) {
+        const Chunk<float>& chunk = chunks[at / kAttentionChunk];
+        multiply<V>(chunk.v + d * chunk.v_stride, chunk.v_stride,
+                    smaller(kAttentionChunk, seen - at), weights + at * kGroup, sum);
+      }
+      put<V>(sum, out);
     }
   }
 
