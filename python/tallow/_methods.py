@@ -201,7 +201,7 @@ def map_(self, other, function):
 def resize_(self, *size, memory_format=None):
     """Gives the tensor another size, keeping the elements that stay in row-major order."""
     size = tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
-    made = _C._from_bytes(bytes(_product(size) * self.element_size()), size, self.dtype)
+    made = _C.zeros(size, dtype=self.dtype)
     kept = min(made.numel(), self.numel())
     made.view(-1)[:kept] = self.detach().reshape(-1)[:kept]
     return _C._rebind(self, made)
@@ -232,13 +232,6 @@ def fill_diagonal_(self, fill_value, wrap=False):
         for row in range(columns + 1, self.shape[0], columns + 1):
             self[row:row + columns].fill_diagonal_(fill_value)
     return self
-
-
-def _product(sizes):
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
 
 
 def set_(self, source=None):

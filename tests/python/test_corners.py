@@ -134,6 +134,10 @@ ODD = {
     "a divisor that wraps to zero": lambda m, x: x.to(m.int32).floor_divide(2**63),
     "batch_sizes that grow": lambda m, x: m.pad_packed_sequence(m.ones(4, 2), m.tensor([1, 3])),
     "more batch_sizes than rows": lambda m, x: m.pad_packed_sequence(m.ones(2, 2), m.tensor([2, 2])),
+    "sections without end": lambda m, x: m.tensor_split(x, 2**62),
+    "powers without end": lambda m, x: m.linalg.vander(x, N=2**62),
+    "bins without end": lambda m, x: m.histc(x, 2**40),
+    "a size without memory": lambda m, x: x.resize_(2**60),
     "mvlgamma of a huge dimension": lambda m, x: m.mvlgamma(x, 2**31),
 }
 

@@ -56,7 +56,9 @@ Tensors split_at(const Tensor& self, std::span<const int64_t> indices, int dim) 
 }
 
 Tensors split_into(const Tensor& self, int64_t sections, int dim) {
-  if (sections < 1) fail("tensor_split: ", sections, " sections; at least 1 is needed");
+  if (sections < 1 || sections > 1 << 20) {
+    fail("tensor_split: ", sections, " sections; from 1 to 2^20 can be had");
+  }
   const int64_t n = self.shape()[dim], size = n / sections, longer = n % sections;
   Tensors result;
   for (int64_t i = 0, at = 0; i < sections; ++i) {
