@@ -11,6 +11,8 @@ Bool: TypeAlias = builtins.bool
 Str: TypeAlias = builtins.str
 Number: TypeAlias = builtins.int | builtins.float | builtins.complex | builtins.bool
 
+__version__: str
+
 class Error(RuntimeError):
     """Whatever a user, a file or a device can cause."""
 

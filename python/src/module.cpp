@@ -157,6 +157,7 @@ void add_named_tuples(PyObject* module, const NamedTuple* tuples) {
 namespace {
 
 void fill(PyObject* module) {
+  PyModule_AddStringConstant(module, "__version__", TALLOW_VERSION);
   error_type =
       PyErr_NewExceptionWithDoc("tallow.Error", "Whatever a user, a file or a device can cause.",
                                 PyExc_RuntimeError, nullptr);

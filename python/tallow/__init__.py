@@ -5,7 +5,7 @@ from math import e, inf, nan, pi  # noqa: F401
 
 from . import _C
 from ._C import *  # noqa: F403
-from ._C import Error, Size, Tensor, device, dtype  # noqa: F401
+from ._C import Error, Size, Tensor, __version__, device, dtype  # noqa: F401
 
 del fft, linalg  # noqa: F821  the modules of Python take the place of those of C++
 from ._data import as_tensor, asarray, from_numpy, tensor  # noqa: F401
