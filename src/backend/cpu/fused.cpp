@@ -16,14 +16,6 @@ constexpr int64_t kGrain = 16384;  // elements below which a second thread costs
 
 const FusedKernels* kernels = &isa_portable::fused_kernels;
 
-const FusedKernels& choose() {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return isa_avx512::fused_kernels;
-  if (isa() >= Isa::avx2) return isa_avx2::fused_kernels;
-#endif
-  return isa_portable::fused_kernels;
-}
-
 /// Calls fn(begin, end) over rows of `width` elements, on several threads where there are many.
 template <class F>
 void over_rows(int64_t rows, int64_t width, const F& fn) {
@@ -129,7 +121,7 @@ int64_t token_stride(const Tensor& x) {
 }
 
 void bind_fused() {
-  kernels = &choose();
+  kernels = &TALLOW_BY_ISA(fused_kernels);
   rms_norm_op.bind(DeviceKind::cpu, rms_norm);
   add_rms_norm_op.bind(DeviceKind::cpu, add_rms_norm);
   swiglu_op.bind(DeviceKind::cpu, swiglu);

@@ -16,3 +16,13 @@ const char* to_string(Isa isa);
 void bind();
 
 }  // namespace tallow::cpu
+
+/// The table that src/backend/cpu/isa defines for the level of isa() or the next one below.
+#if defined(__x86_64__)
+#define TALLOW_BY_ISA(table)                                              \
+  (::tallow::cpu::isa() >= ::tallow::cpu::Isa::avx512 ? isa_avx512::table \
+   : ::tallow::cpu::isa() >= ::tallow::cpu::Isa::avx2 ? isa_avx2::table   \
+                                                      : isa_portable::table)
+#else
+#define TALLOW_BY_ISA(table) isa_portable::table
+#endif

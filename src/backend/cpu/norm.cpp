@@ -24,18 +24,6 @@ constexpr int64_t kTile = 1 << 18;  // elements of a tile of columns, which the 
 const SoftmaxKernels* softmaxes = &isa_portable::softmax_kernels;
 const NormKernels* norms = &isa_portable::norm_kernels;
 
-void choose() {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx512) {
-    softmaxes = &isa_avx512::softmax_kernels;
-    norms = &isa_avx512::norm_kernels;
-  } else if (isa() >= Isa::avx2) {
-    softmaxes = &isa_avx2::softmax_kernels;
-    norms = &isa_avx2::norm_kernels;
-  }
-#endif
-}
-
 bool is_plain(const Tensor& x) {
   return x.dtype() == DType::f32 && x.is_contiguous() && x.numel() > 0;
 }
@@ -357,7 +345,8 @@ void logsumexp(Inputs in, Outputs out, const ReduceOptions& o) {
 }  // namespace
 
 void bind_norm() {
-  choose();
+  softmaxes = &TALLOW_BY_ISA(softmax_kernels);
+  norms = &TALLOW_BY_ISA(norm_kernels);
   softmax_op.bind(DeviceKind::cpu, softmax<false>);
   log_softmax_op.bind(DeviceKind::cpu, softmax<true>);
   softmax_backward_op.bind(DeviceKind::cpu, softmax_backward<false>);

@@ -18,14 +18,6 @@ constexpr int64_t kBlock = 2048;
 
 const ReduceKernels* kernels = &isa_portable::reduce_kernels;
 
-const ReduceKernels& choose() {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return isa_avx512::reduce_kernels;
-  if (isa() >= Isa::avx2) return isa_avx2::reduce_kernels;
-#endif
-  return isa_portable::reduce_kernels;
-}
-
 /// The k best elements of rows [n], as items whose order is theirs.
 class Best {
  public:
@@ -107,7 +99,7 @@ void topk(Inputs in, Outputs out, const TopkOptions& o) {
 }  // namespace
 
 void bind_order() {
-  kernels = &choose();
+  kernels = &TALLOW_BY_ISA(reduce_kernels);
   topk_op.bind(DeviceKind::cpu, topk);
 }
 

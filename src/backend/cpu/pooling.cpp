@@ -5,14 +5,6 @@
 
 namespace tallow::cpu {
 
-void bind_pooling() {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx512) {
-    pooling::kernels = isa_avx512::pooling_kernels;
-  } else if (isa() >= Isa::avx2) {
-    pooling::kernels = isa_avx2::pooling_kernels;
-  }
-#endif
-}
+void bind_pooling() { pooling::kernels = TALLOW_BY_ISA(pooling_kernels); }
 
 }  // namespace tallow::cpu

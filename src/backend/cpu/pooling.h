@@ -5,6 +5,9 @@
 
 namespace tallow::cpu {
 
+namespace isa_portable {
+extern const pooling::Kernels pooling_kernels;
+}
 namespace isa_avx2 {
 extern const pooling::Kernels pooling_kernels;
 }

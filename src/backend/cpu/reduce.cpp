@@ -20,14 +20,6 @@ constexpr int64_t kColumns = 1 << 11;  // columns of one
 
 const ReduceKernels* kernels = &isa_portable::reduce_kernels;
 
-const ReduceKernels& choose() {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return isa_avx512::reduce_kernels;
-  if (isa() >= Isa::avx2) return isa_avx2::reduce_kernels;
-#endif
-  return isa_portable::reduce_kernels;
-}
-
 /// The kernels of a dtype, or null.
 const FoldKernels* kernels_of(DType dtype) {
   if (dtype == DType::f32) return &kernels->f32;
@@ -284,7 +276,7 @@ void cumsum(Inputs in, Outputs out, const ScanOptions& o) {
 }  // namespace
 
 void bind_reduce() {
-  kernels = &choose();
+  kernels = &TALLOW_BY_ISA(reduce_kernels);
   sum_op.bind(DeviceKind::cpu, sum);
   mean_op.bind(DeviceKind::cpu, mean);
   amax_op.bind(DeviceKind::cpu, extreme<false>);

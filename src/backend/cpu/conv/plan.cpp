@@ -3,17 +3,13 @@
 
 #include <algorithm>
 
+#include "backend/cpu/kernels.h"
+
 namespace tallow::cpu {
 
 const ConvKernels& conv_kernels() {
-#if defined(__x86_64__)
-  static const ConvKernels& chosen = isa() >= Isa::avx512 ? isa_avx512::conv_kernels
-                                     : isa() == Isa::avx2 ? isa_avx2::conv_kernels
-                                                          : isa_portable::conv_kernels;
+  static const ConvKernels& chosen = TALLOW_BY_ISA(conv_kernels);
   return chosen;
-#else
-  return isa_portable::conv_kernels;
-#endif
 }
 
 Plan plan_of(const ConvOptions& o, const Spatial& in, const Spatial& kernel, const Spatial& out,

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "backend/cpu/gemm/driver.h"
+#include "backend/cpu/kernels.h"
 #include "tallow/error.h"
 
 namespace tallow::cpu {
@@ -79,15 +80,6 @@ std::shared_ptr<void> pack_pairs(const uint16_t* rows, int64_t n, int64_t k,
   return pack_words(reinterpret_cast<const std::byte*>(rows), k * 2, n, ceil_div(k, 2),
                     round_up(k, 32) / 2, read);
 }
-
-#if defined(__x86_64__)
-#define TALLOW_BY_ISA(table)               \
-  isa() >= Isa::avx512 ? isa_avx512::table \
-  : isa() == Isa::avx2 ? isa_avx2::table   \
-                       : isa_portable::table
-#else
-#define TALLOW_BY_ISA(table) isa_portable::table
-#endif
 
 const GemmKernels& gemm_kernels() {
   static const GemmKernels& chosen = TALLOW_BY_ISA(gemm_kernels);

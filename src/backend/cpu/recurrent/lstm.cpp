@@ -5,6 +5,7 @@
 
 #include "backend/cpu/gemm/driver.h"
 #include "backend/cpu/gemm/gemm.h"
+#include "backend/cpu/kernels.h"
 #include "backend/cpu/recurrent/kernels.h"
 #include "ops/recurrent/fused.h"
 #include "tallow/ops.h"
@@ -13,16 +14,8 @@
 namespace tallow::cpu {
 namespace {
 
-const RecurrentKernels& choose() {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return isa_avx512::recurrent_kernels;
-  if (isa() >= Isa::avx2) return isa_avx2::recurrent_kernels;
-#endif
-  return isa_portable::recurrent_kernels;
-}
-
 const RecurrentKernels& kernels() {
-  static const RecurrentKernels& chosen = choose();
+  static const RecurrentKernels& chosen = TALLOW_BY_ISA(recurrent_kernels);
   return chosen;
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backend/cpu/gemm/driver.h"
+#include "backend/cpu/kernels.h"
 #include "backend/cpu/sdpa/sdpa.h"
 #include "tallow/parallel.h"
 
@@ -209,18 +210,10 @@ void forward(Inputs in, Outputs out, const SdpaOptions& options) {
   if (convert) info(out[0].dtype()).from_f32(result.data<float>(), out[0].raw(), out[0].numel());
 }
 
-const SdpaKernels& choose() {
-#if defined(__x86_64__)
-  if (isa() >= Isa::avx512) return isa_avx512::sdpa_kernels;
-  if (isa() >= Isa::avx2) return isa_avx2::sdpa_kernels;
-#endif
-  return isa_portable::sdpa_kernels;
-}
-
 }  // namespace
 
 const SdpaKernels& sdpa_kernels() {
-  static const SdpaKernels& chosen = choose();
+  static const SdpaKernels& chosen = TALLOW_BY_ISA(sdpa_kernels);
   return chosen;
 }
 
