@@ -32,7 +32,7 @@ FOLDERS = {
 
 # The layer that each public header belongs to: that of the folder which implements it.
 PUBLIC = {
-    "core": "autograd buffer device dtype error json op parallel profile random reals scalar shape tensor tensor_methods",
+    "core": "autograd buffer device dtype error json op parallel profile random reals scalar shape shared_memory tensor tensor_methods",
     "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
     "ops": "from_data indexing ops padding print print_fmt",
