@@ -55,8 +55,9 @@ def pooling(d):
         return Case(f"{F}{name}{n}d", [x.abs(), 2.0, kernel], {"ceil_mode": d.flag()})
     options = {"stride": d.choice([None, 1, 2, 3]), "padding": d.integer(0, 1), "ceil_mode": d.flag()}
     if name == "max_pool":
-        # With both, torch's windows may begin past the end, and their gradients too.
-        options["dilation"] = 1 if options["ceil_mode"] else d.integer(1, 2)
+        # Of windows past the end, or of padding alone, torch's gradients are written elsewhere.
+        alone = options["ceil_mode"] or 1 in x.shape[-n:]
+        options["dilation"] = 1 if alone else d.integer(1, 2)
     else:
         options["count_include_pad"] = d.flag()
     return Case(f"{F}{name}{n}d", [x, kernel], options)
