@@ -227,4 +227,8 @@ TEST_CASE("nothing is written for no rows, and zeros for no k") {
   w.dtype = DType::bf16;
   product_bf16({y, DType::f32, 2, 0, 0, 1}, {&w, 1}, y, 2);
   CHECK(y[3] == 0);
+  uint16_t narrow[4] = {7, 7, 7, 7};
+  w.n_stride = 3;  // rows that cannot be read in words
+  product_bf16({y, DType::bf16, 2, 0, 3, 1}, w, narrow, 2);
+  CHECK(narrow[3] == 0);
 }

@@ -35,7 +35,7 @@ std::shared_ptr<void> pack_words(const std::byte* source, int64_t row_bytes, int
       const std::byte* from = source + g * kGroup * row_bytes;
       const auto* first = reinterpret_cast<const uint32_t*>(from);
       int64_t ld = row_bytes / 4;
-      if (!aligned) {  // bf16 of an odd row or address: copied, with a zero behind
+      if (!aligned && k > 0) {  // bf16 of an odd row or address: copied, with a zero behind
         auto* copy = reinterpret_cast<uint32_t*>(scratch(Scratch::rows, kGroup * k * 4));
         for (int r = 0; r < rows; ++r) {
           copy[r * k + k - 1] = 0;

@@ -7,6 +7,7 @@ namespace tallow::cpu {
 
 void interleave_pairs(const GemmKernels& kernels, const Weight& w, int64_t n0, int64_t k0,
                       int64_t k1, int64_t words, uint32_t* target) {
+  if (k1 <= k0) return;
   const int rows = static_cast<int>(std::min<int64_t>(kGroup, w.n - n0));
   const auto* source = static_cast<const uint16_t*>(w.data) + n0 * w.n_stride + k0 * w.k_stride;
   const int64_t used = ceil_div(k1 - k0, 2);
