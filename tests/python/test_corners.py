@@ -62,6 +62,19 @@ CASES = {
     "second gradient of elu far out": history(lambda m, x: m.autograd.grad(
         m.nn.functional.elu(x * 1e4).sum(), x, create_graph=True)[0] + x),
     "gradient of logaddexp of infinity": history(lambda m, x: m.logaddexp(x, m.full((2, 3), INF, dtype=m.float64)) * 0 + x),
+    "mean of one infinity": lambda m: m.var_mean(m.tensor([INF]), 0)[1],
+    "renorm of NaN": lambda m: m.renorm(m.tensor([[1.0, NAN], [3.0, 4.0], [INF, 1.0]]), 2, 0, 2.0),
+    "gcd with a wider number": lambda m: m.gcd(m.arange(1, 9, dtype=m.uint8), m.tensor(-3)),
+    "maximum with a wider number": lambda m: m.maximum(m.arange(1, 9, dtype=m.int8), m.tensor(300)),
+    "equal to a wider number": lambda m: (
+        m.tensor([5.59375, 1], dtype=m.bfloat16) == m.tensor(5.594, dtype=m.float64),
+        m.tensor([44, 1], dtype=m.int8) == m.tensor(300)),
+    "gradient of norms of NaN": history(
+        lambda m, x: m.stack([m.norm(x * NAN, p) * 0 + x for p in (0, INF)])),
+    "a deep kernel over one plane": lambda m: m.nn.functional.conv3d(
+        m.arange(24.0).reshape(1, 2, 1, 3, 4), m.arange(16.0).reshape(2, 2, 2, 2, 1), padding="same"),
+    "a deep kernel over one channel": lambda m: m.nn.functional.conv3d(
+        m.arange(12.0).reshape(1, 1, 1, 3, 4), m.arange(4.0).reshape(1, 1, 2, 2, 1), padding="same"),
     "sin in place": written(lambda m, y: y.sin_()),
     "a product with a copy in place": written(lambda m, y: y.mul_(y.clone())),
     "a product of a view with the rest in place": written(lambda m, y: y[0].mul_(y[0].clone())),

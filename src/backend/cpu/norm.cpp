@@ -300,7 +300,7 @@ bool dense_rows(const Tensor& x, uint32_t dims, Groups& g) {
 template <bool kRoot>
 void variance(Inputs in, Outputs out, const ReduceOptions& o) {
   Groups g;
-  if (!dense_rows(in[0], o.dims, g) || g.count > (1 << 18)) {
+  if (!dense_rows(in[0], o.dims, g) || g.count < 2 || g.count > (1 << 18)) {
     return (kRoot ? std_op : var_op).fn.cpu(in, out, o);
   }
   const auto count = static_cast<double>(g.count), degrees = std::max(0.0, count - o.p);

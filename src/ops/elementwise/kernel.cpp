@@ -277,8 +277,18 @@ void run(const char* name, Inputs in, const Tensor& out, const Loops& loops, con
          const Parameters& parameters) {
   if (out.numel() == 0) return;
   DType type;
-  Loop loop = choose(loops, plan(name, in, rule).compute, rule, type);
+  const DType compute = plan(name, in, rule).compute;
+  Loop loop = choose(loops, compute, rule, type);
   const DType types[kMaxInputs] = {type, type, type};
+  Tensor wrapped[kMaxInputs];
+  if (compute != type && (type == DType::i64 || rule.to_bool)) {
+    // A single element of a wider dtype wraps around, or is rounded, in that of the others.
+    for (size_t k = 0; k < in.size(); ++k) {
+      const bool wider = in[k].dtype() != compute && in[k].dim() == 0 && !in[k].is_number();
+      wrapped[k] = wider ? in[k].to(compute) : in[k];
+    }
+    in = {wrapped, in.size()};
+  }
   run_loop(loop, in, types, out, rule.to_bool ? DType::boolean : type, parameters, loops.light);
 }
 

@@ -123,7 +123,8 @@ Tensors vjp(const Saved<NormOptions>& saved, Inputs grads) {
       if (dims >> i & 1) all.push_back(i);
     }
     // Ties share the gradient equally.
-    const Tensor chosen = eq(size, norm).to(norm.dtype());
+    const Tensor nans = logical_and(isnan(size), isnan(norm));
+    const Tensor chosen = logical_or(eq(size, norm), nans).to(norm.dtype());
     const Tensor ties = all.empty() ? chosen : sum(chosen, Dims(all), true);
     return {sgn(x) * (chosen / ties * g)};
   }

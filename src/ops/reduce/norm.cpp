@@ -88,12 +88,13 @@ Tensors vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
   const double p = saved.options.p;
   const Tensor y = spread(saved.outputs[0], x, dims), g = spread(grads[0], x, dims);
   switch (order_of(p)) {
-    case Order::zero: return {x * 0.0};
+    case Order::zero: return {Tensor::zeros(x.shape(), x.dtype())};
     case Order::one: return {g * sgn(x)};
     case Order::two: return {x * (g / (y + ones_at_zero(y)))};
     case Order::infinite:
     case Order::least: {
-      const Tensor chosen = equal_to(abs(x.detach()), y.detach());
+      const Tensor nans = logical_and(isnan(x.detach()), isnan(y.detach())).to(x.dtype());
+      const Tensor chosen = equal_to(abs(x.detach()), y.detach()) + nans;
       return {sgn(x) * chosen * (g / sum(chosen, listed(dims), true))};
     }
     case Order::other: break;
@@ -127,8 +128,7 @@ Tensor renorm(const Tensor& self, double p, int64_t dim, double maxnorm) {
   const bool narrow = is_real(self.dtype()) && info(self.dtype()).bytes < 4;
   const Tensor norms =
       norm(self, p, listed(dims), true, narrow ? std::optional(DType::f32) : std::nullopt);
-  const Tensor inside = minimum(sgn(maximum(norms.detach() - maxnorm, 0.0)), 1.0);
-  const Tensor scale = inside * (maxnorm / (norms + 1e-7)) + (1.0 - inside);
+  const Tensor scale = where(gt(norms.detach(), maxnorm), maxnorm / (norms + 1e-7), 1.0);
   return self * scale.to(to_real(self.dtype()));
 }
 

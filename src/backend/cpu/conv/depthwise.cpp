@@ -7,9 +7,8 @@ namespace tallow::cpu {
 
 bool depthwise_fits(const Product<float>& p) {
   const Plan& plan = p.plan;
-  return plan.channels == 1 && !p.placement && !plan.pointwise && p.outs <= 4 && plan.in[0] == 1 &&
-         plan.out[0] == 1 && plan.taps.size() <= kMostTaps && plan.taps[0].at[0] == 0 &&
-         plan.step[2] <= 2;
+  return plan.channels == 1 && !p.placement && !plan.pointwise && p.outs <= 4 && plan.planar() &&
+         plan.taps.size() <= kMostTaps && plan.step[2] <= 2;
 }
 
 void run_depthwise(const Product<float>& p) {

@@ -39,6 +39,11 @@ Plan plan_of(const ConvOptions& o, const Spatial& in, const Spatial& kernel, con
   return plan;
 }
 
+bool Plan::planar() const {
+  return in[0] == 1 && out[0] == 1 && !taps.empty() &&
+         std::all_of(taps.begin(), taps.end(), [](const Tap& tap) { return tap.at[0] == 0; });
+}
+
 std::vector<Slice> slices_of(const Plan& plan, int64_t channel0, int64_t channel1, int64_t step) {
   std::vector<Slice> slices;
   const int64_t taps = static_cast<int64_t>(plan.taps.size());

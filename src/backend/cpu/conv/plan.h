@@ -25,6 +25,7 @@ struct Plan {
   int64_t pixels() const { return out[0] * out[1] * out[2]; }
   int64_t channel_stride() const { return in[0] * in[1] * in[2]; }
   int64_t depth() const { return channels * static_cast<int64_t>(taps.size()); }
+  bool planar() const;  ///< one plane, with taps in it alone
 };
 
 /// That of a convolution of x with taps of the kernel's sizes, giving o.out.

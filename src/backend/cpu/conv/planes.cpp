@@ -188,10 +188,7 @@ void run_item(const Planes& s, int64_t index) {
 
 bool planes_fit(const Product<float>& p) {
   const Plan& plan = p.plan;
-  if (isa() != Isa::amx || p.placement || plan.pointwise || plan.taps.empty()) return false;
-  if (plan.in[0] != 1 || plan.out[0] != 1 || plan.taps[0].at[0] != 0 || plan.step[0] != 1) {
-    return false;
-  }
+  if (isa() != Isa::amx || p.placement || plan.pointwise || !plan.planar()) return false;
   // Parted planes are many, and large images are better transformed.
   if (plan.step[1] != 1 || plan.step[2] != 1 || (plan.pixels() > 1600 && winograd_fits(p))) {
     return false;

@@ -109,8 +109,7 @@ void run_band(const RowsRun& run, int64_t index) {
 bool rows_fit(const Product<float>& p) {
   const Plan& plan = p.plan;
   const int64_t width = plan.out[2], depth = plan.depth();
-  if (p.placement || plan.pointwise || plan.in[0] != 1 || plan.out[0] != 1) return false;
-  if (plan.taps.empty() || plan.taps[0].at[0] != 0 || plan.step[2] > 2) return false;
+  if (p.placement || plan.pointwise || !plan.planar() || plan.step[2] > 2) return false;
   if (depth == 0 || depth > kMostDepth || plan.step[0] != 1 || 8 * width < 7 * round_up(width, 16))
     return false;
   const Copies copies = copies_of(plan);
