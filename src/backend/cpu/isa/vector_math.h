@@ -66,17 +66,22 @@ TALLOW_INLINE float expm1(float x) {
   return x == 0.f ? x : y;
 }
 
-TALLOW_INLINE float exp2(float x) {
-  float inside = x > 129.f ? 129.f : x;
-  inside = inside < -151.f ? -151.f : inside;
-  const float shifted = inside + kRoundToInt;
-  const float f = inside - (shifted - kRoundToInt);
+/// 2^f for f from -1/2 to 1/2.
+TALLOW_INLINE float exp2_near_0(float f) {
   float p = f * 1.535336188e-4f + 1.339887440e-3f;
   p = p * f + 9.618437358e-3f;
   p = p * f + 5.550332471e-2f;
   p = p * f + 2.402264791e-1f;
   p = p * f + 6.931472029e-1f;
-  return scaled(p * f + 1.f, bits_of(shifted) - bits_of(kRoundToInt));
+  return p * f + 1.f;
+}
+
+TALLOW_INLINE float exp2(float x) {
+  float inside = x > 129.f ? 129.f : x;
+  inside = inside < -151.f ? -151.f : inside;
+  const float shifted = inside + kRoundToInt;
+  const float f = inside - (shifted - kRoundToInt);
+  return scaled(exp2_near_0(f), bits_of(shifted) - bits_of(kRoundToInt));
 }
 
 /// x = (1 + f) * 2^e with 1 + f from sqrt(1/2) to sqrt(2), and log(1 + f) - f.
@@ -283,12 +288,7 @@ TALLOW_INLINE float gaussian_cdf(float x) {
   p = p * a + 4.59221452e-1f;
   p = p * a + 1.15110421f;
   const float t = -p * a, shifted = t + kRoundToInt, f = t - (shifted - kRoundToInt);
-  float q = f * 1.535336188e-4f + 1.339887440e-3f;
-  q = q * f + 9.618437358e-3f;
-  q = q * f + 5.550332471e-2f;
-  q = q * f + 2.402264791e-1f;
-  q = q * f + 6.931472029e-1f;
-  q = q * f + 1.f;
+  const float q = exp2_near_0(f);
   const int32_t half_power = bits_of(shifted) - 1;
   float tail = from_bits(bits_of(q) + (half_power << 23));
   tail = absolute(x) > 5.8f ? 0.f : tail;
