@@ -16,6 +16,8 @@
 
 namespace tallow {
 
+class OutputFile;
+
 enum class GgufType : uint32_t {
   u8,
   i8,
@@ -83,6 +85,77 @@ class GgufFile final : public TensorFile {
   std::unordered_map<std::string_view, size_t> keys_;
   mutable std::mutex copies_mutex_;
   mutable std::unordered_map<const std::byte*, std::vector<std::byte>> copies_;
+};
+
+/// Writes a GGUF file, version 3: first its metadata and the list of its tensors, then their data
+/// in that order, so that no more than one tensor need be in memory. The file takes its place when
+/// finish() is called; without that nothing is left behind. Throws Error when it cannot be written.
+///
+///     GgufWriter out("model.gguf");
+///     for (const GgufValue& value : in->metadata()) out.set(value);
+///     for (const TensorInfo& t : in->tensors()) out.add_tensor(t.name, t.shape, *t.dtype);
+///     for (const TensorInfo& t : in->tensors()) out.write(in->get(t.name));
+///     out.finish();
+class GgufWriter {
+ public:
+  explicit GgufWriter(const std::string& path);
+  ~GgufWriter();
+  GgufWriter(const GgufWriter&) = delete;
+  GgufWriter& operator=(const GgufWriter&) = delete;
+
+  // Metadata, in the order of the first call for a key; a later one takes its place.
+  void set(const GgufValue& value);  ///< of any type, as another file has it
+  void set_string(std::string_view key, std::string_view value);
+  void set_boolean(std::string_view key, bool value);
+  void set_u32(std::string_view key, uint32_t value);  ///< "general.alignment" is heeded
+  void set_i32(std::string_view key, int32_t value);
+  void set_u64(std::string_view key, uint64_t value);
+  void set_i64(std::string_view key, int64_t value);
+  void set_f32(std::string_view key, float value);
+  void set_f64(std::string_view key, double value);
+  void set_strings(std::string_view key, std::span<const std::string> values);
+  void set_floats(std::string_view key, std::span<const float> values);
+  void set_integers(std::string_view key, std::span<const int32_t> values);
+  void erase(std::string_view key);
+  bool contains(std::string_view key) const { return keys_.contains(std::string(key)); }
+
+  /// Announces a tensor, before any data is written. Throws Error for a name that occurs twice, an
+  /// empty shape, and a dtype or row length that GGUF lacks.
+  void add_tensor(std::string_view name, const Shape& shape, DType dtype);
+
+  /// The next tensor's data; it must have the shape and dtype that were announced.
+  void write(const Tensor& tensor);
+  /// The next bytes of the tensors' data, little-endian: a part of a tensor, to its end at most.
+  void write(std::span<const std::byte> bytes);
+  /// Puts the file in place. Throws Error when data is missing.
+  void finish();
+
+ private:
+  struct Entry {
+    std::string key, value;  // the value with its type, as it stands in the file
+  };
+  struct Planned {
+    std::string name;
+    Shape shape;
+    DType dtype;
+    int64_t bytes;
+  };
+  void put(std::string_view key, std::string value);
+  void write_header();
+  void pad_to_alignment();
+  const Planned& next(const char* what) const;
+
+  std::unique_ptr<OutputFile> file_;
+  std::string path_;
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, size_t> keys_;
+  std::vector<Planned> tensors_;
+  std::unordered_map<std::string, size_t> names_;
+  uint64_t alignment_ = 32;
+  uint64_t at_ = 0;      // bytes written
+  size_t current_ = 0;   // the tensor whose data comes next
+  int64_t written_ = 0;  // of its bytes
+  bool header_done_ = false;
 };
 
 /// A metadata value as JSON. Arrays of more than `max_items` elements become

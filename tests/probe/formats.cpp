@@ -69,6 +69,17 @@ int npy(int, char** argv) {
   return 0;
 }
 
+/// gguf_copy IN OUT: a GGUF file, entry by entry and tensor by tensor.
+int gguf_copy(int, char** argv) {
+  const auto in = tallow::GgufFile::open(argv[1]);
+  tallow::GgufWriter out(argv[2]);
+  for (const auto& value : in->metadata()) out.set(value);
+  for (const auto& t : in->tensors()) out.add_tensor(t.name, t.shape, *t.dtype);
+  for (const auto& t : in->tensors()) out.write(in->get(t.name));
+  out.finish();
+  return 0;
+}
+
 /// checkpoint PATH [NAME...]: architecture, configurations and names; NAMEs count as used.
 int checkpoint(int argc, char** argv) {
   const auto opened = tallow::open_checkpoint(argv[1]);

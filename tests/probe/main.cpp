@@ -18,6 +18,7 @@ int render(int argc, char** argv);
 int inspect(int argc, char** argv);
 int tensors(int argc, char** argv);
 int npy(int argc, char** argv);
+int gguf_copy(int argc, char** argv);
 int checkpoint(int argc, char** argv);
 int weight(int argc, char** argv);
 int open_each(int argc, char** argv);
@@ -44,6 +45,7 @@ static constexpr Probe kProbes[] = {
     {"inspect", inspect},
     {"tensors", tensors},
     {"npy", npy},
+    {"gguf_copy", gguf_copy},
     {"checkpoint", checkpoint},
     {"weight", weight},
     {"open_each", open_each},

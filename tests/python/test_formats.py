@@ -243,3 +243,31 @@ def test_a_large_file_opens_at_once(probe, tmp_path):
     found = listing(probe, path)
     assert time.perf_counter() - start < 1
     assert found["totals"]["bytes"] == count * size
+
+
+def test_a_copied_gguf_file_is_equal_to_the_byte(probe, tmp_path):
+    """Every type of metadata, tensors of several dtypes, and an alignment of its own."""
+    rng = np.random.default_rng(9)
+    writer = gguf.GGUFWriter(tmp_path / "in.gguf", "llama")
+    writer.add_custom_alignment(64)
+    for kind in ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"):
+        getattr(writer, f"add_{kind}")(f"k.{kind}", 100)
+    writer.add_float32("k.f32", 0.5)
+    writer.add_float64("k.f64", 1e300)
+    writer.add_bool("k.bool", True)
+    writer.add_string("k.text", "é")
+    writer.add_array("k.words", ["a", "", "bc"])
+    writer.add_array("k.floats", [0.5, 2.0])
+    writer.add_array("k.booleans", [True, False])
+    writer.add_tensor("a", rng.normal(size=(3, 5)).astype(np.float32))
+    writer.add_tensor("b", rng.normal(size=(2, 3, 7)).astype(np.float16))
+    writer.add_tensor("c", rng.integers(0, 9, 11, dtype=np.int32))
+    q8_0 = gguf.quants.quantize(rng.normal(size=(2, 64)).astype(np.float32),
+                                gguf.GGMLQuantizationType.Q8_0)
+    writer.add_tensor("d", q8_0, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    probe("gguf_copy", tmp_path / "in.gguf", tmp_path / "out.gguf")
+    assert (tmp_path / "out.gguf").read_bytes() == (tmp_path / "in.gguf").read_bytes()

@@ -1,0 +1,219 @@
+// Writing GGUF: the header from what was announced, then the data, tensor by tensor.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "formats/byte_reader.h"
+#include "formats/output_file.h"
+#include "tallow/error.h"
+#include "tallow/gguf.h"
+
+namespace tallow {
+namespace {
+
+constexpr uint32_t kVersion = 3;
+constexpr uint32_t kMostAlignment = 1 << 20;  // what the reader takes
+
+template <class T>
+void append(std::string& out, T value) {
+  char raw[sizeof(T)];
+  std::memcpy(raw, &value, sizeof raw);
+  out.append(raw, sizeof raw);
+}
+
+void append_text(std::string& out, std::string_view text) {
+  append<uint64_t>(out, text.size());
+  out += text;
+}
+
+std::string typed(GgufType type) {
+  std::string out;
+  append(out, static_cast<uint32_t>(type));
+  return out;
+}
+
+template <class T>
+std::string scalar(GgufType type, T value) {
+  std::string out = typed(type);
+  append(out, value);
+  return out;
+}
+
+std::string array_head(GgufType type, uint64_t count) {
+  std::string out = typed(GgufType::array) + typed(type);
+  append(out, count);
+  return out;
+}
+
+template <class T>
+std::string array(GgufType type, std::span<const T> values) {
+  std::string out = array_head(type, values.size());
+  out += as_text(std::as_bytes(values));
+  return out;
+}
+
+}  // namespace
+
+GgufWriter::GgufWriter(const std::string& path)
+    : file_(std::make_unique<OutputFile>(path)), path_(path) {}
+GgufWriter::~GgufWriter() = default;
+
+void GgufWriter::put(std::string_view key, std::string value) {
+  if (header_done_) fail(path_, ": metadata ", quoted(key), ": set it before any data is written");
+  if (key.empty()) fail(path_, ": metadata: a key is empty");
+  const auto [found, is_new] = keys_.emplace(key, entries_.size());
+  if (is_new) entries_.push_back({std::string(key), {}});
+  entries_[found->second].value = std::move(value);
+}
+
+void GgufWriter::set(const GgufValue& value) {
+  std::string bytes = value.is_array ? array_head(value.type, value.count) : typed(value.type);
+  bytes += as_text(value.data);
+  put(value.key, std::move(bytes));
+}
+
+void GgufWriter::set_string(std::string_view key, std::string_view value) {
+  std::string bytes = typed(GgufType::string);
+  append_text(bytes, value);
+  put(key, std::move(bytes));
+}
+void GgufWriter::set_boolean(std::string_view key, bool value) {
+  put(key, scalar(GgufType::boolean, static_cast<uint8_t>(value)));
+}
+void GgufWriter::set_u32(std::string_view key, uint32_t value) {
+  put(key, scalar(GgufType::u32, value));
+}
+void GgufWriter::set_i32(std::string_view key, int32_t value) {
+  put(key, scalar(GgufType::i32, value));
+}
+void GgufWriter::set_u64(std::string_view key, uint64_t value) {
+  put(key, scalar(GgufType::u64, value));
+}
+void GgufWriter::set_i64(std::string_view key, int64_t value) {
+  put(key, scalar(GgufType::i64, value));
+}
+void GgufWriter::set_f32(std::string_view key, float value) {
+  put(key, scalar(GgufType::f32, value));
+}
+void GgufWriter::set_f64(std::string_view key, double value) {
+  put(key, scalar(GgufType::f64, value));
+}
+void GgufWriter::set_floats(std::string_view key, std::span<const float> values) {
+  put(key, array(GgufType::f32, values));
+}
+void GgufWriter::set_integers(std::string_view key, std::span<const int32_t> values) {
+  put(key, array(GgufType::i32, values));
+}
+void GgufWriter::set_strings(std::string_view key, std::span<const std::string> values) {
+  std::string bytes = array_head(GgufType::string, values.size());
+  for (const std::string& value : values) append_text(bytes, value);
+  put(key, std::move(bytes));
+}
+
+void GgufWriter::erase(std::string_view key) {
+  if (header_done_) fail(path_, ": metadata ", quoted(key), ": erased after data was written");
+  const auto found = keys_.find(std::string(key));
+  if (found == keys_.end()) return;
+  const size_t place = found->second;
+  entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(place));
+  keys_.erase(found);
+  for (auto& [name, index] : keys_) index -= index > place;
+}
+
+void GgufWriter::add_tensor(std::string_view name, const Shape& shape, DType dtype) {
+  const std::string what = str(path_, ": tensor ", quoted(name), ": ");
+  if (header_done_) fail(what, "announced after data was written");
+  const DTypeInfo& row = info(dtype);
+  if (row.gguf < 0) fail(what, "GGUF has no ", row.name, "; convert it to another dtype");
+  int64_t elements = 1;
+  for (const int64_t size : shape) {
+    if (size == 0) fail(what, "GGUF has no tensors without elements (", shape, "); leave it out");
+    if (__builtin_mul_overflow(elements, size, &elements)) fail(what, shape, " overflows 64 bits");
+  }
+  if ((shape.empty() ? 1 : shape.back()) % row.block != 0) {
+    fail(what, "its rows of ", shape.empty() ? 1 : shape.back(), " elements are not whole ",
+         row.name, " blocks of ", row.block);
+  }
+  if (!names_.emplace(name, tensors_.size()).second) fail(what, "the name occurs twice");
+  tensors_.push_back({std::string(name), shape, dtype, storage_bytes(dtype, elements)});
+}
+
+void GgufWriter::write_header() {
+  header_done_ = true;
+  if (const auto found = keys_.find("general.alignment"); found != keys_.end()) {
+    const std::string& value = entries_[found->second].value;
+    uint32_t alignment = 0;
+    if (value.size() == 8) std::memcpy(&alignment, value.data() + 4, 4);
+    if (!std::has_single_bit(alignment) || alignment > kMostAlignment) {
+      fail(path_, ": metadata \"general.alignment\": is not a power of two up to ", kMostAlignment);
+    }
+    alignment_ = alignment;
+  }
+  std::string out = "GGUF";
+  append(out, kVersion);
+  append<uint64_t>(out, tensors_.size());
+  append<uint64_t>(out, entries_.size());
+  for (const Entry& entry : entries_) {
+    append_text(out, entry.key);
+    out += entry.value;
+  }
+  uint64_t offset = 0;
+  for (const Planned& t : tensors_) {
+    append_text(out, t.name);
+    append(out, static_cast<uint32_t>(t.shape.size()));
+    for (int d = t.shape.size() - 1; d >= 0; --d) append<int64_t>(out, t.shape[d]);
+    append(out, static_cast<uint32_t>(info(t.dtype).gguf));
+    append(out, offset);
+    offset += (static_cast<uint64_t>(t.bytes) + alignment_ - 1) / alignment_ * alignment_;
+  }
+  file_->write(out.data(), out.size());
+  at_ = out.size();
+  pad_to_alignment();
+}
+
+void GgufWriter::pad_to_alignment() {
+  const std::string zeros((alignment_ - at_ % alignment_) % alignment_, '\0');
+  file_->write(zeros.data(), zeros.size());
+  at_ += zeros.size();
+}
+
+const GgufWriter::Planned& GgufWriter::next(const char* what) const {
+  if (current_ == tensors_.size()) fail(path_, ": ", what, " past the announced tensors");
+  return tensors_[current_];
+}
+
+void GgufWriter::write(const Tensor& tensor) {
+  const Planned& t = next("a tensor");
+  if (written_ != 0 || tensor.dtype() != t.dtype || tensor.shape() != t.shape) {
+    fail(path_, ": tensor ", quoted(t.name), ": announced as ", t.dtype, " ", t.shape, ", given ",
+         tensor.dtype(), " ", tensor.shape(), written_ != 0 ? " after a part of its bytes" : "");
+  }
+  const Tensor data = tensor.contiguous();
+  write({static_cast<const std::byte*>(data.raw()), static_cast<size_t>(data.nbytes())});
+}
+
+void GgufWriter::write(std::span<const std::byte> bytes) {
+  const Planned& t = next("data");
+  if (static_cast<uint64_t>(t.bytes - written_) < bytes.size()) {
+    fail(path_, ": tensor ", quoted(t.name), ": ", bytes.size(), " bytes where ",
+         t.bytes - written_, " are left of it");
+  }
+  if (!header_done_) write_header();
+  file_->write(bytes.data(), bytes.size());
+  at_ += bytes.size();
+  written_ += static_cast<int64_t>(bytes.size());
+  if (written_ < t.bytes) return;
+  pad_to_alignment();
+  ++current_;
+  written_ = 0;
+}
+
+void GgufWriter::finish() {
+  if (!header_done_) write_header();
+  if (current_ != tensors_.size()) {
+    fail(path_, ": tensor ", quoted(tensors_[current_].name), ": its data was not written");
+  }
+  file_->commit();
+}
+
+}  // namespace tallow
