@@ -87,23 +87,10 @@ class GgufFile final : public TensorFile {
   mutable std::unordered_map<const std::byte*, std::vector<std::byte>> copies_;
 };
 
-/// Writes a GGUF file, version 3: first its metadata and the list of its tensors, then their data
-/// in that order, so that no more than one tensor need be in memory. The file takes its place when
-/// finish() is called; without that nothing is left behind. Throws Error when it cannot be written.
-///
-///     GgufWriter out("model.gguf");
-///     for (const GgufValue& value : in->metadata()) out.set(value);
-///     for (const TensorInfo& t : in->tensors()) out.add_tensor(t.name, t.shape, *t.dtype);
-///     for (const TensorInfo& t : in->tensors()) out.write(in->get(t.name));
-///     out.finish();
-class GgufWriter {
+/// Metadata to be written, in the order of the first call for a key; a later one takes its place.
+/// Throws Error for an empty key.
+class GgufMetadata {
  public:
-  explicit GgufWriter(const std::string& path);
-  ~GgufWriter();
-  GgufWriter(const GgufWriter&) = delete;
-  GgufWriter& operator=(const GgufWriter&) = delete;
-
-  // Metadata, in the order of the first call for a key; a later one takes its place.
   void set(const GgufValue& value);  ///< of any type, as another file has it
   void set_string(std::string_view key, std::string_view value);
   void set_boolean(std::string_view key, bool value);
@@ -119,6 +106,41 @@ class GgufWriter {
   void erase(std::string_view key);
   bool contains(std::string_view key) const { return keys_.contains(std::string(key)); }
 
+  /// The same as an opened file without tensors; `what` takes the place of its path.
+  std::shared_ptr<const GgufFile> as_file(std::string what) const;
+
+ private:
+  friend class GgufWriter;
+  struct Entry {
+    std::string key, value;  // the value with its type, as it stands in the file
+  };
+  void put(std::string_view key, std::string value);
+  std::string header(uint64_t tensors) const;
+  uint64_t alignment(const std::string& what) const;
+
+  std::vector<Entry> entries_;
+  std::unordered_map<std::string, size_t> keys_;
+};
+
+/// Writes a GGUF file, version 3: first its metadata and the list of its tensors, then their data
+/// in that order, so that no more than one tensor need be in memory. The file takes its place when
+/// finish() is called; without that nothing is left behind. Throws Error when it cannot be written.
+///
+///     GgufWriter out("model.gguf");
+///     for (const GgufValue& value : in->metadata()) out.metadata().set(value);
+///     for (const TensorInfo& t : in->tensors()) out.add_tensor(t.name, t.shape, *t.dtype);
+///     for (const TensorInfo& t : in->tensors()) out.write(in->get(t.name));
+///     out.finish();
+class GgufWriter {
+ public:
+  explicit GgufWriter(const std::string& path);
+  ~GgufWriter();
+  GgufWriter(const GgufWriter&) = delete;
+  GgufWriter& operator=(const GgufWriter&) = delete;
+
+  /// Written before the first data: throws Error after that.
+  GgufMetadata& metadata();
+
   /// Announces a tensor, before any data is written. Throws Error for a name that occurs twice, an
   /// empty shape, and a dtype or row length that GGUF lacks.
   void add_tensor(std::string_view name, const Shape& shape, DType dtype);
@@ -131,24 +153,19 @@ class GgufWriter {
   void finish();
 
  private:
-  struct Entry {
-    std::string key, value;  // the value with its type, as it stands in the file
-  };
   struct Planned {
     std::string name;
     Shape shape;
     DType dtype;
     int64_t bytes;
   };
-  void put(std::string_view key, std::string value);
   void write_header();
   void pad_to_alignment();
   const Planned& next(const char* what) const;
 
   std::unique_ptr<OutputFile> file_;
   std::string path_;
-  std::vector<Entry> entries_;
-  std::unordered_map<std::string, size_t> keys_;
+  GgufMetadata metadata_;
   std::vector<Planned> tensors_;
   std::unordered_map<std::string, size_t> names_;
   uint64_t alignment_ = 32;

@@ -12,6 +12,7 @@ namespace tallow {
 namespace {
 
 constexpr uint32_t kVersion = 3;
+constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint32_t kMostAlignment = 1 << 20;  // what the reader takes
 
 template <class T>
@@ -54,70 +55,103 @@ std::string array(GgufType type, std::span<const T> values) {
 
 }  // namespace
 
-GgufWriter::GgufWriter(const std::string& path)
-    : file_(std::make_unique<OutputFile>(path)), path_(path) {}
-GgufWriter::~GgufWriter() = default;
-
-void GgufWriter::put(std::string_view key, std::string value) {
-  if (header_done_) fail(path_, ": metadata ", quoted(key), ": set it before any data is written");
-  if (key.empty()) fail(path_, ": metadata: a key is empty");
+void GgufMetadata::put(std::string_view key, std::string value) {
+  if (key.empty()) fail("GGUF metadata: a key is empty");
   const auto [found, is_new] = keys_.emplace(key, entries_.size());
   if (is_new) entries_.push_back({std::string(key), {}});
   entries_[found->second].value = std::move(value);
 }
 
-void GgufWriter::set(const GgufValue& value) {
+void GgufMetadata::set(const GgufValue& value) {
   std::string bytes = value.is_array ? array_head(value.type, value.count) : typed(value.type);
   bytes += as_text(value.data);
   put(value.key, std::move(bytes));
 }
 
-void GgufWriter::set_string(std::string_view key, std::string_view value) {
+void GgufMetadata::set_string(std::string_view key, std::string_view value) {
   std::string bytes = typed(GgufType::string);
   append_text(bytes, value);
   put(key, std::move(bytes));
 }
-void GgufWriter::set_boolean(std::string_view key, bool value) {
+void GgufMetadata::set_boolean(std::string_view key, bool value) {
   put(key, scalar(GgufType::boolean, static_cast<uint8_t>(value)));
 }
-void GgufWriter::set_u32(std::string_view key, uint32_t value) {
+void GgufMetadata::set_u32(std::string_view key, uint32_t value) {
   put(key, scalar(GgufType::u32, value));
 }
-void GgufWriter::set_i32(std::string_view key, int32_t value) {
+void GgufMetadata::set_i32(std::string_view key, int32_t value) {
   put(key, scalar(GgufType::i32, value));
 }
-void GgufWriter::set_u64(std::string_view key, uint64_t value) {
+void GgufMetadata::set_u64(std::string_view key, uint64_t value) {
   put(key, scalar(GgufType::u64, value));
 }
-void GgufWriter::set_i64(std::string_view key, int64_t value) {
+void GgufMetadata::set_i64(std::string_view key, int64_t value) {
   put(key, scalar(GgufType::i64, value));
 }
-void GgufWriter::set_f32(std::string_view key, float value) {
+void GgufMetadata::set_f32(std::string_view key, float value) {
   put(key, scalar(GgufType::f32, value));
 }
-void GgufWriter::set_f64(std::string_view key, double value) {
+void GgufMetadata::set_f64(std::string_view key, double value) {
   put(key, scalar(GgufType::f64, value));
 }
-void GgufWriter::set_floats(std::string_view key, std::span<const float> values) {
+void GgufMetadata::set_floats(std::string_view key, std::span<const float> values) {
   put(key, array(GgufType::f32, values));
 }
-void GgufWriter::set_integers(std::string_view key, std::span<const int32_t> values) {
+void GgufMetadata::set_integers(std::string_view key, std::span<const int32_t> values) {
   put(key, array(GgufType::i32, values));
 }
-void GgufWriter::set_strings(std::string_view key, std::span<const std::string> values) {
+void GgufMetadata::set_strings(std::string_view key, std::span<const std::string> values) {
   std::string bytes = array_head(GgufType::string, values.size());
   for (const std::string& value : values) append_text(bytes, value);
   put(key, std::move(bytes));
 }
 
-void GgufWriter::erase(std::string_view key) {
-  if (header_done_) fail(path_, ": metadata ", quoted(key), ": erased after data was written");
+void GgufMetadata::erase(std::string_view key) {
   const auto found = keys_.find(std::string(key));
   if (found == keys_.end()) return;
   const size_t place = found->second;
   entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(place));
   keys_.erase(found);
   for (auto& [name, index] : keys_) index -= index > place;
+}
+
+uint64_t GgufMetadata::alignment(const std::string& what) const {
+  const auto found = keys_.find("general.alignment");
+  if (found == keys_.end()) return kDefaultAlignment;
+  const std::string& value = entries_[found->second].value;
+  uint32_t alignment = 0;
+  if (value.size() == 8) std::memcpy(&alignment, value.data() + 4, 4);
+  if (!std::has_single_bit(alignment) || alignment > kMostAlignment) {
+    fail(what, ": metadata \"general.alignment\": is not a power of two up to ", kMostAlignment);
+  }
+  return alignment;
+}
+
+std::string GgufMetadata::header(uint64_t tensors) const {
+  std::string out = "GGUF";
+  append(out, kVersion);
+  append(out, tensors);
+  append<uint64_t>(out, entries_.size());
+  for (const Entry& entry : entries_) {
+    append_text(out, entry.key);
+    out += entry.value;
+  }
+  return out;
+}
+
+std::shared_ptr<const GgufFile> GgufMetadata::as_file(std::string what) const {
+  const std::string bytes = header(0);
+  return GgufFile::from_memory(std::as_bytes(std::span(bytes)), std::move(what));
+}
+
+GgufWriter::GgufWriter(const std::string& path)
+    : file_(std::make_unique<OutputFile>(path)), path_(path) {}
+GgufWriter::~GgufWriter() = default;
+
+GgufMetadata& GgufWriter::metadata() {
+  if (header_done_)
+    fail(path_, ": metadata is written before any data, and cannot change after it");
+  return metadata_;
 }
 
 void GgufWriter::add_tensor(std::string_view name, const Shape& shape, DType dtype) {
@@ -140,23 +174,8 @@ void GgufWriter::add_tensor(std::string_view name, const Shape& shape, DType dty
 
 void GgufWriter::write_header() {
   header_done_ = true;
-  if (const auto found = keys_.find("general.alignment"); found != keys_.end()) {
-    const std::string& value = entries_[found->second].value;
-    uint32_t alignment = 0;
-    if (value.size() == 8) std::memcpy(&alignment, value.data() + 4, 4);
-    if (!std::has_single_bit(alignment) || alignment > kMostAlignment) {
-      fail(path_, ": metadata \"general.alignment\": is not a power of two up to ", kMostAlignment);
-    }
-    alignment_ = alignment;
-  }
-  std::string out = "GGUF";
-  append(out, kVersion);
-  append<uint64_t>(out, tensors_.size());
-  append<uint64_t>(out, entries_.size());
-  for (const Entry& entry : entries_) {
-    append_text(out, entry.key);
-    out += entry.value;
-  }
+  alignment_ = metadata_.alignment(path_);
+  std::string out = metadata_.header(tensors_.size());
   uint64_t offset = 0;
   for (const Planned& t : tensors_) {
     append_text(out, t.name);

@@ -73,7 +73,7 @@ int npy(int, char** argv) {
 int gguf_copy(int, char** argv) {
   const auto in = tallow::GgufFile::open(argv[1]);
   tallow::GgufWriter out(argv[2]);
-  for (const auto& value : in->metadata()) out.set(value);
+  for (const auto& value : in->metadata()) out.metadata().set(value);
   for (const auto& t : in->tensors()) out.add_tensor(t.name, t.shape, *t.dtype);
   for (const auto& t : in->tensors()) out.write(in->get(t.name));
   out.finish();

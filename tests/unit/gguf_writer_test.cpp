@@ -30,21 +30,21 @@ TEST_CASE("gguf writer: every kind of entry comes back") {
   const std::vector<int32_t> integers = {1, -7};
   {
     GgufWriter out(scratch.path);
-    out.set_string("s", "text");
-    out.set_boolean("b", true);
-    out.set_u32("u32", 4000000000u);
-    out.set_i32("gone", 1);
-    out.set_i32("i32", -5);
-    out.set_u64("u64", uint64_t{1} << 62);
-    out.set_i64("i64", -(int64_t{1} << 40));
-    out.set_f32("f32", 0.25f);
-    out.set_f64("f64", 1e300);
-    out.set_strings("words", words);
-    out.set_floats("floats", floats);
-    out.set_integers("integers", integers);
-    out.set_string("s", "other text");
-    out.erase("gone");
-    CHECK(out.contains("words"));
+    out.metadata().set_string("s", "text");
+    out.metadata().set_boolean("b", true);
+    out.metadata().set_u32("u32", 4000000000u);
+    out.metadata().set_i32("gone", 1);
+    out.metadata().set_i32("i32", -5);
+    out.metadata().set_u64("u64", uint64_t{1} << 62);
+    out.metadata().set_i64("i64", -(int64_t{1} << 40));
+    out.metadata().set_f32("f32", 0.25f);
+    out.metadata().set_f64("f64", 1e300);
+    out.metadata().set_strings("words", words);
+    out.metadata().set_floats("floats", floats);
+    out.metadata().set_integers("integers", integers);
+    out.metadata().set_string("s", "other text");
+    out.metadata().erase("gone");
+    CHECK(out.metadata().contains("words"));
     out.finish();
   }
   const auto file = GgufFile::open(scratch.path);
@@ -67,7 +67,7 @@ TEST_CASE("gguf writer: tensors come back, written whole or in parts, at the ask
   const Scratch scratch;
   const Tensor a = Tensor::from(std::vector<float>{1, 2, 3, 4, 5, 6}, {2, 3});
   GgufWriter out(scratch.path);
-  out.set_u32("general.alignment", 64);
+  out.metadata().set_u32("general.alignment", 64);
   out.add_tensor("a", {2, 3}, DType::f32);
   out.add_tensor("q", {32}, DType::q8_0);
   out.add_tensor("t", {3, 2}, DType::f32);
@@ -102,11 +102,11 @@ TEST_CASE("gguf writer: what does not fit is refused, and no file is left") {
     CHECK(contains(error_of([&] { out.finish(); }), "\"w\": its data was not written"));
     out.write(Tensor::zeros({4}));
     CHECK(contains(error_of([&] { out.write(Tensor::zeros({4})); }), "past the announced"));
-    CHECK(contains(error_of([&] { out.set_u32("late", 1); }), "before any data"));
+    CHECK(contains(error_of([&] { out.metadata().set_u32("late", 1); }), "before any data"));
     CHECK(contains(add("late", {4}, DType::f32), "after data"));
   }
   CHECK(!scratch.exists());
   GgufWriter out(scratch.path);
-  out.set_u32("general.alignment", 48);
+  out.metadata().set_u32("general.alignment", 48);
   CHECK(contains(error_of([&] { out.finish(); }), "not a power of two"));
 }
