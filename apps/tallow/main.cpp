@@ -18,6 +18,7 @@ int dispatch(const Command& command) {
     case Command::Kind::logits: return logits(command.logits);
     case Command::Kind::tokenize: return tokenize(command.tokenize);
     case Command::Kind::inspect: return inspect(command.inspect);
+    case Command::Kind::convert: return convert(command.convert);
     case Command::Kind::bench: return bench(command.bench);
     case Command::Kind::none: break;
   }

@@ -167,6 +167,33 @@ CLI::App* add_inspect(CLI::App& parent, InspectOptions& o) {
   return app;
 }
 
+CLI::App* add_convert(CLI::App& parent, ConvertCommandOptions& o) {
+  CLI::App* app =
+      parent.add_subcommand("convert", "Turn a model or a file of tensors into another format");
+  app->add_option("IN", o.in,
+                  "A model's folder or .gguf file; or tensors as .safetensors, .pth, .npz, .npy")
+      ->required();
+  app->add_option("OUT", o.out,
+                  "A name ending in .gguf, .safetensors, .pth, .pt, .bin or .npz; else a folder")
+      ->required();
+  app->add_option("--dtype", o.dtype,
+                  "Make matrices f32, f16, bf16, q8_0 ... (default: as they are; quantized ones "
+                  "become bf16 or f16 where the format has no such type)")
+      ->type_name("TYPE");
+  app->add_option("--max-shard-size", o.max_shard_gigabytes,
+                  "Gigabytes of one safetensors file of a folder (default 5)")
+      ->check(in(1e-6, 1e6))
+      ->type_name("GB");
+  app->footer(
+      "Examples:\n"
+      "  tallow convert ./Llama-3.2-1B llama.gguf\n"
+      "  tallow convert ./Llama-3.2-1B llama-q8_0.gguf --dtype q8_0\n"
+      "  tallow convert model.gguf ./model\n"
+      "  tallow convert weights.pth weights.safetensors\n"
+      "What IN is, its content says. Mixes such as q4_k_m: tallow quantize.");
+  return app;
+}
+
 CLI::App* add_bench(CLI::App& parent, BenchOptions& o) {
   CLI::App* app = parent.add_subcommand("bench", "Measure prefill and decode beside the machine");
   add_model(*app, o.model);
@@ -256,6 +283,7 @@ Command parse_command(int argc, char** argv) {
   const CLI::App* logits_app = add_logits(root, command.logits);
   const CLI::App* tokenize_app = add_tokenize(root, command.tokenize);
   const CLI::App* inspect_app = add_inspect(root, command.inspect);
+  const CLI::App* convert_app = add_convert(root, command.convert);
   const CLI::App* bench_app = add_bench(root, command.bench);
   root.footer(
       "Examples:\n"
@@ -280,6 +308,7 @@ Command parse_command(int argc, char** argv) {
   if (logits_app->parsed()) command.kind = Kind::logits;
   if (tokenize_app->parsed()) command.kind = Kind::tokenize;
   if (inspect_app->parsed()) command.kind = Kind::inspect;
+  if (convert_app->parsed()) command.kind = Kind::convert;
   if (bench_app->parsed()) command.kind = Kind::bench;
   if (command.kind == Kind::none) {
     const std::string text = root.help();

@@ -54,6 +54,11 @@ struct InspectOptions {
   bool json = false;
 };
 
+struct ConvertCommandOptions {
+  std::string in, out, dtype;
+  double max_shard_gigabytes = 5;
+};
+
 struct BenchOptions {
   ModelOptions model;
   int64_t prefill = 512, decode = 128;
@@ -63,12 +68,13 @@ struct BenchOptions {
 };
 
 struct Command {
-  enum class Kind { none, run, logits, tokenize, inspect, bench };
+  enum class Kind { none, run, logits, tokenize, inspect, convert, bench };
   Kind kind = Kind::none;
   RunOptions run;
   LogitsOptions logits;
   TokenizeOptions tokenize;
   InspectOptions inspect;
+  ConvertCommandOptions convert;
   BenchOptions bench;
   int exit_code = 0;  ///< for `none`: help was printed (0) or the usage was wrong (2)
 };
@@ -81,6 +87,7 @@ int run(const RunOptions& options);
 int logits(const LogitsOptions& options);
 int tokenize(const TokenizeOptions& options);
 int inspect(const InspectOptions& options);
+int convert(const ConvertCommandOptions& options);
 int bench(const BenchOptions& options);
 
 }  // namespace tallow::app

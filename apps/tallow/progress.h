@@ -1,9 +1,12 @@
-// A spinner on standard error for work that takes longer than half a second.
+// A spinner and a bar on standard error, for work that takes longer than half a second.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace tallow::app {
@@ -24,5 +27,28 @@ class Progress {
   bool done_ = false;
   std::thread thread_;
 };
+
+/// A bar with the share that is done, bytes, speed and the time left, drawn ten times a second at
+/// most if standard error is a terminal. Safe to update from several threads.
+class Bar {
+ public:
+  explicit Bar(std::string label);
+  ~Bar() { stop(); }
+  /// `what` is in work; `done` of `total` bytes are.
+  void update(std::string_view what, int64_t done, int64_t total);
+  /// Clears the line.
+  void stop();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string label_;
+  bool shown_ = false;
+  const bool terminal_;
+  std::mutex mutex_;
+  Clock::time_point start_ = Clock::now(), next_;
+};
+
+/// "512 B", "1.5 MB", "7.81 GB": decimal, as disks and networks count.
+std::string human_bytes(int64_t bytes);
 
 }  // namespace tallow::app

@@ -51,9 +51,12 @@ class ChatTemplate {
   /// The template of a model's folder: chat_template.jinja, or chat_template.json, or the one in
   /// tokenizer_config.json. None when there is none.
   static std::optional<ChatTemplate> from_folder(const std::string& folder);
+  /// The text that was compiled.
+  const std::string& source() const { return *source_; }
 
  private:
   std::shared_ptr<const jinja::Template> template_;
+  std::shared_ptr<const std::string> source_;
 };
 
 }  // namespace tallow

@@ -63,6 +63,9 @@ class RotaryEmbedding {
   RotaryEmbedding(const Config& config, int64_t head_dim, const Tensor& divisors = {});
   /// x [tokens, heads, head_dim], rotated by the batch's positions.
   Tensor operator()(const Tensor& x, const Batch& batch) const;
+  /// Radians a token by which each pair turns [rotated / 2], in f32; for short texts where that
+  /// depends on the length.
+  const Tensor& frequencies() const { return frequencies_; }
 
  private:
   Tensor frequencies_for(int64_t length) const;

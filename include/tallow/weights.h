@@ -45,6 +45,8 @@ class Weights {
   Tensor get_any(std::string_view name) const;
   bool contains(std::string_view name) const;
 
+  /// All names in the source, below any prefix.
+  std::vector<std::string> names() const;
   /// Names in the source, below any prefix, that were never asked for.
   std::vector<std::string> unused() const;
   const std::string& path() const;

@@ -73,6 +73,22 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
   return text.substr(star, end - star);
 }
 
+/// The name that one column of the table has for what another column calls `name`.
+std::optional<std::string> translated(const GgufArchitecture& architecture, std::string_view name,
+                                      const char* GgufTensorName::*from,
+                                      const char* GgufTensorName::*to) {
+  const size_t dot = name.rfind('.');
+  if (dot == name.npos) return std::nullopt;
+  for (const GgufTensorName& row : architecture.tensors) {
+    const auto layer = match(row.*from, name.substr(0, dot));
+    if (!layer) continue;
+    std::string result = row.*to;
+    if (const size_t star = result.find('*'); star != result.npos) result.replace(star, 1, *layer);
+    return result.append(name.substr(dot));
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 const GgufArchitecture* find_gguf_architecture(std::string_view name) {
@@ -82,20 +98,31 @@ const GgufArchitecture* find_gguf_architecture(std::string_view name) {
   return nullptr;
 }
 
+const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face) {
+  for (const GgufArchitecture& architecture : kArchitectures) {
+    if (hugging_face == architecture.hugging_face) return &architecture;
+  }
+  return nullptr;
+}
+
+std::string known_gguf_architectures() {
+  std::string known;
+  for (const GgufArchitecture& architecture : kArchitectures) {
+    known.append(known.empty() ? "" : ", ").append(architecture.hugging_face);
+  }
+  return known;
+}
+
 std::span<const GgufKey> gguf_token_keys() { return kTokenKeys; }
 std::span<const GgufKey> gguf_sampling_keys() { return kSamplingKeys; }
 
 std::string hugging_face_name(const GgufArchitecture& architecture, std::string_view name) {
-  const size_t dot = name.rfind('.');
-  if (dot == name.npos) return std::string(name);
-  for (const GgufTensorName& row : architecture.tensors) {
-    const auto layer = match(row.gguf, name.substr(0, dot));
-    if (!layer) continue;
-    std::string result = row.hugging_face;
-    if (const size_t star = result.find('*'); star != result.npos) result.replace(star, 1, *layer);
-    return result.append(name.substr(dot));
-  }
-  return std::string(name);
+  return translated(architecture, name, &GgufTensorName::gguf, &GgufTensorName::hugging_face)
+      .value_or(std::string(name));
+}
+
+std::optional<std::string> gguf_name(const GgufArchitecture& architecture, std::string_view name) {
+  return translated(architecture, name, &GgufTensorName::hugging_face, &GgufTensorName::gguf);
 }
 
 }  // namespace tallow

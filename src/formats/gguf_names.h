@@ -42,11 +42,19 @@ struct GgufArchitecture {
 /// The table of an architecture, or null.
 const GgufArchitecture* find_gguf_architecture(std::string_view name);
 
+/// That of a class as config.json names it, or null.
+const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face);
+/// The classes that have a table, for messages.
+std::string known_gguf_architectures();
+
 /// Keys that are alike in every architecture: special tokens, and how to sample.
 std::span<const GgufKey> gguf_token_keys();
 std::span<const GgufKey> gguf_sampling_keys();
 
 /// Hugging Face's name of a tensor; the name itself where the table has no row.
 std::string hugging_face_name(const GgufArchitecture& architecture, std::string_view name);
+
+/// GGUF's name of a tensor; none where the table has no row.
+std::optional<std::string> gguf_name(const GgufArchitecture& architecture, std::string_view name);
 
 }  // namespace tallow

@@ -106,6 +106,8 @@ bool Weights::contains(std::string_view name) const {
   return state_->source->contains(str(prefix_, name));
 }
 
+std::vector<std::string> Weights::names() const { return state_->source->names(); }
+
 std::vector<std::string> Weights::unused() const {
   std::vector<std::string> names = state_->source->names();
   const std::lock_guard lock(state_->mutex);

@@ -51,6 +51,7 @@ ChatTemplate::ChatTemplate(std::string_view source, std::string what) {
     fail(what, ": a chat template of ", source.size(), " bytes is over 4 MiB");
   }
   template_ = std::make_shared<const jinja::Template>(source, std::move(what));
+  source_ = std::make_shared<const std::string>(source);
 }
 
 std::string ChatTemplate::render_variables(const Json& variables,

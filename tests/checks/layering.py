@@ -15,7 +15,8 @@ ALLOWED = {
     "backends": {"core", "ops", "cpu"},
     "nn": {"core", "ops", "formats"},
     "models": {"core", "ops", "formats", "text", "nn"},
-    "apps": {"core", "ops", "formats", "text", "cpu", "nn", "models"},
+    "convert": {"core", "ops", "formats", "text", "nn"},
+    "apps": {"core", "ops", "formats", "text", "cpu", "nn", "models", "convert"},
 }
 
 FOLDERS = {
@@ -27,6 +28,7 @@ FOLDERS = {
     "src/backend/all": "backends",
     "src/nn": "nn",
     "src/models": "models",
+    "src/convert": "convert",
     "apps": "apps",
 }
 
@@ -39,6 +41,7 @@ PUBLIC = {
     "cpu": "limits",
     "nn": "kv_cache nn",
     "models": "language_model models",
+    "convert": "convert",
 }
 
 THIRD_PARTY = {

@@ -1,0 +1,55 @@
+// Models from one format into another: folders as save_pretrained writes them, GGUF files, and
+// plain files of tensors.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tallow/dtype.h"
+#include "tallow/gguf.h"
+#include "tallow/tensor.h"
+
+namespace tallow {
+
+/// A tensor that is made when it is asked for, so that one at a time is in memory.
+struct PlannedTensor {
+  std::string name;
+  Shape shape;
+  DType dtype;
+  std::function<Tensor()> make;  ///< gives the shape and the dtype above
+};
+
+/// A model as a GGUF file holds it: metadata, and tensors under GGUF's names, in the file's order.
+struct GgufModel {
+  std::shared_ptr<const GgufFile> metadata;
+  std::vector<PlannedTensor> tensors;
+};
+
+/// A GGUF file as it is; or a folder with config.json as llama.cpp's converter writes it: names,
+/// sizes, tokenizer and chat template, rows of queries and keys where llama.cpp rotates neighbours.
+/// `dtype` is that of matrices; none keeps f32, f16 and bf16 and makes anything else bf16. Vectors
+/// become f32. Throws Error, naming the file, for an architecture or a tokenizer that GGUF has no
+/// form for.
+GgufModel open_as_gguf(const std::string& path, std::optional<DType> dtype = {});
+
+/// Says how far a conversion is: the tensor in work, and bytes done of all.
+using ConvertProgress = std::function<void(std::string_view name, int64_t done, int64_t total)>;
+
+struct ConvertOptions {
+  std::optional<DType> dtype;  ///< of matrices; none keeps what there is
+  int64_t max_shard_bytes = 5'000'000'000;
+  ConvertProgress progress;
+};
+
+/// Writes the model or the tensors of `in` as `out`, one tensor in memory at a time. What `in` is
+/// its content says. What `out` becomes its name says: .gguf, .safetensors, .pth, .pt, .bin, .npz,
+/// or else a folder with config.json, tokenizer and safetensors. Throws Error, and leaves what was
+/// at `out`, where that cannot be done.
+void convert(const std::string& in, const std::string& out, const ConvertOptions& options = {});
+
+}  // namespace tallow

@@ -1,0 +1,59 @@
+// From one format into another: what is given, what is wanted, and the way between.
+#include "tallow/convert.h"
+
+#include "convert/plan.h"
+#include "formats/file_bytes.h"
+#include "tallow/error.h"
+
+namespace tallow {
+namespace {
+
+int64_t bytes_of(const PlannedTensor& t) {
+  int64_t n = 1;
+  for (const int64_t size : t.shape) n *= size;
+  return storage_bytes(t.dtype, n);
+}
+
+void write_gguf(const GgufModel& model, const std::string& out, const ConvertProgress& progress) {
+  GgufWriter writer(out);
+  for (const GgufValue& value : model.metadata->metadata()) writer.metadata().set(value);
+  int64_t total = 0, done = 0;
+  for (const PlannedTensor& t : model.tensors) {
+    writer.add_tensor(t.name, t.shape, t.dtype);
+    total += bytes_of(t);
+  }
+  for (const PlannedTensor& t : model.tensors) {
+    if (progress) progress(t.name, done, total);
+    writer.write(t.make());
+    done += bytes_of(t);
+  }
+  writer.finish();
+  if (progress) progress("", total, total);
+}
+
+}  // namespace
+
+GgufModel open_as_gguf(const std::string& path, std::optional<DType> dtype) {
+  if (is_folder(path)) return converting::translate_folder(path, dtype);
+  const auto file = GgufFile::open(path);
+  GgufModel model{file, {}};
+  for (const TensorInfo& t : file->tensors()) {
+    if (!t.dtype) fail(path, ": tensor \"", t.name, "\" has the type ", t.type, ", not known here");
+    model.tensors.push_back(
+        {t.name, t.shape, *t.dtype, [file, name = t.name] { return file->get(name); }});
+    PlannedTensor& planned = model.tensors.back();
+    const DType wanted = t.shape.size() < 2 ? *t.dtype : dtype.value_or(*t.dtype);
+    if (wanted == *t.dtype || t.shape.back() % info(wanted).block != 0) continue;
+    planned.dtype = wanted;
+    planned.make = [file, name = t.name, wanted] { return file->get(name).to(wanted); };
+  }
+  return model;
+}
+
+void convert(const std::string& in, const std::string& out, const ConvertOptions& options) {
+  if (out.ends_with(".gguf"))
+    return write_gguf(open_as_gguf(in, options.dtype), out, options.progress);
+  fail(out, ": the name says no format; give one that ends in .gguf");
+}
+
+}  // namespace tallow
