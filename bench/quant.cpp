@@ -16,10 +16,6 @@ namespace {
 using namespace tallow;
 
 constexpr int64_t kColumns = 2048, kRows = 32768;
-constexpr DType kTypes[] = {DType::q4_0,   DType::q4_1,   DType::q5_0, DType::q5_1, DType::q8_0,
-                            DType::q2_k,   DType::q3_k,   DType::q4_k, DType::q5_k, DType::q6_k,
-                            DType::iq4_nl, DType::iq4_xs, DType::mxfp4};
-
 /// Seconds that this thread has run: what else the machine does at the time is left out.
 double seconds() {
   timespec t;
@@ -112,7 +108,9 @@ int main(int argc, char** argv) {
               "pack", "read", "m=1", "share", "m=2", "m=8", "m=64", "m=512", "panel");
   std::printf("%-7s %6s %5s %6s | %6s %6s %5s | %5s %5s %5s %5s | %6s\n", "", "", "ratio", "GB/s",
               "GB/s", "GB/s", "", "GOP/s", "GOP/s", "GOP/s", "GOP/s", "Gw/s");
-  for (DType dtype : kTypes) {
+  for (int i = 0; i < kDTypeCount; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (!is_block(dtype) || !cpu::has_packed_form(dtype)) continue;
     const bool named = std::any_of(argv + 1, argv + argc, [&](const char* a) {
       return std::string_view(a) == info(dtype).name;
     });

@@ -14,10 +14,12 @@ enum class DType : uint8_t {
   i8, i16, i32, i64, u8, u16, u32, u64, boolean, c64, c128,
   q4_0, q4_1, q5_0, q5_1, q8_0,
   q2_k, q3_k, q4_k, q5_k, q6_k,
-  iq4_nl, iq4_xs, mxfp4, tq2_0,
+  iq4_nl, iq4_xs, mxfp4, tq2_0, tq1_0, nvfp4,
+  iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s,
+  q1_0, q2_0, q8_1, q8_k,
 };
 // clang-format on
-inline constexpr int kDTypeCount = static_cast<int>(DType::tq2_0) + 1;
+inline constexpr int kDTypeCount = static_cast<int>(DType::q8_k) + 1;
 
 enum class DTypeKind : uint8_t { real, integer, boolean, complex, block };
 

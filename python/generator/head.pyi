@@ -78,6 +78,19 @@ iq4_nl: dtype
 iq4_xs: dtype
 mxfp4: dtype
 tq2_0: dtype
+tq1_0: dtype
+nvfp4: dtype
+iq1_s: dtype
+iq1_m: dtype
+iq2_xxs: dtype
+iq2_xs: dtype
+iq2_s: dtype
+iq3_xxs: dtype
+iq3_s: dtype
+q1_0: dtype
+q2_0: dtype
+q8_1: dtype
+q8_k: dtype
 
 class Generator:
     def __init__(self, device: Device | Str = ...) -> None: ...

@@ -1,28 +1,12 @@
 // The GGUF block formats to f32. Layouts: ggml-common.h of ggml; fields stand in byte order, half
 // floats are little-endian.
-#include "core/blocks.h"
-
 #include <bit>
-#include <cstring>
 
-#include "core/half.h"
+#include "core/block_bytes.h"
+#include "core/blocks.h"
 
 namespace tallow::blocks {
 namespace {
-
-float f16_at(const uint8_t* p) { return f16_to_f32(static_cast<uint16_t>(p[0] | p[1] << 8)); }
-
-uint32_t u32_at(const uint8_t* p) {
-  return p[0] | static_cast<uint32_t>(p[1]) << 8 | static_cast<uint32_t>(p[2]) << 16 |
-         static_cast<uint32_t>(p[3]) << 24;
-}
-
-/// Runs `decode(block, 'length' floats)` over all blocks.
-template <int length, int bytes, class Decode>
-void each_block(const void* source, float* target, int64_t n, Decode decode) {
-  const auto* block = static_cast<const uint8_t*>(source);
-  for (int64_t i = 0; i < n; i += length, block += bytes, target += length) decode(block, target);
-}
 
 /// 16 bytes of codes: the low nibble of byte j is element j, the high one element j + 16.
 template <class Value>
@@ -186,17 +170,6 @@ void iq4_xs_to_f32(const void* source, float* target, int64_t n) {
       const float scale = d * static_cast<float>(scale_iq4xs(b, g));
       nibbles(b + 8 + 16 * g, y + 32 * g,
               [scale](int q, int) { return scale * static_cast<float>(kIq4Values[q]); });
-    }
-  });
-}
-
-// codes[64], d: element 32 j + l of each half is bits 2j of byte l of its 32 bytes.
-void tq2_0_to_f32(const void* source, float* target, int64_t n) {
-  each_block<256, 66>(source, target, n, [](const uint8_t* b, float* y) {
-    const float d = f16_at(b + 64);
-    for (int i = 0; i < 256; ++i) {
-      const int q = (b[32 * (i / 128) + i % 32] >> (2 * (i % 128 / 32))) & 3;
-      y[i] = d * static_cast<float>(q - 1);
     }
   });
 }

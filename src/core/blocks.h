@@ -12,6 +12,33 @@ inline constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -
 /// The values of the 4-bit codes of mxfp4 (FP4 E2M1), doubled.
 inline constexpr int8_t kFp4Values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+// The codebooks of the IQ types, packed: element i of an entry is bits 2i of 8 elements (iq1, iq2),
+// or bits 3i of 4 (iq3). kIq2Values and the like say what the bits stand for.
+extern const uint16_t kIq1Grid[2048];
+extern const uint16_t kIq2XxsGrid[256];
+extern const uint16_t kIq2XsGrid[512];
+extern const uint16_t kIq2SGrid[1024];
+extern const uint16_t kIq3XxsGrid[256];
+extern const uint16_t kIq3SGrid[512];
+inline constexpr int8_t kIq2Values[4] = {8, 25, 43, 0};
+inline constexpr int8_t kIq3XxsValues[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+inline constexpr int8_t kIq3SValues[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+/// What is added to the values -1, 0 and 1 of iq1_s and iq1_m, or taken from them.
+inline constexpr float kIq1Delta = 0.125f;
+
+/// Bits 0 to 6 are signs (1 is minus) of 8 elements; bit 7 makes their number even.
+inline uint8_t even_signs(int seven) {
+  return static_cast<uint8_t>(seven | (__builtin_popcount(static_cast<unsigned>(seven)) & 1) << 7);
+}
+
+/// The value of an unsigned FP8 scale of nvfp4, halved, because the table of FP4 values is doubled.
+float ue4m3_half(uint8_t bits);
+
+/// The f16 scale of an iq1_m block, which stands in the top nibbles of its four words of scales.
+inline uint16_t scale_iq1m(const uint8_t* s) {
+  return static_cast<uint16_t>(s[1] >> 4 | (s[3] >> 4) << 4 | (s[5] >> 4) << 8 | (s[7] >> 4) << 12);
+}
+
 /// 2^(e - 128): half the value of an E8M0 scale, because the table of FP4 values is doubled.
 float e8m0_half(uint8_t e);
 
@@ -52,7 +79,20 @@ void q6_k_to_f32(const void* source, float* target, int64_t n);
 void iq4_nl_to_f32(const void* source, float* target, int64_t n);
 void iq4_xs_to_f32(const void* source, float* target, int64_t n);
 void mxfp4_to_f32(const void* source, float* target, int64_t n);
+void tq1_0_to_f32(const void* source, float* target, int64_t n);
 void tq2_0_to_f32(const void* source, float* target, int64_t n);
+void nvfp4_to_f32(const void* source, float* target, int64_t n);
+void q1_0_to_f32(const void* source, float* target, int64_t n);
+void q2_0_to_f32(const void* source, float* target, int64_t n);
+void q8_1_to_f32(const void* source, float* target, int64_t n);
+void q8_k_to_f32(const void* source, float* target, int64_t n);
+void iq1_s_to_f32(const void* source, float* target, int64_t n);
+void iq1_m_to_f32(const void* source, float* target, int64_t n);
+void iq2_xxs_to_f32(const void* source, float* target, int64_t n);
+void iq2_xs_to_f32(const void* source, float* target, int64_t n);
+void iq2_s_to_f32(const void* source, float* target, int64_t n);
+void iq3_xxs_to_f32(const void* source, float* target, int64_t n);
+void iq3_s_to_f32(const void* source, float* target, int64_t n);
 
 // The formats that `gguf` can write: the bytes are equal to its.
 void q4_0_from_f32(const float* source, void* target, int64_t n);

@@ -133,6 +133,19 @@ constexpr DTypeInfo kTable[] = {
     {DType::iq4_xs,  "iq4_xs",  nullptr,    23, block,   256, 136, blocks::iq4_xs_to_f32, nullptr},
     {DType::mxfp4,   "mxfp4",   nullptr,    39, block,    32,  17, blocks::mxfp4_to_f32, blocks::mxfp4_from_f32},
     {DType::tq2_0,   "tq2_0",   nullptr,    35, block,   256,  66, blocks::tq2_0_to_f32, nullptr},
+    {DType::tq1_0,   "tq1_0",   nullptr,    34, block,   256,  54, blocks::tq1_0_to_f32, nullptr},
+    {DType::nvfp4,   "nvfp4",   nullptr,    40, block,    64,  36, blocks::nvfp4_to_f32, nullptr},
+    {DType::iq1_s,   "iq1_s",   nullptr,    19, block,   256,  50, blocks::iq1_s_to_f32, nullptr},
+    {DType::iq1_m,   "iq1_m",   nullptr,    29, block,   256,  56, blocks::iq1_m_to_f32, nullptr},
+    {DType::iq2_xxs, "iq2_xxs", nullptr,    16, block,   256,  66, blocks::iq2_xxs_to_f32, nullptr},
+    {DType::iq2_xs,  "iq2_xs",  nullptr,    17, block,   256,  74, blocks::iq2_xs_to_f32, nullptr},
+    {DType::iq2_s,   "iq2_s",   nullptr,    22, block,   256,  82, blocks::iq2_s_to_f32, nullptr},
+    {DType::iq3_xxs, "iq3_xxs", nullptr,    18, block,   256,  98, blocks::iq3_xxs_to_f32, nullptr},
+    {DType::iq3_s,   "iq3_s",   nullptr,    21, block,   256, 110, blocks::iq3_s_to_f32, nullptr},
+    {DType::q1_0,    "q1_0",    nullptr,    41, block,   128,  18, blocks::q1_0_to_f32, nullptr},
+    {DType::q2_0,    "q2_0",    nullptr,    42, block,    64,  18, blocks::q2_0_to_f32, nullptr},
+    {DType::q8_1,    "q8_1",    nullptr,     9, block,    32,  36, blocks::q8_1_to_f32, nullptr},
+    {DType::q8_k,    "q8_k",    nullptr,    15, block,   256, 292, blocks::q8_k_to_f32, nullptr},
 };
 // clang-format on
 

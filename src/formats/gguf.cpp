@@ -21,37 +21,6 @@ constexpr uint64_t kMostReserved = 4096;  // entries; more are taken only as the
 
 uint64_t bytes_of(GgufType type) { return kTypeBytes[static_cast<uint32_t>(type)]; }
 
-/// ggml's types that tallow has no rows for: files that hold them can still be listed.
-struct ForeignType {
-  uint32_t id;
-  const char* name;
-  int block, bytes;
-};
-constexpr ForeignType kForeignTypes[] = {
-    {9, "q8_1", 32, 36},     {15, "q8_k", 256, 292},   {16, "iq2_xxs", 256, 66},
-    {17, "iq2_xs", 256, 74}, {18, "iq3_xxs", 256, 98}, {19, "iq1_s", 256, 50},
-    {21, "iq3_s", 256, 110}, {22, "iq2_s", 256, 82},   {29, "iq1_m", 256, 56},
-    {34, "tq1_0", 256, 54},  {35, "tq2_0", 256, 66},   {40, "nvfp4", 64, 36},
-    {41, "q1_0", 128, 18},   {42, "q2_0", 64, 18},
-};
-
-struct TypeLayout {
-  std::optional<DType> dtype;
-  std::string name;
-  int64_t block, bytes;
-};
-
-std::optional<TypeLayout> layout_of(uint32_t id) {
-  if (const auto dtype = dtype_from_gguf(id)) {
-    const DTypeInfo& row = info(*dtype);
-    return TypeLayout{dtype, row.name, row.block, row.bytes};
-  }
-  for (const ForeignType& t : kForeignTypes) {
-    if (t.id == id) return TypeLayout{std::nullopt, t.name, t.block, t.bytes};
-  }
-  return std::nullopt;
-}
-
 template <class T>
 T load(const std::byte* from) {
   T value;
@@ -243,19 +212,19 @@ TensorInfo GgufParser::read_tensor(uint64_t index) {
     t.shape[d] = size;
   }
   const auto type = reader_.read<uint32_t>(field);
-  const auto layout = layout_of(type);
-  if (!layout) {
+  t.dtype = dtype_from_gguf(type);
+  if (!t.dtype) {
     reader_.fail_at(field, "the type id ", type, " is unknown or was removed from GGUF; ",
                     "convert the file again");
   }
-  t.dtype = layout->dtype;
-  t.type = layout->name;
+  const DTypeInfo& layout = info(*t.dtype);
+  t.type = layout.name;
   const int64_t row = t.shape.empty() ? 1 : t.shape.back();
-  if (row % layout->block != 0) {
+  if (row % layout.block != 0) {
     reader_.fail_at(field, "its rows of ", row, " elements are not whole ", t.type, " blocks of ",
-                    layout->block);
+                    layout.block);
   }
-  if (__builtin_mul_overflow(elements / layout->block, layout->bytes, &t.bytes)) {
+  if (__builtin_mul_overflow(elements / layout.block, layout.bytes, &t.bytes)) {
     reader_.fail_at(field, "its size in bytes overflows 64 bits");
   }
   const auto offset = reader_.read<uint64_t>(field);

@@ -8,18 +8,26 @@ import pytest
 import torch
 from gguf import GGMLQuantizationType as Type
 
+import ggml
+
 WRITTEN = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4"]
 LEVELS = ["portable", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"]
 # The block dtypes, and where a block's f16 fields stand: random bytes would make them infinite.
 HALVES = {"q4_0": [0], "q4_1": [0, 2], "q5_0": [0], "q5_1": [0, 2], "q8_0": [0], "q2_k": [80, 82],
           "q3_k": [108], "q4_k": [0, 2], "q5_k": [0, 2], "q6_k": [208], "iq4_nl": [0],
-          "iq4_xs": [0], "mxfp4": [], "tq2_0": [64]}
+          "iq4_xs": [0], "mxfp4": [], "tq2_0": [64], "tq1_0": [52], "nvfp4": [], "iq1_s": [0],
+          "iq1_m": [], "iq2_xxs": [0], "iq2_xs": [0], "iq2_s": [0], "iq3_xxs": [0], "iq3_s": [0],
+          "q1_0": [0], "q2_0": [0], "q8_1": [0, 2], "q8_k": []}
 BLOCKS = list(HALVES)
-UNPACKED = {"tq2_0"}  # without a form for speed
+UNPACKED = {"q8_k"}  # without a form for speed
 PACKED = [dtype for dtype in BLOCKS if dtype not in UNPACKED]
 
 
 def sizes(dtype):
+    if dtype == "q2_0":  # which gguf lacks
+        return 64, 18
+    if dtype == "q8_1":  # of which it has the size of an older form
+        return 32, 36
     return gguf.GGML_QUANT_SIZES[Type[dtype.upper()]]
 
 
@@ -33,10 +41,26 @@ def random_blocks(dtype, rows, k, seed=0):
         blocks[:, at:at + 2] = scale.view(np.uint8).reshape(-1, 2)
     if dtype == "mxfp4":
         blocks[:, 0] = rng.integers(118, 124, len(blocks))
+    if dtype == "nvfp4":
+        blocks[:, :4] = rng.integers(0, 128, (len(blocks), 4))
+    if dtype == "q8_k":
+        blocks[:, :4] = rng.normal(0, 0.01, (len(blocks), 1)).astype(np.float32).view(np.uint8)
+    if dtype == "iq1_m":  # the nibbles of an f16 above those of the scales
+        scale = rng.normal(0, 0.01, len(blocks)).astype(np.float16).view(np.uint16)
+        for word in range(4):
+            high = (scale >> (4 * word) & 15).astype(np.uint8) << 4
+            blocks[:, 49 + 2 * word] = blocks[:, 49 + 2 * word] & 15 | high
     return blocks.reshape(rows, -1)
 
 
 def expected(blocks, dtype):
+    """What gguf makes of the blocks, or ggml itself where gguf does not know the type."""
+    if dtype in ("q1_0", "q2_0", "q8_k"):
+        return ggml.dequantize(blocks, dtype, sizes(dtype))
+    if dtype == "q8_1":
+        halves = blocks.reshape(-1, 36)[:, :2].copy().view(np.float16).astype(np.float32)
+        codes = blocks.reshape(-1, 36)[:, 4:].view(np.int8).astype(np.float32)
+        return (codes * halves).reshape(len(blocks), -1)
     return gguf.quants.dequantize(blocks, Type[dtype.upper()])
 
 
@@ -137,7 +161,7 @@ SHAPES = [(1, 1), (17, 1), (33, 3), (16, 8), (50, 9), (31, 31)]
 def test_packed_product_and_panels(probe, dtype, level):
     for n, m in SHAPES:
         length = sizes(dtype)[0]
-        for k in (length, 3 * length if length == 256 else 576):
+        for k in (length, 3 * length if length >= 64 else 576):
             blocks = random_blocks(dtype, n, k, seed=n)
             weights = expected(blocks, dtype)
             x = np.random.default_rng(m).normal(0, 1, (m, k)).astype(np.float32)

@@ -43,7 +43,7 @@ Bytes& tensor(Bytes& b, std::string_view name, std::initializer_list<uint64_t> d
   return b.put(type).put(offset);
 }
 
-constexpr uint32_t kF32 = 0, kQ8_0 = 8, kIq1S = 19;
+constexpr uint32_t kF32 = 0, kQ8_0 = 8;
 
 /// All kinds of metadata and two tensors.
 std::string sample() {
@@ -198,15 +198,6 @@ TEST_CASE("gguf: faulty tensors are refused by name") {
     CHECK(contains(message, "tensor \"w\""));
     CHECK(contains(message, "the type id " + std::to_string(id)));
   }
-}
-
-TEST_CASE("gguf: a type that tallow lacks is listed, and refused when asked for") {
-  Bytes b = header(1, 0);
-  tensor(b, "w", {256}, kIq1S, 0).pad(32).raw(std::string(50, '\0')).pad(32);
-  const auto file = open(b.text);
-  CHECK(file->tensors()[0].type == "iq1_s");
-  CHECK(file->tensors()[0].bytes == 50);
-  CHECK(contains(error_of([&] { file->get("w"); }), "the type iq1_s is not supported"));
 }
 
 TEST_CASE("gguf: names that occur twice and data that overlaps are refused") {

@@ -33,9 +33,10 @@ TALLOW_INLINE __m512i add_field(__m512i low, __m512i v) {
 }
 
 /// Quad q of a group as unsigned codes shifted to the left by `up`; bytes keep their +128.
-template <const Format& f, int q, int up>
+template <Format f, int q, int up>
 TALLOW_INLINE __m512i code(const uint8_t* p) {
   if constexpr (f.codes == Codes::bytes) return load(p + 64 * q);
+  if constexpr (f.codes == Codes::bits) return field<up - q, 1 << up>(load(p));
   __m512i v;
   if constexpr (f.codes <= Codes::nibbles_pair) {
     v = field<up - (q < 4 ? 0 : 4), 0x0f << up>(load(p + 64 * (q % 4)));
@@ -52,33 +53,44 @@ TALLOW_INLINE __m512i code(const uint8_t* p) {
   return v;
 }
 
-/// The tables of 4-bit values with 128 added, fp4 scaled to fill the byte.
-template <Values values>
-TALLOW_INLINE __m512i table() {
-  if constexpr (values == Values::iq4) {
-    return _mm512_broadcast_i32x4(
-        _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, -127, -115, -103, -90, -75, -59, -39, -15));
-  }
-  return _mm512_broadcast_i32x4(_mm_setr_epi8(-128, -120, -112, -104, -96, -80, -64, -32, -128, 120,
-                                              112, 104, 96, 80, 64, 32));
-}
-
-/// Signed codes are moved to the top of the byte, so that all have the zero point 128: what `code`
-/// gives is (value * 2^top_shift + 128).
-template <const Format& f>
+/// Signed values are moved to the top of the byte, so that all have the zero point 128: what `quad`
+/// gives is value * 2^top_shift + 128.
+template <Format f>
 constexpr int top_shift() {
   if (f.values == Values::centred) return 8 - f.bits();
-  return f.values == Values::fp4 ? 3 : 0;
+  return f.has_table() ? 7 - f.table().bits : 0;
+}
+
+/// By what that is divided: the shift, and the table's own.
+template <Format f>
+constexpr float unit_value() {
+  return 1.0f / static_cast<float>(1 << (top_shift<f>() + (f.has_table() ? f.table().shift : 0)));
+}
+
+struct alignas(16) Bytes16 {
+  uint8_t byte[16];
+};
+
+template <Format f>
+constexpr Bytes16 table_bytes() {
+  Bytes16 out = {};
+  for (int i = 0; i < 16; ++i) {
+    out.byte[i] = static_cast<uint8_t>(f.table().values[i] * (1 << top_shift<f>()) + 128);
+  }
+  return out;
 }
 
 /// Quad q as unsigned bytes: value * 2^top_shift + 128, or the code itself where there is a
 /// minimum.
-template <const Format& f, int q>
+template <Format f, int q>
 TALLOW_INLINE __m512i quad(const uint8_t* p) {
-  if constexpr (f.values == Values::iq4 || f.values == Values::fp4) {
-    return _mm512_shuffle_epi8(table<f.values>(), code<f, q, 0>(p));
+  if constexpr (f.has_table()) {
+    static constexpr Bytes16 kBytes = table_bytes<f>();
+    const __m128i table = _mm_load_si128(reinterpret_cast<const __m128i*>(kBytes.byte));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), code<f, q, 0>(p));
+  } else {
+    return code<f, q, top_shift<f>()>(p);
   }
-  return code<f, q, top_shift<f>()>(p);
 }
 
 TALLOW_INLINE __m512 halves(const uint8_t* p) {
@@ -102,7 +114,7 @@ struct Head {
   __m512 d, minus_min;
 };
 
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE Head head(const uint8_t* unit) {
   Head h = {};
   if constexpr (f.is_k()) h.d = halves(unit);
@@ -117,7 +129,7 @@ struct GroupScales {
   __m512 scale[2], min[2];
 };
 
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE GroupScales group_scales(const Head& h, const uint8_t* s) {
   GroupScales g = {};
   if constexpr (f.scales == Scales::f16 || f.scales == Scales::f16_min) g.scale[0] = halves(s);
@@ -131,6 +143,15 @@ TALLOW_INLINE GroupScales group_scales(const Head& h, const uint8_t* s) {
   if constexpr (f.scales == Scales::k16) {
     g.scale[0] = _mm512_mul_ps(h.d, signed_bytes(s));
     g.scale[1] = _mm512_mul_ps(h.d, signed_bytes(s + 16));
+  }
+  if constexpr (f.scales == Scales::unit) g.scale[0] = h.d;
+  if constexpr (f.scales == Scales::fp8_16) {
+    // The bits as an f16 of which the exponent is 8 too small; and half of that.
+    const __m512 unit = _mm512_set1_ps(128.0f);
+    for (int half = 0; half < 2; ++half) {
+      const __m256i bits = _mm256_slli_epi16(_mm256_cvtepu8_epi16(load16(s + 16 * half)), 7);
+      g.scale[half] = _mm512_mul_ps(_mm512_cvtph_ps(bits), unit);
+    }
   }
   if constexpr (f.scales == Scales::k32_min) {
     g.scale[0] = _mm512_mul_ps(h.d, unsigned_bytes(load16(s)));

@@ -6,8 +6,11 @@
 //   nibbles   4 vectors: the low nibbles of vector v are quad v, the high nibbles quad v + 4
 //   pairs     2 vectors: 2-bit codes, bits 2(q % 4) of vector q / 4 are quad q
 //   high bit  1 vector: bit high_bit(q) is the upper bit of quad q
+//   bits      1 vector: bit q is quad q
 //   bytes     8 vectors, quad q in vector q, with 128 added
-// Types with a scale of scales (the K types) put d, and dmin, of 16 rows before each 256 k.
+// Types with a scale of scales (the K types) put d, and dmin, of 16 rows before each unit, which is
+// a block of the type. Codebooks are expanded: the index of each element among its values and signs
+// takes 3 or 4 bits, and a shuffle finds the value.
 #pragma once
 
 #include <cstdint>
@@ -22,15 +25,45 @@ enum class Codes : uint8_t {
   nibbles_pair,  // 4 + 2: nibbles, pairs
   pairs,         // 2 bits
   pairs_high,    // 2 + 1: pairs, high bit
+  bits,          // 1 bit
   bytes,         // 8 bits
 };
 
 enum class Values : uint8_t {
   plain,    // the code; the type has a minimum
   centred,  // the code minus half its range
-  iq4,      // a table of 16 signed values
+  // Tables of signed values: kTables below.
+  iq4,
   fp4,
+  iq3_xxs,
+  iq3_s,
+  iq2,
+  iq1,
+  ternary,
+  sign,
 };
+
+/// The values of codes, those of short tables repeated, and what they are in parts of: the weight
+/// is value / 2^shift times the scale. iq1's are eighths, three with the delta added and three
+/// without; the scales of the IQ types are odd numbers, of which the format counts halves,
+/// quarters, eighths.
+struct Table {
+  int8_t values[16];
+  int shift;
+  int bits;  // of a value's magnitude: how far it can be moved up in a signed byte is 7 - bits
+};
+// clang-format off
+inline constexpr Table kTables[] = {
+    {{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}, 0, 7},
+    {{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}, 0, 4},
+    {{4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62}, 2, 6},
+    {{1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15}, 0, 4},
+    {{8, 25, 43, 0, -8, -25, -43, 0, 8, 25, 43, 0, -8, -25, -43, 0}, 3, 6},
+    {{-7, 1, 9, 0, -9, -1, 7, 0, -7, 1, 9, 0, -9, -1, 7, 0}, 3, 4},
+    {{-1, 0, 1, 2, -1, 0, 1, 2, -1, 0, 1, 2, -1, 0, 1, 2}, 0, 2},
+    {{-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1}, 0, 1},
+};
+// clang-format on
 
 /// The scales of a group of 32 x 16 rows, in bytes per row.
 enum class Scales : uint8_t {
@@ -41,12 +74,15 @@ enum class Scales : uint8_t {
   k16,      // signed bytes per 16; head d
   k32_min,  // unsigned byte and minimum per 32; head d, dmin: value = d * s * code - dmin * m
   k16_min,  // nibbles: scale and minimum per 16; head d, dmin
+  fp8_16,   // unsigned FP8 (E4M3) per 16, halved
+  unit,     // none but the head, d
 };
 
 struct Format {
   Codes codes;
   Values values;
   Scales scales;
+  int groups;  // of 32 k in a unit
 
   constexpr int bits() const {
     switch (codes) {
@@ -55,6 +91,7 @@ struct Format {
       case Codes::nibbles_pair: return 6;
       case Codes::pairs: return 2;
       case Codes::pairs_high: return 3;
+      case Codes::bits: return 1;
       case Codes::bytes: return 8;
     }
     return 0;
@@ -62,17 +99,24 @@ struct Format {
   constexpr int code_bytes() const { return 64 * bits(); }
   constexpr int scale_bytes() const {
     if (scales == Scales::f16_min) return 64;
+    if (scales == Scales::unit) return 0;
     return scales == Scales::e8m0 || scales == Scales::k32 ? 16 : 32;
   }
   constexpr int group_bytes() const { return code_bytes() + scale_bytes(); }
   constexpr bool has_min() const { return values == Values::plain; }
-  constexpr bool is_k() const { return scales >= Scales::k32; }
+  constexpr bool is_k() const { return scales >= Scales::k32 && scales != Scales::fp8_16; }
   /// Two scales per 32.
-  constexpr bool per_16() const { return scales == Scales::k16 || scales == Scales::k16_min; }
+  constexpr bool per_16() const {
+    return scales == Scales::k16 || scales == Scales::k16_min || scales == Scales::fp8_16;
+  }
   constexpr int head_bytes() const { return !is_k() ? 0 : has_min() ? 64 : 32; }
   /// A unit is what repeats along k.
-  constexpr int unit_groups() const { return is_k() ? 8 : 1; }
+  constexpr int unit_groups() const { return groups; }
   constexpr int unit_bytes() const { return head_bytes() + unit_groups() * group_bytes(); }
+  constexpr bool has_table() const { return values >= Values::iq4; }
+  constexpr const Table& table() const {
+    return kTables[static_cast<int>(values) - static_cast<int>(Values::iq4)];
+  }
   /// What an integer code minus this is the signed value.
   constexpr int zero_point() const { return values == Values::centred ? 1 << (bits() - 1) : 0; }
 };
@@ -82,24 +126,37 @@ struct Format {
 constexpr int high_bit(int q) { return 4 * (q & 1) + (q >> 1); }
 
 // clang-format off
-#define TALLOW_BLOCK_FORMATS(ROW)         \
-  ROW(q4_0, nibbles, centred, f16)        \
-  ROW(q4_1, nibbles, plain, f16_min)      \
-  ROW(q5_0, nibbles_high, centred, f16)   \
-  ROW(q5_1, nibbles_high, plain, f16_min) \
-  ROW(q8_0, bytes, centred, f16)          \
-  ROW(q2_k, pairs, plain, k16_min)        \
-  ROW(q3_k, pairs_high, centred, k16)     \
-  ROW(q4_k, nibbles, plain, k32_min)      \
-  ROW(q5_k, nibbles_high, plain, k32_min) \
-  ROW(q6_k, nibbles_pair, centred, k16)   \
-  ROW(iq4_nl, nibbles, iq4, f16)          \
-  ROW(iq4_xs, nibbles, iq4, k32)          \
-  ROW(mxfp4, nibbles, fp4, e8m0)
+#define TALLOW_BLOCK_FORMATS(ROW)              \
+  ROW(q4_0, nibbles, centred, f16, 1)          \
+  ROW(q4_1, nibbles, plain, f16_min, 1)        \
+  ROW(q5_0, nibbles_high, centred, f16, 1)     \
+  ROW(q5_1, nibbles_high, plain, f16_min, 1)   \
+  ROW(q8_0, bytes, centred, f16, 1)            \
+  ROW(q2_k, pairs, plain, k16_min, 8)          \
+  ROW(q3_k, pairs_high, centred, k16, 8)       \
+  ROW(q4_k, nibbles, plain, k32_min, 8)        \
+  ROW(q5_k, nibbles_high, plain, k32_min, 8)   \
+  ROW(q6_k, nibbles_pair, centred, k16, 8)     \
+  ROW(iq4_nl, nibbles, iq4, f16, 1)            \
+  ROW(iq4_xs, nibbles, iq4, k32, 8)            \
+  ROW(mxfp4, nibbles, fp4, e8m0, 1)            \
+  ROW(nvfp4, nibbles, fp4, fp8_16, 2)          \
+  ROW(tq1_0, pairs, ternary, unit, 8)          \
+  ROW(tq2_0, pairs, ternary, unit, 8)          \
+  ROW(q1_0, bits, sign, unit, 4)               \
+  ROW(q2_0, pairs, ternary, unit, 2)           \
+  ROW(q8_1, bytes, centred, f16, 1)            \
+  ROW(iq1_s, pairs_high, iq1, k32, 8)          \
+  ROW(iq1_m, pairs_high, iq1, k16, 8)          \
+  ROW(iq2_xxs, pairs_high, iq2, k32, 8)        \
+  ROW(iq2_xs, pairs_high, iq2, k16, 8)         \
+  ROW(iq2_s, pairs_high, iq2, k16, 8)          \
+  ROW(iq3_xxs, nibbles, iq3_xxs, k32, 8)       \
+  ROW(iq3_s, nibbles, iq3_s, k32, 8)
 // clang-format on
 
-#define TALLOW_ROW(type, codes, values, scales) \
-  inline constexpr Format k_##type{Codes::codes, Values::values, Scales::scales};
+#define TALLOW_ROW(type, codes, values, scales, groups) \
+  inline constexpr Format k_##type{Codes::codes, Values::values, Scales::scales, groups};
 TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW
 

@@ -25,9 +25,10 @@ TALLOW_INLINE __m256i field(__m256i v) {
 }
 
 /// Quad q of 8 rows as unsigned codes; bytes keep their +128.
-template <const Format& f, int q>
+template <Format f, int q>
 TALLOW_INLINE __m256i code(const uint8_t* p) {
   if constexpr (f.codes == Codes::bytes) return load(p + 64 * q);
+  if constexpr (f.codes == Codes::bits) return field<-q, 1>(load(p));
   __m256i v;
   if constexpr (f.codes <= Codes::nibbles_pair) {
     v = field < q < 4 ? 0 : -4, 15 > (load(p + 64 * (q % 4)));
@@ -46,31 +47,28 @@ TALLOW_INLINE __m256i code(const uint8_t* p) {
 
 /// Types whose values take all 8 bits go through absolute values and signs: unsigned times signed
 /// bytes would overflow the 16 bits of a pair.
-template <const Format& f>
+template <Format f>
 constexpr bool by_sign() {
-  return f.codes == Codes::bytes || f.values == Values::iq4 || f.values == Values::fp4;
+  return f.codes == Codes::bytes || f.has_table();
 }
 
-template <const Format& f, int q>
+template <Format f, int q>
 TALLOW_INLINE __m256i quad(const uint8_t* p) {
   const __m256i v = code<f, q>(p);
   if constexpr (f.codes == Codes::bytes) {
     return _mm256_xor_si256(v, _mm256_set1_epi8(-128));
-  } else if constexpr (f.values == Values::iq4) {
-    const __m128i table =
-        _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), v);
-  } else if constexpr (f.values == Values::fp4) {
-    const __m128i table = _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+  } else if constexpr (f.has_table()) {
+    const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(f.table().values));
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), v);
   }
   return v;
 }
 
 /// How many products of pairs fit in 16 bits together.
-template <const Format& f>
+template <Format f>
 constexpr int pairs_that_fit() {
   if (f.codes == Codes::bytes || f.values == Values::iq4) return 1;
+  if (f.has_table()) return f.table().bits <= 4 ? 8 : 2;
   return f.bits() <= 4 ? 8 : f.bits() == 5 ? 4 : 2;
 }
 
@@ -80,7 +78,7 @@ struct Group {
   __m256 scale[2], min[2];
 };
 
-template <const Format& f, int q = 0>
+template <Format f, int q = 0>
 TALLOW_INLINE void unpack(const uint8_t* p, Group& g) {
   g.quad[q] = quad<f, q>(p);
   if constexpr (q < 7) unpack<f, q + 1>(p, g);
@@ -107,17 +105,20 @@ struct Head {
   __m256 d, minus_min;
 };
 
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE Head head(const uint8_t* unit, int h) {
   Head out = {};
   if constexpr (f.is_k()) out.d = halves(unit + 16 * h);
+  if constexpr (f.has_table() && f.table().shift > 0) {
+    out.d = _mm256_mul_ps(out.d, _mm256_set1_ps(1.0f / static_cast<float>(1 << f.table().shift)));
+  }
   if constexpr (f.is_k() && f.has_min()) {
     out.minus_min = _mm256_xor_ps(halves(unit + 32 + 16 * h), _mm256_set1_ps(-0.0f));
   }
   return out;
 }
 
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE void group_scales(const Head& d, const uint8_t* s, int h, Group& g) {
   if constexpr (f.scales == Scales::f16 || f.scales == Scales::f16_min) {
     g.scale[0] = halves(s + 16 * h);
@@ -131,6 +132,14 @@ TALLOW_INLINE void group_scales(const Head& d, const uint8_t* s, int h, Group& g
   if constexpr (f.scales == Scales::k16) {
     g.scale[0] = _mm256_mul_ps(d.d, signed_bytes(s + 8 * h));
     g.scale[1] = _mm256_mul_ps(d.d, signed_bytes(s + 16 + 8 * h));
+  }
+  if constexpr (f.scales == Scales::unit) g.scale[0] = d.d;
+  if constexpr (f.scales == Scales::fp8_16) {
+    // The bits as an f16 of which the exponent is 8 too small; and half of that.
+    for (int half = 0; half < 2; ++half) {
+      const __m128i bits = _mm_slli_epi16(_mm_cvtepu8_epi16(load8(s + 16 * half + 8 * h)), 7);
+      g.scale[half] = _mm256_mul_ps(_mm256_cvtph_ps(bits), _mm256_set1_ps(128.0f));
+    }
   }
   if constexpr (f.scales == Scales::k32_min) {
     g.scale[0] = _mm256_mul_ps(d.d, unsigned_bytes(load8(s + 8 * h)));
@@ -148,7 +157,7 @@ TALLOW_INLINE void group_scales(const Head& d, const uint8_t* s, int h, Group& g
 }
 
 /// Quad q times x, in pairs of 16 bits.
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE __m256i product(__m256i w, int32_t x4) {
   const __m256i x = _mm256_set1_epi32(x4);
   if constexpr (by_sign<f>()) {
@@ -159,7 +168,7 @@ TALLOW_INLINE __m256i product(__m256i w, int32_t x4) {
 }
 
 /// Quads [q, end) . x in pairs of 16 bits.
-template <const Format& f, int q, int end>
+template <Format f, int q, int end>
 TALLOW_INLINE __m256i pairs(const Group& g, const QuantizedBlock* x) {
   const __m256i p = product<f>(g.quad[q], x->q[q]);
   if constexpr (q + 1 == end) {
@@ -170,7 +179,7 @@ TALLOW_INLINE __m256i pairs(const Group& g, const QuantizedBlock* x) {
 }
 
 /// sum += quads [q, end) . x
-template <const Format& f, int q, int end>
+template <Format f, int q, int end>
 TALLOW_INLINE __m256i dot(__m256i sum, const Group& g, const QuantizedBlock* x) {
   if constexpr (q == end) {
     return sum;
@@ -182,13 +191,13 @@ TALLOW_INLINE __m256i dot(__m256i sum, const Group& g, const QuantizedBlock* x) 
 }
 
 /// Minus the zero point times the sum of the activations, of which `zero` is -128 times.
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE __m256i start(int32_t zero) {
   if constexpr (f.has_min() || by_sign<f>()) return _mm256_setzero_si256();
   return _mm256_set1_epi32(zero / 128 * f.zero_point());
 }
 
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE __m256 column(const Group& g, const QuantizedBlock* x, __m256 y) {
   const __m256 scale = _mm256_set1_ps(x->scale);
   if constexpr (f.per_16()) {
@@ -210,7 +219,7 @@ TALLOW_INLINE __m256 column(const Group& g, const QuantizedBlock* x, __m256 y) {
 
 /// `limit` columns at most: with 1 the sums stay in registers, with 8 they pass through the L1
 /// cache, which costs little beside unpacking the weights again.
-template <const Format& f, int limit>
+template <Format f, int limit>
 void matmul(const MatmulTile& t) {
   const int columns = limit == 1 ? 1 : t.columns;
   __m256 y[2][limit];
@@ -236,7 +245,7 @@ void matmul(const MatmulTile& t) {
   }
 }
 
-template <const Format& f>
+template <Format f>
 constexpr MatmulKernels kernels{{matmul<f, 1>, matmul<f, 8>, matmul<f, 8>, matmul<f, 8>,
                                  matmul<f, 8>, matmul<f, 8>, matmul<f, 8>, matmul<f, 8>}};
 
@@ -244,7 +253,7 @@ constexpr MatmulKernels kernels{{matmul<f, 1>, matmul<f, 8>, matmul<f, 8>, matmu
 
 const MatmulKernels* matmul_avx2(DType dtype) {
   switch (dtype) {
-#define TALLOW_ROW(type, codes, values, scales) \
+#define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return &kernels<k_##type>;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW

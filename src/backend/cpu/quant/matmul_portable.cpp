@@ -20,11 +20,13 @@ struct Group {
   float min[2][16];    // is added
 };
 
-template <const Format& f, int q>
+template <Format f, int q>
 inline int code_at(const uint8_t* codes, int byte) {
   int code = 0;
   if constexpr (f.codes == Codes::bytes) return codes[64 * q + byte] - 128;
-  if constexpr (f.codes <= Codes::nibbles_pair) {
+  if constexpr (f.codes == Codes::bits) {
+    code = (codes[byte] >> q) & 1;
+  } else if constexpr (f.codes <= Codes::nibbles_pair) {
     code = (codes[64 * (q % 4) + byte] >> (q < 4 ? 0 : 4)) & 15;
   } else {
     code = (codes[64 * (q / 4) + byte] >> (2 * (q % 4))) & 3;
@@ -36,8 +38,7 @@ inline int code_at(const uint8_t* codes, int byte) {
   } else if constexpr (f.codes == Codes::pairs_high) {
     code |= ((codes[128 + byte] >> high_bit(q)) & 1) << 2;
   }
-  if constexpr (f.values == Values::iq4) return blocks::kIq4Values[code];
-  if constexpr (f.values == Values::fp4) return blocks::kFp4Values[code];
+  if constexpr (f.has_table()) return f.table().values[code];
   return code - f.zero_point();
 }
 
@@ -47,13 +48,14 @@ inline float f16_at(const uint8_t* p, int r) {
   return f16_to_f32(h);
 }
 
-template <const Format& f>
+template <Format f>
 inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) {
   float scale[2] = {}, min[2] = {};
   if constexpr (f.is_k()) {
-    const float d = f16_at(head, r);
+    float d = f16_at(head, r);
+    if constexpr (f.has_table()) d /= static_cast<float>(1 << f.table().shift);
     for (int half = 0; half < 2; ++half) {
-      const uint8_t byte = s[f.per_16() ? 16 * half + r : r];
+      const uint8_t byte = f.scales == Scales::unit ? 1 : s[f.per_16() ? 16 * half + r : r];
       if constexpr (f.scales == Scales::k16_min) {
         scale[half] = d * static_cast<float>(byte & 15);
         min[half] = -f16_at(head + 32, r) * static_cast<float>(byte >> 4);
@@ -64,6 +66,8 @@ inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) 
         scale[half] = d * static_cast<float>(static_cast<int8_t>(byte));
       }
     }
+  } else if constexpr (f.scales == Scales::fp8_16) {
+    for (int half = 0; half < 2; ++half) scale[half] = blocks::ue4m3_half(s[16 * half + r]);
   } else {
     scale[0] = f.scales == Scales::e8m0 ? blocks::e8m0_half(s[r]) : f16_at(s, r);
     scale[1] = scale[0];
@@ -73,20 +77,20 @@ inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) 
     out.scale[half][r] = scale[half], out.min[half][r] = min[half];
 }
 
-template <const Format& f, int q = 0>
+template <Format f, int q = 0>
 inline void unpack_quads(const uint8_t* codes, Group& out) {
   for (int b = 0; b < 64; ++b) out.code[q][b] = static_cast<float>(code_at<f, q>(codes, b));
   if constexpr (q < 7) unpack_quads<f, q + 1>(codes, out);
 }
 
-template <const Format& f>
+template <Format f>
 TALLOW_NOINLINE void unpack(const uint8_t* head, const uint8_t* codes, Group& out) {
   unpack_quads<f>(codes, out);
   for (int r = 0; r < 16; ++r) scales_at<f>(head, codes + f.code_bytes(), r, out);
 }
 
 /// Calls visit(index of the group, group) along k.
-template <const Format& f, class Visit>
+template <Format f, class Visit>
 void each_group(const uint8_t* weights, int64_t units, Visit visit) {
   Group group;
   for (int64_t u = 0; u < units; ++u, weights += f.unit_bytes()) {
@@ -117,7 +121,7 @@ TALLOW_NOINLINE void add_column(const Group& w, const QuantizedBlock& x, float* 
   }
 }
 
-template <const Format& f>
+template <Format f>
 void matmul(const MatmulTile& t) {
   float y[8][16] = {};
   each_group<f>(t.weights, t.units, [&](int64_t b, const Group& w) {
@@ -128,7 +132,7 @@ void matmul(const MatmulTile& t) {
   }
 }
 
-template <const Format& f>
+template <Format f>
 constexpr MatmulKernels kernels{
     {matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>, matmul<f>}};
 
@@ -150,13 +154,13 @@ TALLOW_NOINLINE void group_to_f32(const Group& w, float* panel) {
   }
 }
 
-template <const Format& f>
+template <Format f>
 void to_bf16(const uint8_t* weights, int64_t units, uint16_t* panel) {
   each_group<f>(weights, units,
                 [panel](int64_t b, const Group& w) { group_to_bf16(w, panel + b * 32 * 16); });
 }
 
-template <const Format& f>
+template <Format f>
 void to_f32(const uint8_t* weights, int64_t units, float* panel) {
   each_group<f>(weights, units,
                 [panel](int64_t b, const Group& w) { group_to_f32(w, panel + b * 32 * 32); });
@@ -164,8 +168,8 @@ void to_f32(const uint8_t* weights, int64_t units, float* panel) {
 
 }  // namespace
 
-#define TALLOW_ROW(type, codes, values, scales) \
-  case DType::type:                             \
+#define TALLOW_ROW(type, codes, values, scales, groups) \
+  case DType::type:                                     \
     return TALLOW_PICK(k_##type);
 #define TALLOW_PICK(f) &kernels<f>
 const MatmulKernels* matmul_portable(DType dtype) {

@@ -10,7 +10,7 @@ struct Group {
   GroupScales scales;
 };
 
-template <const Format& f, int q = 0>
+template <Format f, int q = 0>
 TALLOW_INLINE void unpack(const uint8_t* p, Group& g) {
   g.quad[q] = quad<f, q>(p);
   if constexpr (q < 7) unpack<f, q + 1>(p, g);
@@ -27,14 +27,14 @@ TALLOW_INLINE __m512i dot(__m512i sum, const Group& g, const QuantizedBlock* x) 
 }
 
 /// Where there is a minimum the codes have no zero point.
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE __m512i start(const int32_t& zero, int32_t otherwise) {
   return _mm512_set1_epi32(f.has_min() ? otherwise : zero);
 }
 
 /// y + sum * scale of one column of 32 k. The sum of 32 starts at the magic number and is taken for
 /// a float without conversion, which saves one vector operation of eleven.
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE __m512 column(const Group& g, const QuantizedBlock* x, __m512 y) {
   const GroupScales& s = g.scales;
   const __m512 scale = _mm512_set1_ps(x->scale);
@@ -55,21 +55,21 @@ TALLOW_INLINE __m512 column(const Group& g, const QuantizedBlock* x, __m512 y) {
   return y;
 }
 
-template <const Format& f, int columns, int c = 0>
+template <Format f, int columns, int c = 0>
 TALLOW_INLINE void all_columns(const Group& g, const QuantizedBlock* x, __m512* y) {
   y[c] = column<f>(g, x + c, y[c]);
   if constexpr (c + 1 < columns) all_columns<f, columns, c + 1>(g, x, y);
 }
 
-template <const Format& f, int columns, int c = 0>
+template <Format f, int columns, int c = 0>
 TALLOW_INLINE void store(const MatmulTile& t, const __m512* y) {
-  const __m512 unit = _mm512_set1_ps(1.0f / static_cast<float>(1 << top_shift<f>()));
+  const __m512 unit = _mm512_set1_ps(unit_value<f>());
   const __mmask16 rows = static_cast<__mmask16>((1u << t.rows) - 1);
   _mm512_mask_storeu_ps(t.y + c * t.ldy, rows, _mm512_mul_ps(y[c], unit));
   if constexpr (c + 1 < columns) store<f, columns, c + 1>(t, y);
 }
 
-template <const Format& f, int columns, int c = 0>
+template <Format f, int columns, int c = 0>
 TALLOW_INLINE void clear(__m512* y) {
   y[c] = _mm512_setzero_ps();
   if constexpr (c + 1 < columns) clear<f, columns, c + 1>(y);
@@ -80,7 +80,7 @@ TALLOW_INLINE void clear(__m512* y) {
 /// times as many lines as L1; past the end of a tensor comes, mostly, the one that is used next.
 constexpr int kPrefetch = 12 << 10;
 
-template <const Format& f, int columns>
+template <Format f, int columns>
 void matmul(const MatmulTile& t) {
   __m512 y[columns];
   clear<f, columns>(y);
@@ -106,7 +106,7 @@ void matmul(const MatmulTile& t) {
 
 /// Widths that are rare are two tiles: unpacking twice costs less than the code of three more
 /// kernels.
-template <const Format& f, int first, int second>
+template <Format f, int first, int second>
 void two_tiles(const MatmulTile& t) {
   matmul<f, first>(t);
   MatmulTile rest = t;
@@ -115,7 +115,7 @@ void two_tiles(const MatmulTile& t) {
   matmul<f, second>(rest);
 }
 
-template <const Format& f>
+template <Format f>
 constexpr MatmulKernels kernels{{matmul<f, 1>, matmul<f, 2>, matmul<f, 3>, matmul<f, 4>,
                                  two_tiles<f, 4, 1>, two_tiles<f, 3, 3>, two_tiles<f, 4, 3>,
                                  matmul<f, 8>}};
@@ -124,7 +124,7 @@ constexpr MatmulKernels kernels{{matmul<f, 1>, matmul<f, 2>, matmul<f, 3>, matmu
 
 const MatmulKernels* matmul_vnni(DType dtype) {
   switch (dtype) {
-#define TALLOW_ROW(type, codes, values, scales) \
+#define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return &kernels<k_##type>;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW

@@ -121,7 +121,7 @@ inline void spread_bits(Rows rows, int64_t offset, uint8_t* out) {
 }
 
 /// Blocks of 32 with nibbles: 16-bit scales (or a byte) first, then high bits if any, then nibbles.
-template <const Format& f, int block_bytes>
+template <Format f, int block_bytes>
 inline void pack_32(Rows rows, int64_t units, uint8_t* out) {
   constexpr int scale = f.scales == Scales::e8m0 ? 1 : f.scales == Scales::f16_min ? 4 : 2;
   constexpr int high = f.codes == Codes::nibbles_high ? 4 : 0;
@@ -160,27 +160,32 @@ inline void pack_mxfp4(Rows rows, int64_t units, uint8_t* out) {
   pack_32<k_mxfp4, 17>(rows, units, out);
 }
 
-inline void pack_q8_0(Rows rows, int64_t units, uint8_t* out) {
+template <int codes_at>
+inline void pack_bytes(Rows rows, int64_t units, uint8_t* out) {
   for (int64_t u = 0; u < units; ++u, out += k_q8_0.unit_bytes()) {
+    const int64_t at = u * (codes_at + 32);
     Words words[8];
-    load<8>(rows, u * 34 + 2, words);
+    load<8>(rows, at + codes_at, words);
     for (int q = 0; q < 8; ++q) {
       for (int r = 0; r < 16; ++r) words[q][r] ^= 0x80808080;
       store(words[q], out + 64 * q);
     }
-    halves(rows, u * 34, out + 512);
+    halves(rows, at, out + 512);
   }
 }
 
+inline void pack_q8_0(Rows rows, int64_t units, uint8_t* out) { pack_bytes<2>(rows, units, out); }
+inline void pack_q8_1(Rows rows, int64_t units, uint8_t* out) { pack_bytes<4>(rows, units, out); }
+
 // Every K block: `at` is its offset in the row, `head` its place in the packed form, whose group g
 // starts at head + head_bytes + g * group_bytes.
-template <const Format& f>
+template <Format f>
 inline uint8_t* group(uint8_t* unit, int g) {
   return unit + f.head_bytes() + g * f.group_bytes();
 }
 
 inline void pack_q2_k(Rows rows, int64_t units, uint8_t* out) {
-  constexpr const Format& f = k_q2_k;
+  constexpr Format f = k_q2_k;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 84;
     halves(rows, at + 80, out);
@@ -198,7 +203,7 @@ inline void pack_q2_k(Rows rows, int64_t units, uint8_t* out) {
 }
 
 inline void pack_q3_k(Rows rows, int64_t units, uint8_t* out) {
-  constexpr const Format& f = k_q3_k;
+  constexpr Format f = k_q3_k;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 110;
     halves(rows, at + 108, out);
@@ -234,7 +239,7 @@ inline void scales_k4(Rows rows, int64_t offset, Words* out) {
   }
 }
 
-template <const Format& f, int block_bytes>
+template <Format f, int block_bytes>
 inline void pack_k4(Rows rows, int64_t units, uint8_t* out) {
   constexpr int high = f.codes == Codes::nibbles_high ? 32 : 0;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
@@ -267,7 +272,7 @@ inline void pack_q5_k(Rows rows, int64_t units, uint8_t* out) {
 }
 
 inline void pack_q6_k(Rows rows, int64_t units, uint8_t* out) {
-  constexpr const Format& f = k_q6_k;
+  constexpr Format f = k_q6_k;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 210;
     halves(rows, at + 208, out);
@@ -290,7 +295,7 @@ inline void pack_q6_k(Rows rows, int64_t units, uint8_t* out) {
 }
 
 inline void pack_iq4_xs(Rows rows, int64_t units, uint8_t* out) {
-  constexpr const Format& f = k_iq4_xs;
+  constexpr Format f = k_iq4_xs;
   for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
     const int64_t at = u * 136;
     halves(rows, at, out);
@@ -309,13 +314,33 @@ inline void pack_iq4_xs(Rows rows, int64_t units, uint8_t* out) {
   }
 }
 
-inline PackFn pack_for(DType dtype) {
-  switch (dtype) {
-#define TALLOW_ROW(type, codes, values, scales) \
-  case DType::type: return pack_##type;
-    TALLOW_BLOCK_FORMATS(TALLOW_ROW)
-#undef TALLOW_ROW
-    default: return nullptr;
+inline void pack_nvfp4(Rows rows, int64_t units, uint8_t* out) {
+  constexpr Format f = k_nvfp4;
+  for (int64_t u = 0; u < units; ++u, out += f.unit_bytes()) {
+    Words scales[1], codes[8];
+    load<1>(rows, u * 36, scales);
+    for (int r = 0; r < 16; ++r) {  // of which 0x7f counts as 0, and the sign not
+      for (int b = 0; b < 32; b += 8) {
+        if ((scales[0][r] >> b & 0xff) == 0x7f) scales[0][r] &= ~(0xffu << b);
+      }
+      scales[0][r] &= 0x7f7f7f7f;
+    }
+    load<8>(rows, u * 36 + 4, codes);
+    for (int g = 0; g < 2; ++g) {
+      // Quads 0 and 1 are the low nibbles of words 0 and 1, quads 2 and 3 the high ones.
+      uint8_t* to = group<f>(out, g);
+      const Words* w = codes + 4 * g;
+      Words vectors[4];
+      for (int r = 0; r < 16; ++r) {
+        for (int q = 0; q < 2; ++q) {
+          vectors[q][r] = (w[q][r] & 0x0f0f0f0f) | (w[2 + q][r] & 0x0f0f0f0f) << 4;
+          vectors[2 + q][r] = ((w[q][r] >> 4) & 0x0f0f0f0f) | (w[2 + q][r] & 0xf0f0f0f0);
+        }
+      }
+      for (int v = 0; v < 4; ++v) store(vectors[v], to + 64 * v);
+      bytes_of(scales[0], 2 * g, 0, to + f.code_bytes());
+      bytes_of(scales[0], 2 * g + 1, 0, to + f.code_bytes() + 16);
+    }
   }
 }
 

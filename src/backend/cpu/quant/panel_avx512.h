@@ -12,11 +12,11 @@ struct Line {
   __m512 slope, offset;
 };
 
-template <const Format& f, int half>
+template <Format f, int half>
 TALLOW_INLINE Line line(const GroupScales& s) {
   const __m512 scale = s.scale[f.per_16() ? half : 0];
   if constexpr (f.has_min()) return {scale, s.min[f.per_16() ? half : 0]};
-  constexpr float unit = 1.0f / static_cast<float>(1 << top_shift<f>());
+  constexpr float unit = unit_value<f>();
   return {_mm512_mul_ps(scale, _mm512_set1_ps(unit)),
           _mm512_mul_ps(scale, _mm512_set1_ps(-128 * unit))};
 }
@@ -38,13 +38,13 @@ TALLOW_INLINE __m512 weight(__m512i quad, const Line& w) {
 /// code. The offset is then rounded to 2^-17 of a scale where there is a minimum, which is far
 /// below bf16; not used where that shows (q2_k, with 3 scales as its largest value) or where the
 /// offset of a signed type would not be exact (K types).
-template <const Format& f>
+template <Format f>
 constexpr bool as_fraction() {
   if (f.has_min()) return f.bits() >= 4;
   return f.values == Values::centred && f.bits() < 8 && !f.is_k();
 }
 
-template <const Format& f>
+template <Format f>
 TALLOW_INLINE Line fraction_line(const Line& w) {
   // `slope` is for codes at the top of the byte, and 128 + zero point is 128 there.
   constexpr float up = static_cast<float>(1 << top_shift<f>());
@@ -80,7 +80,7 @@ TALLOW_INLINE __m512i pair_bf16(__m512 even, __m512 odd) {
 #endif
 }
 
-template <const Format& f, int q = 0>
+template <Format f, int q = 0>
 TALLOW_INLINE void group_bf16(const uint8_t* p, const Line& low, const Line& high,
                               uint16_t* panel) {
   const Line& w = q < 4 ? low : high;
@@ -99,7 +99,7 @@ TALLOW_INLINE void group_bf16(const uint8_t* p, const Line& low, const Line& hig
   if constexpr (q < 7) group_bf16<f, q + 1>(p, low, high, panel);
 }
 
-template <const Format& f, int q = 0>
+template <Format f, int q = 0>
 TALLOW_INLINE void group_f32(const uint8_t* p, const Line& low, const Line& high, float* panel) {
   const __m512i v = quad<f, q>(p);
   const Line& w = q < 4 ? low : high;
@@ -110,7 +110,7 @@ TALLOW_INLINE void group_f32(const uint8_t* p, const Line& low, const Line& high
   if constexpr (q < 7) group_f32<f, q + 1>(p, low, high, panel);
 }
 
-template <const Format& f>
+template <Format f>
 void to_bf16(const uint8_t* p, int64_t units, uint16_t* panel) {
   for (int64_t u = 0; u < units; ++u) {
     const Head h = head<f>(p);
@@ -124,7 +124,7 @@ void to_bf16(const uint8_t* p, int64_t units, uint16_t* panel) {
   }
 }
 
-template <const Format& f>
+template <Format f>
 void to_f32(const uint8_t* p, int64_t units, float* panel) {
   for (int64_t u = 0; u < units; ++u) {
     const Head h = head<f>(p);
@@ -138,7 +138,7 @@ void to_f32(const uint8_t* p, int64_t units, float* panel) {
 
 inline PanelBf16Fn panel_bf16_for(DType dtype) {
   switch (dtype) {
-#define TALLOW_ROW(type, codes, values, scales) \
+#define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return to_bf16<k_##type>;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW

@@ -19,7 +19,7 @@ constexpr int64_t kParallelActivations = 16 << 10;
 
 const quant::Format* format_of(DType dtype) {
   switch (dtype) {
-#define TALLOW_ROW(type, codes, values, scales) \
+#define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return &quant::k_##type;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW

@@ -16,7 +16,8 @@ namespace tallow::cpu {
 inline constexpr int64_t kPackedRows = 16;
 
 /// A weight matrix [n, k] with 16 rows interleaved, so that one 64-byte load holds 4 consecutive k
-/// of 16 rows. At most 1.06 times the bytes of the source; n is padded with rows of zeros.
+/// of 16 rows. At most 1.06 times the bytes of the source, but for codebooks, which are expanded to 3
+/// or 4 bits an element, and tq1_0, to 2; n is padded with rows of zeros.
 class PackedBlocks {
  public:
   PackedBlocks(DType dtype, int64_t n, int64_t k);
