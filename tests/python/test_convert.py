@@ -1,0 +1,227 @@
+"""`tallow convert`: folders into GGUF files that llama.cpp opens and answers alike, and back into
+folders that transformers opens."""
+
+import json
+import urllib.request
+
+import gguf
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from test_models import CONFIGS, Logits, error, make_model, random_tokens, reference
+from tokenizer_corpus import corpus
+
+LLAMA3 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+          r"|\s*[\r\n]+|\s+(?!\S)|\s+")
+QWEN2 = LLAMA3.replace("{1,3}", "")
+TEXT = ["the quick brown fox jumps over the lazy dog 1234 times, isn't it?",
+        "def main(args): return [x ** 2 for x in range(100)]\n", "naïve café, 你好世界 привет"] * 20
+CHAT = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{{ eos_token }}{% endfor %}"
+
+
+def byte_level(split, ignore_merges=False, nfc=False):
+    tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [*split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    if nfc:
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(
+        vocab_size=400, show_progress=False, special_tokens=["<s>", "</s>", "<pad>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return tokenizer
+
+
+def regex(pattern):
+    return pre_tokenizers.Split(Regex(pattern), "isolated")
+
+
+def llama3():
+    tokenizer = byte_level([regex(LLAMA3)], ignore_merges=True)
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
+    return tokenizer
+
+
+def gpt2():
+    tokenizer = byte_level([])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return tokenizer
+
+
+def smollm():
+    tokenizer = byte_level([])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    return tokenizer
+
+
+def llama2(prefix=True):
+    """SentencePiece's BPE as transformers turns it into a tokenizer.json."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    steps = [normalizers.Prepend("▁")] if prefix else []
+    tokenizer.normalizer = normalizers.Sequence([*steps, normalizers.Replace(" ", "▁")])
+    strip = [decoders.Strip(" ", 1, 0)] if prefix else []
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *strip])
+    tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(
+        vocab_size=500, show_progress=False,
+        special_tokens=["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))]))
+    # Every way to make a token is a merge, as in the files that SentencePiece models become.
+    parts = json.loads(tokenizer.to_str())
+    vocab, merges = parts["model"]["vocab"], []
+    rank = {"".join(pair): i for i, pair in reversed(list(enumerate(parts["model"]["merges"])))}
+    for token, at in sorted(rank.items(), key=lambda item: item[1]):
+        ways = [(token[:i], token[i:]) for i in range(1, len(token))]
+        merges += [list(way) for way in ways if all(part in vocab for part in way)]
+    parts["model"]["merges"] = merges
+    parts["added_tokens"] = parts["added_tokens"][:3]
+    tokenizer = Tokenizer.from_str(json.dumps(parts))
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
+    return tokenizer
+
+
+TOKENIZERS = {
+    "llama3": llama3, "gpt2": gpt2, "smollm": smollm, "llama2": llama2,
+    "llama2_without_prefix": lambda: llama2(prefix=False),
+    "qwen2": lambda: byte_level([regex(QWEN2)], nfc=True),
+}  # fmt: skip
+
+
+def save(folder, tokenizer="llama3", **config):
+    """A random model in a folder, with a tokenizer and a chat template."""
+    tokens = TOKENIZERS[tokenizer]()
+    model = make_model(**{**config, "vocab_size": tokens.get_vocab_size() + 3})
+    model.save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=tokens, bos_token="<s>", eos_token="</s>",
+                            chat_template=CHAT).save_pretrained(folder)
+    return model, tokens
+
+
+class LlamaCpp:
+    def __init__(self, path):
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx = 512
+        params.n_parallel = 1
+        params.cpuparams.n_threads = 1
+        params.cpuparams_batch.n_threads = 1
+        params.warmup = False
+        self.server = xllamacpp.Server(params)
+
+    def tokenize(self, text):
+        body = json.dumps({"content": text, "add_special": True, "parse_special": True}).encode()
+        request = urllib.request.Request(f"{self.server.listening_address}/tokenize", body,
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as reply:
+            return json.load(reply)["tokens"]
+
+    def log_probabilities(self, tokens):
+        """By id, of the likeliest; None where the likeliest is a part of a character."""
+        out = self.server.handle_completions({"prompt": tokens, "temperature": 0.0, "n_predict": 1,
+                                              "cache_prompt": False, "n_probs": 100})
+        found = out["choices"][0]["logprobs"]
+        return found and {e["id"]: e["logprob"] for e in found["content"][0]["top_logprobs"]}
+
+
+def log_softmax(row):
+    return torch.log_softmax(torch.from_numpy(row.astype(np.float64)), -1).numpy()
+
+
+# llama.cpp has no dynamic scaling; longrope is not of its LLaMA, nor are windows of its Qwen2.
+CONVERTED = [name for name in CONFIGS
+             if not any(part in name for part in ("dynamic", "longrope", "window", "gelu"))]
+# Sizes that llama.cpp's kernels take.
+IN_LLAMA_CPP = ["grouped", "tied", "theta_500000", "linear", "yarn", "llama3", "attention_bias",
+                "heads_of_128", "qwen2", "qwen2_tied"]
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_a_folder_as_gguf_and_back_gives_transformers_logits(name, tallow, tmp_path):
+    model, _ = save(tmp_path / "model", **CONFIGS[name])
+    tokens = random_tokens(model, 45)
+    expected = reference(model, tokens)
+    logits = Logits(tallow, tmp_path)
+    tallow("convert", tmp_path / "model", tmp_path / "model.gguf")
+    assert error(logits(tmp_path / "model.gguf", tokens), expected) < 2e-4
+    tallow("convert", tmp_path / "model.gguf", tmp_path / "again")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "again", attn_implementation="eager")
+    assert error(reference(again, tokens), expected) < 2e-4
+    assert error(logits(tmp_path / "again", tokens), expected) < 2e-4
+
+
+@pytest.mark.parametrize("name", IN_LLAMA_CPP)
+def test_llama_cpp_answers_alike(name, tallow, tmp_path):
+    model, _ = save(tmp_path / "model", **CONFIGS[name])
+    tallow("convert", tmp_path / "model", tmp_path / "model.gguf")
+    tokens = random_tokens(model, 33)
+    peer = LlamaCpp(tmp_path / "model.gguf")
+    expected, apart = reference(model, tokens), []
+    for length in range(33, 20, -1):
+        exact = log_softmax(expected[length - 1])
+        found = peer.log_probabilities(tokens[:length]) or {}
+        apart += [logprob - exact[token] for token, logprob in found.items()]
+    assert len(apart) >= 100
+    # llama.cpp keeps keys and values in f16.
+    assert np.sqrt(np.mean(np.square(apart))) < 1e-2 and np.abs(apart).max() < 0.1
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_tokenizers_survive_the_way_to_gguf_and_back(name, tallow, probe, tmp_path):
+    _, tokens = save(tmp_path / "model", name, model_type="qwen2" if name == "qwen2" else "llama")
+    tallow("convert", tmp_path / "model", tmp_path / "model.gguf")
+    tallow("convert", tmp_path / "model.gguf", tmp_path / "again")
+    again = AutoTokenizer.from_pretrained(tmp_path / "again")
+    peer = LlamaCpp(tmp_path / "model.gguf")
+    texts = [t for t in corpus() if isinstance(t, str) and "\0" not in t and len(t) < 2000 and t]
+    for text in texts:
+        wanted = tokens.encode(text).ids
+        assert again(text).input_ids == wanted, text[:200]
+        assert again.decode(wanted) == tokens.decode(wanted, skip_special_tokens=False), text[:200]
+    for text in texts[::3]:
+        assert peer.tokenize(text) == tokens.encode(text).ids, text[:200]
+    assert again.chat_template == CHAT
+    assert (again.bos_token, again.eos_token) == ("<s>", "</s>")
+
+
+@pytest.mark.parametrize("dtype", ["f32", "f16", "bf16", "q8_0", "q4_0"])
+def test_matrices_become_the_asked_dtype(dtype, tallow, tmp_path):
+    model, _ = save(tmp_path / "model")
+    tallow("convert", tmp_path / "model", tmp_path / "model.gguf", "--dtype", dtype)
+    reader = gguf.GGUFReader(tmp_path / "model.gguf")
+    weight = model.model.layers[0].mlp.down_proj.weight.detach().numpy()
+    found = next(t for t in reader.tensors if t.name == "blk.0.ffn_up.weight")
+    up = model.model.layers[0].mlp.up_proj.weight.detach().numpy()
+    kind = gguf.GGMLQuantizationType[dtype.upper()]
+    assert found.tensor_type == kind
+    assert np.array_equal(found.data.view(np.uint8), gguf.quantize(up, kind).view(np.uint8))
+    # Rows of 176 are not whole blocks of 32.
+    down = next(t for t in reader.tensors if t.name == "blk.0.ffn_down.weight")
+    assert down.tensor_type == (kind if weight.shape[1] % 32 == 0 or dtype[0] != "q"
+                                else gguf.GGMLQuantizationType.F32)
+    norms = [t for t in reader.tensors if "norm" in t.name]
+    assert norms and all(t.tensor_type == gguf.GGMLQuantizationType.F32 for t in norms)
+
+
+def refusal(tallow, *args):
+    result = tallow("convert", *args, check=False)
+    assert result.returncode == 1
+    return result.stderr.decode()
+
+
+def test_what_has_no_form_is_refused_by_name_and_nothing_is_left(tallow, tmp_path):
+    out = tmp_path / "model.gguf"
+    save(tmp_path / "dynamic", **CONFIGS["dynamic"])
+    assert 'rope_type "dynamic"' in refusal(tallow, tmp_path / "dynamic", out)
+    save(tmp_path / "model")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    config["architectures"] = ["NoSuchModel"]
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    assert '"NoSuchModel"' in refusal(tallow, tmp_path / "model", out)
+    assert "no such file" in refusal(tallow, tmp_path / "absent", out).lower()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dynamic", "model"]
