@@ -3,26 +3,16 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "tallow/dtype.h"
 #include "tallow/gguf.h"
-#include "tallow/tensor.h"
+#include "tallow/tensor_file.h"
 
 namespace tallow {
-
-/// A tensor that is made when it is asked for, so that one at a time is in memory.
-struct PlannedTensor {
-  std::string name;
-  Shape shape;
-  DType dtype;
-  std::function<Tensor()> make;  ///< gives the shape and the dtype above
-};
 
 /// A model as a GGUF file holds it: metadata, and tensors under GGUF's names, in the file's order.
 struct GgufModel {
@@ -37,13 +27,10 @@ struct GgufModel {
 /// form for.
 GgufModel open_as_gguf(const std::string& path, std::optional<DType> dtype = {});
 
-/// Says how far a conversion is: the tensor in work, and bytes done of all.
-using ConvertProgress = std::function<void(std::string_view name, int64_t done, int64_t total)>;
-
 struct ConvertOptions {
   std::optional<DType> dtype;  ///< of matrices; none keeps what there is
   int64_t max_shard_bytes = 5'000'000'000;
-  ConvertProgress progress;
+  WriteProgress progress;
 };
 
 /// Writes the model or the tensors of `in` as `out`, one tensor in memory at a time. What `in` is

@@ -12,6 +12,8 @@
 
 namespace tallow {
 
+class OutputFile;
+
 class SafetensorsFile final : public TensorFile {
  public:
   using Metadata = std::vector<std::pair<std::string, std::string>>;
@@ -52,5 +54,50 @@ class SafetensorsFolder final : public WeightSource {
   std::vector<std::shared_ptr<const SafetensorsFile>> files_;
   std::unordered_map<std::string_view, const SafetensorsFile*> index_;
 };
+
+/// Writes a safetensors file: first the list of its tensors, then their data in that order, so that
+/// no more than one tensor need be in memory. The file takes its place when finish() is called;
+/// without that nothing is left behind. Elements are aligned where wide ones come first. Throws
+/// Error when it cannot be written.
+class SafetensorsWriter {
+ public:
+  explicit SafetensorsWriter(const std::string& path, SafetensorsFile::Metadata metadata = {});
+  ~SafetensorsWriter();
+  SafetensorsWriter(const SafetensorsWriter&) = delete;
+  SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
+
+  /// Announces a tensor, before any data is written. Throws Error for a name that occurs twice and
+  /// a dtype that safetensors lacks.
+  void add_tensor(const std::string& name, const Shape& shape, DType dtype);
+  /// The next tensor's data; it must have the shape and dtype that were announced.
+  void write(const Tensor& tensor);
+  /// Puts the file in place. Throws Error when data is missing.
+  void finish();
+
+ private:
+  struct Planned {
+    std::string name;
+    Shape shape;
+    DType dtype;
+    int64_t bytes;
+  };
+  void write_header();
+
+  std::unique_ptr<OutputFile> file_;
+  std::string path_;
+  SafetensorsFile::Metadata metadata_;
+  std::vector<Planned> tensors_;
+  size_t current_ = 0;  // the tensor whose data comes next
+  bool header_done_ = false;
+};
+
+/// Writes model.safetensors; or, where that would be over `max_shard_bytes`, shards and
+/// model.safetensors.index.json, as transformers does. A tensor is never divided. Returns the names
+/// of the files. Throws Error when they cannot be written.
+std::vector<std::string> save_safetensors_folder(const std::string& folder,
+                                                 std::vector<PlannedTensor> tensors,
+                                                 int64_t max_shard_bytes,
+                                                 const SafetensorsFile::Metadata& metadata = {},
+                                                 const WriteProgress& progress = {});
 
 }  // namespace tallow

@@ -1,6 +1,7 @@
 // A file of named tensors that is mapped into memory: the common ground of GGUF and safetensors.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -58,5 +59,18 @@ class TensorFile : public WeightSource {
   mutable std::mutex mutex_;
   mutable std::vector<Tensor> opened_;  // parallel to tensors_
 };
+
+/// A tensor that is made when it is asked for, so that of many that are written one at a time is in
+/// memory.
+struct PlannedTensor {
+  std::string name;
+  Shape shape;
+  DType dtype;
+  std::function<Tensor()> make;  ///< gives the shape and the dtype above
+};
+int64_t bytes_of(const PlannedTensor& tensor);
+
+/// Says how far a long write is: the tensor in work, and bytes done of all.
+using WriteProgress = std::function<void(std::string_view name, int64_t done, int64_t total)>;
 
 }  // namespace tallow

@@ -8,13 +8,7 @@
 namespace tallow {
 namespace {
 
-int64_t bytes_of(const PlannedTensor& t) {
-  int64_t n = 1;
-  for (const int64_t size : t.shape) n *= size;
-  return storage_bytes(t.dtype, n);
-}
-
-void write_gguf(const GgufModel& model, const std::string& out, const ConvertProgress& progress) {
+void write_gguf(const GgufModel& model, const std::string& out, const WriteProgress& progress) {
   GgufWriter writer(out);
   for (const GgufValue& value : model.metadata->metadata()) writer.metadata().set(value);
   int64_t total = 0, done = 0;

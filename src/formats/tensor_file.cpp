@@ -74,4 +74,10 @@ void TensorFile::set_tensors(std::vector<TensorInfo> tensors) {
   }
 }
 
+int64_t bytes_of(const PlannedTensor& tensor) {
+  int64_t elements = 1;
+  for (const int64_t size : tensor.shape) elements *= size;
+  return storage_bytes(tensor.dtype, elements);
+}
+
 }  // namespace tallow
