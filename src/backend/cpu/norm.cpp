@@ -153,11 +153,13 @@ void layer_norm_backward(Inputs in, Outputs out, const LayerNormOptions& o) {
   sum_parts(db, parts, n, out[2].data<float>());
 }
 
-/// The mean of x - x[0]: what squares are taken about, so that they do not cancel.
-float first_mean(const float* x, int64_t n) {
+/// The mean of x: what squares are taken about, so that they do not cancel. 0 where it is not
+/// finite.
+float pivot_of(const float* x, int64_t n) {
   double sum = 0, squares = 0;
   norms->moments(x, n, x[0], &sum, &squares);
-  return static_cast<float>(sum / static_cast<double>(n));
+  const auto mean = x[0] + static_cast<float>(sum / static_cast<double>(n));
+  return std::isfinite(mean) ? mean : 0;
 }
 
 /// The mean of n elements, and the sum of the squares about it.
@@ -175,9 +177,9 @@ Spread spread_about(const float* x, int64_t n, float pivot, double* lost) {
 // Once about the mean of the first few, and again where that is so far off that squares cancel.
 Spread spread_of(const float* x, int64_t n) {
   double lost = 0;
-  const float pivot = x[0] + first_mean(x, std::min<int64_t>(n, 256));
-  const Spread s = spread_about(x, n, pivot, &lost);
-  return lost <= s.squares ? s : spread_about(x, n, static_cast<float>(s.mean), &lost);
+  const Spread s = spread_about(x, n, pivot_of(x, std::min<int64_t>(n, 256)), &lost);
+  if (lost <= s.squares || !std::isfinite(s.mean)) return s;
+  return spread_about(x, n, static_cast<float>(s.mean), &lost);
 }
 
 /// The mean and biased variance of each channel.
@@ -185,7 +187,7 @@ void channel_moments(const float* x, const Planes& p, float* means, float* varia
   const auto count = static_cast<double>(p.outer * p.inner);
   over_rows(p.n, p.outer * p.inner, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
-      const float shift = x[c * p.inner] + first_mean(x + c * p.inner, p.inner);
+      const float shift = pivot_of(x + c * p.inner, p.inner);
       double sum = 0, squares = 0;
       for (int64_t i = 0; i < p.outer; ++i) {
         norms->moments(x + (i * p.n + c) * p.inner, p.inner, shift, &sum, &squares);
@@ -219,10 +221,8 @@ void batch_norm(Inputs in, Outputs out, const BatchNormOptions& o) {
       const double inverse = 1 / std::sqrt(static_cast<double>(vars[c]) + o.eps);
       const double scale =
           weight.data() ? inverse * static_cast<double>(weight.data()[c]) : inverse;
-      const double shift = (bias.data() ? static_cast<double>(bias.data()[c]) : 0.0) -
-                           static_cast<double>(means[c]) * scale;
-      norms->scale(from + i * p.inner, to + i * p.inner, p.inner, static_cast<float>(scale),
-                   static_cast<float>(shift));
+      norms->scale(from + i * p.inner, to + i * p.inner, p.inner, means[c],
+                   static_cast<float>(scale), bias.data() ? bias.data()[c] : 0);
     }
   });
 }
@@ -248,9 +248,8 @@ void group_norm(Inputs in, Outputs out, const GroupNormOptions& o) {
         const int64_t at = i % o.groups * per_group + c;
         const double scale =
             weight.data() ? inverse * static_cast<double>(weight.data()[at]) : inverse;
-        const double shift = bias.data() ? static_cast<double>(bias.data()[at]) : 0.0;
-        norms->scale(from + c * p.inner, to + c * p.inner, p.inner, static_cast<float>(scale),
-                     static_cast<float>(shift - mean * scale));
+        norms->scale(from + c * p.inner, to + c * p.inner, p.inner, static_cast<float>(mean),
+                     static_cast<float>(scale), bias.data() ? bias.data()[at] : 0);
       }
     }
   });

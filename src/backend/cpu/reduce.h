@@ -65,8 +65,8 @@ struct NormKernels {
                               float* db, int64_t rows, int64_t n);
   /// Adds the sums of x - shift and of its squares.
   void (*moments)(const float* x, int64_t n, float shift, double* sum, double* squares);
-  /// y = scale x + shift
-  void (*scale)(const float* x, float* y, int64_t n, float scale, float shift);
+  /// y = (x - mean) scale + shift: as exact where x is far from 0.
+  void (*scale)(const float* x, float* y, int64_t n, float mean, float scale, float shift);
   /// Adds the sums of g and of g (x - mean).
   void (*gradient_sums)(const float* g, const float* x, int64_t n, float mean, double* first,
                         double* second);

@@ -276,7 +276,7 @@ void check_weight(const char* op, const Tensor& weight, int64_t classes) {
     fail(op, ": weight is ", weight, "; it needs a real [", classes, "]");
 }
 
-/// What the targets count together.
+/// What the targets count together; NaN, which the mean of nothing is, where that is nothing.
 Tensor total_weight(const Tensor& target, const Tensor& weight, int64_t ignore_index, DType type) {
   const Tensor classes = target.to(DType::i64).contiguous();
   const Tensor weights = weight.defined() ? weight.to(DType::f64).contiguous() : Tensor();
@@ -285,7 +285,7 @@ Tensor total_weight(const Tensor& target, const Tensor& weight, int64_t ignore_i
     const int64_t c = classes.data<int64_t>()[i];
     if (c != ignore_index) total += weights.defined() ? weights.data<double>()[c] : 1;
   }
-  return Tensor::scalar(total, type);
+  return Tensor::scalar(total == 0 ? NAN : total, type);
 }
 
 Tensor class_loss(const Tensor& input, const Tensor& target, const Tensor& weight,

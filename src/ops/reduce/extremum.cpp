@@ -68,14 +68,14 @@ Specs infer_indexed(const char* op, Inputs in, const ReduceOptions& o) {
   return specs;
 }
 
-// Ties share the gradient equally.
+// Ties share the gradient equally; where a NaN was chosen, all NaN do.
 Tensors extremum_vjp(const Saved<ReduceOptions>& saved, Inputs grads) {
   const Tensor x = saved.inputs[0].detach();
   const uint32_t dims = saved.options.dims;
-  const Tensor chosen = equal_to(x, spread(saved.outputs[0].detach(), x, dims));
-  // Of NaN, which equals nothing, nothing was chosen: the gradient is 0.
-  const Tensor ties = clamp_min(sum(chosen, listed(dims), true), 1);
-  return {chosen * spread(grads[0], x, dims) / ties};
+  const Tensor extremum = spread(saved.outputs[0].detach(), x, dims);
+  const Tensor both_nan = logical_and(ne(x, x), ne(extremum, extremum));
+  const Tensor chosen = logical_or(eq(x, extremum), both_nan).to(x.dtype());
+  return {chosen * spread(grads[0], x, dims) / sum(chosen, listed(dims), true)};
 }
 
 Tensors indexed_vjp(const Saved<ReduceOptions>& saved, Inputs grads) {

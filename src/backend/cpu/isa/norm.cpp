@@ -51,10 +51,11 @@ void layer_norm(const float* x, const float* weight, const float* bias, float* y
                 float* inverses, int64_t rows, int64_t n, double eps) {
   for (int64_t r = 0; r < rows; ++r, x += n, y += n) {
     const auto count = static_cast<double>(n);
-    const auto mean = static_cast<float>(
-        summed(
-            n, [&](int64_t i) { return load(x + i); }, [&](int64_t i) { return x[i]; }) /
-        count);
+    // About the first element, so that the mean of equal ones is exact.
+    const float first = __builtin_isfinite(x[0]) ? x[0] : 0;
+    const double offset = summed(
+        n, [&](int64_t i) { return load(x + i) - first; }, [&](int64_t i) { return x[i] - first; });
+    const auto mean = static_cast<float>(static_cast<double>(first) + offset / count);
     const double squares = summed(
         n,
         [&](int64_t i) {
@@ -143,10 +144,10 @@ void moments(const float* x, int64_t n, float shift, double* sum, double* square
   }
 }
 
-void scale_by(const float* x, float* y, int64_t n, float scale, float shift) {
+void scale_by(const float* x, float* y, int64_t n, float mean, float scale, float shift) {
   int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(y + i, load(x + i) * scale + shift);
-  for (; i < n; ++i) y[i] = x[i] * scale + shift;
+  for (; i + kLanes <= n; i += kLanes) store(y + i, (load(x + i) - mean) * scale + shift);
+  for (; i < n; ++i) y[i] = (x[i] - mean) * scale + shift;
 }
 
 void gradient_sums(const float* g, const float* x, int64_t n, float mean, double* first,
