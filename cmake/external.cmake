@@ -16,7 +16,11 @@ function(tallow_external name header library)
       find_library(TALLOW_${name}_${needed} NAMES lib${needed}.a ${needed} REQUIRED
                    PATHS ${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES})
       # The compiler's own archives are not position-independent: a module loads the shared ones.
-      list(APPEND libraries "$<IF:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,${needed},${TALLOW_${name}_${needed}}>")
+      if(TALLOW_${name}_${needed} MATCHES "/gcc/")
+        list(APPEND libraries "$<IF:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,${needed},${TALLOW_${name}_${needed}}>")
+      else()
+        list(APPEND libraries ${TALLOW_${name}_${needed}})
+      endif()
     endforeach()
   endif()
   mark_as_advanced(TALLOW_${name}_INCLUDE TALLOW_${name}_LIBRARY)

@@ -1,10 +1,9 @@
 // `tallow convert`: a model or tensors in another format.
 #include "tallow/convert.h"
 
-#include "options.h"
+#include "model.h"
 #include "progress.h"
 #include "tallow/error.h"
-#include "tallow/language_model.h"
 
 namespace tallow::app {
 
@@ -22,7 +21,7 @@ int convert(const ConvertCommandOptions& options) {
   o.progress = [&](std::string_view name, int64_t done, int64_t total) {
     bar.update(name, done, total);
   };
-  tallow::convert(resolve_model(options.in), options.out, o);
+  tallow::convert(find_model(options.in), options.out, o);
   return 0;
 }
 

@@ -1,14 +1,13 @@
 // `tallow inspect`: what a model's file or folder holds.
 #include "tallow/inspect.h"
 
-#include "options.h"
+#include "model.h"
 #include "process.h"
-#include "tallow/language_model.h"
 
 namespace tallow::app {
 
 int inspect(const InspectOptions& options) {
-  const std::string path = resolve_model(options.path);
+  const std::string path = find_model(options.path);
   write_stdout(options.json ? inspect_json(path).dump() + "\n" : inspect_text(path));
   return 0;
 }

@@ -19,6 +19,8 @@ int dispatch(const Command& command) {
     case Command::Kind::tokenize: return tokenize(command.tokenize);
     case Command::Kind::inspect: return inspect(command.inspect);
     case Command::Kind::convert: return convert(command.convert);
+    case Command::Kind::download: return download(command.download);
+    case Command::Kind::cache: return cache(command.cache);
     case Command::Kind::bench: return bench(command.bench);
     case Command::Kind::none: break;
   }

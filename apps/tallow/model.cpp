@@ -4,9 +4,11 @@
 #include <charconv>
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "progress.h"
 #include "tallow/error.h"
+#include "tallow/hub.h"
 #include "tallow/parallel.h"
 
 namespace tallow::app {
@@ -40,10 +42,18 @@ uint64_t random_seed() {
 
 }  // namespace
 
+std::string find_model(const std::string& name, bool weights) {
+  const auto on_hub =
+      ::access(name.c_str(), F_OK) == 0 ? std::nullopt : hub::parse_model_name(name);
+  return on_hub ? hub::fetch_model(*on_hub, hub::terminal_progress(), weights)
+                : resolve_model(name);
+}
+
 std::unique_ptr<LanguageModel> open_model(const ModelOptions& options) {
   if (options.threads > 0) set_num_threads(options.threads);
+  const std::string path = find_model(options.model);
   Progress progress("loading " + options.model);
-  return std::make_unique<LanguageModel>(options.model);
+  return std::make_unique<LanguageModel>(path);
 }
 
 std::optional<DType> cache_dtype(const ModelOptions& options) {

@@ -12,6 +12,9 @@
 
 namespace tallow::app {
 
+/// The path of a model: itself, or, of a name on the hub, where it was downloaded to, with progress
+/// bars on a terminal. Without `weights`, what tokenizes for it is enough.
+std::string find_model(const std::string& name, bool weights = true);
 /// Opens the model, with a spinner on a terminal, after setting the number of threads.
 std::unique_ptr<LanguageModel> open_model(const ModelOptions& options);
 std::optional<DType> cache_dtype(const ModelOptions& options);

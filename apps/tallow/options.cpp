@@ -23,8 +23,10 @@ CLI::Validator in(T low, T high) {
 }
 
 void add_model(CLI::App& app, ModelOptions& o) {
-  app.add_option("MODEL", o.model,
-                 "A folder as save_pretrained writes it, a .gguf file, or the name smollm2")
+  app.add_option(
+         "MODEL", o.model,
+         "A folder as save_pretrained writes it, a .gguf file, a name on the hub (org/name, "
+         "org/name@revision, org/name:Q4_K_M), or smollm2")
       ->required();
 }
 
@@ -194,6 +196,69 @@ CLI::App* add_convert(CLI::App& parent, ConvertCommandOptions& o) {
   return app;
 }
 
+void add_repo_type(CLI::App& app, std::string& type) {
+  app.add_option("--repo-type", type, "model (the default), dataset or space")
+      ->check(CLI::IsMember({"model", "dataset", "space"}).description(""))
+      ->type_name("TYPE");
+}
+
+CLI::App* add_download(CLI::App& parent, DownloadOptions& o) {
+  CLI::App* app = parent.add_subcommand("download", "Download a model from the hub");
+  app->add_option("REPO", o.repo,
+                  "org/name, org/name@revision, or org/name:Q4_K_M for one GGUF file; also "
+                  "datasets/org/name")
+      ->required();
+  app->add_option("FILES", o.files,
+                  "Files or globs (default: what is needed to run the model, once: no .bin beside "
+                  ".safetensors)");
+  app->add_option("--include", o.include, "The same as FILES; repeatable")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app->add_option("--exclude", o.exclude, "Leave these out; repeatable")
+      ->type_name("GLOB")
+      ->allow_extra_args(false);
+  app->add_flag("--all", o.all, "All files of the repository");
+  app->add_option("--revision", o.revision, "A branch, tag or commit (default: main)");
+  add_repo_type(*app, o.repo_type);
+  app->add_option("--local-dir", o.local_dir, "Put the files into this folder, not the cache")
+      ->type_name("FOLDER");
+  app->add_flag("--dry-run", o.dry_run, "List the files and their sizes; download nothing");
+  app->add_flag("--force", o.force, "Download again what is there");
+  app->add_flag("-q,--quiet", o.quiet, "Draw no progress bars");
+  app->add_flag("--json", o.json, "Print one JSON object instead of the folder's path");
+  app->footer(
+      "Prints the path of the folder with the files. The cache is the one of Python's\n"
+      "huggingface_hub, as are the variables HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN,\n"
+      "HF_HUB_OFFLINE; HTTPS_PROXY and NO_PROXY name proxies. What broke off goes on.\n"
+      "Examples:\n"
+      "  tallow download HuggingFaceTB/SmolLM2-135M-Instruct\n"
+      "  tallow download bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M\n"
+      "  tallow download org/name config.json \"tokenizer*\"\n"
+      "  tallow download org/name@v1.0 --dry-run --all");
+  return app;
+}
+
+CLI::App* add_cache(CLI::App& parent, CacheOptions& o) {
+  CLI::App* app = parent.add_subcommand("cache", "List what was downloaded, and delete from it");
+  app->add_flag("--json", o.json, "Print JSON");
+  CLI::App* remove = app->add_subcommand("delete", "Delete repositories, or a revision of one");
+  remove->add_option("REPO", o.repos, "org/name, org/name@revision, datasets/org/name")->required();
+  remove->add_option("--revision", o.revision,
+                     "Only this commit (or its beginning), branch or tag, and what no other needs");
+  add_repo_type(*remove, o.repo_type);
+  remove->add_flag("--dry-run", o.dry_run, "Say what would be deleted; delete nothing");
+  remove->parse_complete_callback([&o] { o.remove = true; });
+  remove->footer(
+      "Examples:\n"
+      "  tallow cache delete org/name --dry-run\n"
+      "  tallow cache delete org/name --revision 3f2a91c");
+  app->footer(
+      "Examples:\n"
+      "  tallow cache\n"
+      "  tallow cache delete HuggingFaceTB/SmolLM2-135M-Instruct");
+  return app;
+}
+
 CLI::App* add_bench(CLI::App& parent, BenchOptions& o) {
   CLI::App* app = parent.add_subcommand("bench", "Measure prefill and decode beside the machine");
   add_model(*app, o.model);
@@ -284,17 +349,25 @@ Command parse_command(int argc, char** argv) {
   const CLI::App* tokenize_app = add_tokenize(root, command.tokenize);
   const CLI::App* inspect_app = add_inspect(root, command.inspect);
   const CLI::App* convert_app = add_convert(root, command.convert);
+  const CLI::App* download_app = add_download(root, command.download);
+  const CLI::App* cache_app = add_cache(root, command.cache);
   const CLI::App* bench_app = add_bench(root, command.bench);
   root.footer(
       "Examples:\n"
       "  tallow run smollm2 -p \"Why is the sky blue?\"\n"
+      "  tallow run HuggingFaceTB/SmolLM2-360M-Instruct\n"
       "  tallow run --help\n"
       "Exit codes: 0 success, 1 what was given is wrong, 2 wrong usage.");
   try {
     root.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = root.get_subcommands();
-    write_stdout(chosen.empty() ? root.help() : chosen.front()->help("tallow"));
+    const CLI::App* asked = &root;
+    std::string above;
+    while (!asked->get_subcommands().empty()) {
+      above += (above.empty() ? "" : " ") + asked->get_name();
+      asked = asked->get_subcommands().front();
+    }
+    write_stdout(above.empty() ? root.help() : asked->help(above));
     return command;
   } catch (const CLI::CallForVersion& e) {
     write_stdout(std::string(e.what()) + "\n");
@@ -309,6 +382,8 @@ Command parse_command(int argc, char** argv) {
   if (tokenize_app->parsed()) command.kind = Kind::tokenize;
   if (inspect_app->parsed()) command.kind = Kind::inspect;
   if (convert_app->parsed()) command.kind = Kind::convert;
+  if (download_app->parsed()) command.kind = Kind::download;
+  if (cache_app->parsed()) command.kind = Kind::cache;
   if (bench_app->parsed()) command.kind = Kind::bench;
   if (command.kind == Kind::none) {
     const std::string text = root.help();

@@ -67,14 +67,30 @@ struct BenchOptions {
   bool json = false;
 };
 
+struct DownloadOptions {
+  std::string repo;
+  std::vector<std::string> files, include, exclude;
+  std::string revision, repo_type, local_dir;
+  bool all = false, dry_run = false, force = false, quiet = false, json = false;
+};
+
+struct CacheOptions {
+  bool remove = false;
+  std::vector<std::string> repos;  ///< to delete
+  std::string revision, repo_type;
+  bool dry_run = false, json = false;
+};
+
 struct Command {
-  enum class Kind { none, run, logits, tokenize, inspect, convert, bench };
+  enum class Kind { none, run, logits, tokenize, inspect, convert, download, cache, bench };
   Kind kind = Kind::none;
   RunOptions run;
   LogitsOptions logits;
   TokenizeOptions tokenize;
   InspectOptions inspect;
   ConvertCommandOptions convert;
+  DownloadOptions download;
+  CacheOptions cache;
   BenchOptions bench;
   int exit_code = 0;  ///< for `none`: help was printed (0) or the usage was wrong (2)
 };
@@ -88,6 +104,8 @@ int logits(const LogitsOptions& options);
 int tokenize(const TokenizeOptions& options);
 int inspect(const InspectOptions& options);
 int convert(const ConvertCommandOptions& options);
+int download(const DownloadOptions& options);
+int cache(const CacheOptions& options);
 int bench(const BenchOptions& options);
 
 }  // namespace tallow::app

@@ -1,8 +1,7 @@
 // `tallow tokenize`: text to ids and back, and chats to prompts.
-#include "options.h"
+#include "model.h"
 #include "process.h"
 #include "tallow/error.h"
-#include "tallow/language_model.h"
 
 namespace tallow::app {
 namespace {
@@ -29,7 +28,7 @@ std::vector<int32_t> read_ids() {
 }  // namespace
 
 int tokenize(const TokenizeOptions& options) {
-  const TextModel text = TextModel::open(resolve_model(options.model));
+  const TextModel text = TextModel::open(find_model(options.model, /*weights=*/false));
   if (options.chat) {
     write_stdout(text.render_chat(Json::parse(read_file(*options.chat), *options.chat)));
   } else if (options.decode) {

@@ -24,8 +24,9 @@
 namespace tallow {
 
 /// The path that a model's name stands for: `smollm2` is the file that scripts/fetch-model.sh keeps
-/// in ${TALLOW_CACHE:-${XDG_CACHE_HOME:-~/.cache}/tallow}; anything else is a path itself. Throws
-/// Error when nothing is there.
+/// in ${TALLOW_CACHE:-${XDG_CACHE_HOME:-~/.cache}/tallow}; what is there under the name is a path
+/// itself; else the name is one on the hub (tallow/hub.h), from which what lacks is downloaded.
+/// Throws Error when nothing is there.
 std::string resolve_model(const std::string& name_or_path);
 
 /// What turns text into tokens and messages into text: the parts of a model beside its weights.
@@ -46,7 +47,8 @@ struct TextModel {
 /// A causal language model and all that is needed to talk with it.
 class LanguageModel {
  public:
-  /// Opens a folder as `save_pretrained` writes it or a .gguf file. Throws Error.
+  /// Opens what resolve_model finds: a folder as `save_pretrained` writes it or a .gguf file.
+  /// Throws Error.
   explicit LanguageModel(const std::string& path);
 
   const CausalLM& network() const { return *network_; }

@@ -9,6 +9,7 @@
 
 #include <mutex>
 
+#include "hub.h"
 #include "objects.h"
 #include "tallow/json.h"
 #include "tallow/language_model.h"
@@ -27,7 +28,7 @@ nb::object to_python(Tensor tensor) { return nb::steal(wrap(std::move(tensor)));
 // A model with the session that its next answer continues.
 class Model {
  public:
-  explicit Model(const std::string& path) : path_(path), model_(path) {}
+  explicit Model(const std::string& name) : path_(find_model(name)), model_(path_) {}
 
   const LanguageModel& get() const { return model_; }
   const std::string& path() const { return path_; }

@@ -11,7 +11,7 @@ del fft, linalg  # noqa: F821  the modules of Python take the place of those of 
 from ._data import as_tensor, asarray, from_numpy, tensor  # noqa: F401
 from . import _methods  # noqa: F401
 from . import autograd, fft, linalg, nn, signal, special, utils  # noqa: F401
-from . import models  # noqa: F401
+from . import hub, models  # noqa: F401
 from ._files import load, save, save_safetensors  # noqa: F401
 from ._print import get_printoptions, printoptions, set_printoptions  # noqa: F401
 from .autograd import enable_grad, inference_mode, no_grad, set_grad_enabled  # noqa: F401

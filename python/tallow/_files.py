@@ -21,7 +21,7 @@ def _suffix(path):
 
 
 def load(f):
-    """A LanguageModel of a folder or a .gguf file; a dictionary of tensors of a .safetensors file;
+    """A LanguageModel of a folder, a .gguf file or a name on the hub (tallow.hub.download); a dictionary of tensors of a .safetensors file;
     the tensor of a .npy file; else the object that save() wrote. Only load pickled files that you
     trust: unpickling runs code."""
     if hasattr(f, "read"):

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "tallow/error.h"
+#include "tallow/hub.h"
 
 namespace tallow {
 namespace {
@@ -129,11 +130,13 @@ class Passes {
 
 std::string resolve_model(const std::string& name_or_path) {
   if (name_or_path != "smollm2") {
-    if (!exists(name_or_path)) {
-      fail(name_or_path, ": ", std::strerror(errno),
-           "; give a model's folder, a .gguf file, or the name smollm2");
+    if (exists(name_or_path)) return name_or_path;
+    const int error = errno;
+    if (const auto name = hub::parse_model_name(name_or_path)) {
+      return hub::fetch_model(*name);
     }
-    return name_or_path;
+    fail(name_or_path, ": ", std::strerror(error),
+         "; give a model's folder, a .gguf file, a name on the hub (org/name), or smollm2");
   }
   std::string path = cache_folder() + "/smollm2/model.gguf";
   if (!exists(path)) {

@@ -10,19 +10,21 @@ ALLOWED = {
     "core": set(),
     "formats": {"core"},
     "text": {"core"},
+    "hub": {"core"},
     "ops": {"core"},
     "cpu": {"core", "ops"},
     "backends": {"core", "ops", "cpu"},
     "nn": {"core", "ops", "formats"},
-    "models": {"core", "ops", "formats", "text", "nn"},
+    "models": {"core", "ops", "formats", "text", "hub", "nn"},
     "convert": {"core", "ops", "formats", "text", "nn"},
-    "apps": {"core", "ops", "formats", "text", "cpu", "nn", "models", "convert"},
+    "apps": {"core", "ops", "formats", "text", "hub", "cpu", "nn", "models", "convert"},
 }
 
 FOLDERS = {
     "src/core": "core",
     "src/formats": "formats",
     "src/text": "text",
+    "src/hub": "hub",
     "src/ops": "ops",
     "src/backend/cpu": "cpu",
     "src/backend/all": "backends",
@@ -37,6 +39,7 @@ PUBLIC = {
     "core": "autograd buffer device dtype error json op parallel profile random reals scalar shape shared_memory tensor tensor_methods",
     "formats": "gguf inspect npy safetensors tensor_file weights",
     "text": "chat_template sampling tokenizer",
+    "hub": "hub",
     "ops": "from_data indexing ops padding print print_fmt",
     "cpu": "limits",
     "nn": "kv_cache nn",
@@ -49,6 +52,9 @@ THIRD_PARTY = {
     "PCRE2": r"pcre2\.h",
     "utf8proc": r"utf8proc\.h",
     "CLI11": r"CLI/",
+    "Boost": r"boost/",
+    "mbedTLS": r"mbedtls/(?!sha|version)",
+    "mbedTLS's hashes": r"mbedtls/sha",
     "libedit": r"histedit\.h|editline/",
 }
 

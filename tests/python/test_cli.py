@@ -28,7 +28,7 @@ def fails(tallow, *args, code=1, stdin=b"", env=None):
 def test_version_and_help(tallow):
     assert re.fullmatch(rb"tallow \d+\.\d+\.\d+\n", tallow("--version").stdout)
     assert b"run" in tallow("--help").stdout
-    for command in ("run", "logits", "tokenize", "inspect", "bench"):
+    for command in ("run", "logits", "tokenize", "inspect", "download", "cache", "bench"):
         text = tallow(command, "--help").stdout.decode()
         assert "Examples:" in text and f"tallow {command} " in text
 
