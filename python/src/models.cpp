@@ -119,30 +119,6 @@ nb::dict load_safetensors(const std::string& path) {
   return tensors;
 }
 
-void add_tokenizer(nb::module_& m) {
-  nb::class_<Tokenizer>(m, "Tokenizer", "Text to token ids and back.")
-      .def_static("from_folder", &Tokenizer::from_folder, "path"_a)
-      .def(
-          "encode",
-          [](const Tokenizer& t, std::string_view text, bool special) {
-            return t.encode(text, special);
-          },
-          "text"_a, "add_special_tokens"_a = true, "The ids of a text.")
-      .def(
-          "decode",
-          [](const Tokenizer& t, const std::vector<int32_t>& ids, bool skip) {
-            return t.decode(ids, skip);
-          },
-          "ids"_a, "skip_special_tokens"_a = false, "The text of ids.")
-      .def("token", &Tokenizer::token, "id"_a, "The piece of an id, as the vocabulary spells it.")
-      .def("token_id", &Tokenizer::token_id, "token"_a)
-      .def("is_special", &Tokenizer::is_special, "id"_a)
-      .def("is_end", &Tokenizer::is_end, "id"_a)
-      .def_prop_ro("vocab_size", &Tokenizer::vocab_size)
-      .def_prop_ro("bos", &Tokenizer::bos)
-      .def_prop_ro("eos", &Tokenizer::eos);
-}
-
 void add_models(nb::module_& m) {
   nb::class_<Generation>(m, "Generation", "An answer and how it came about.")
       .def_ro("text", &Generation::text)
@@ -175,7 +151,6 @@ void add_models(nb::module_& m) {
 
 void add_language_models(PyObject* module) {
   auto m = nb::borrow<nb::module_>(module);
-  add_tokenizer(m);
   add_models(m);
   m.def("read_bandwidth", &read_bandwidth, "bytes"_a, "threads"_a);
   m.def("peak_f32", &peak_f32, "threads"_a);

@@ -23,6 +23,7 @@ void add_settings(PyObject* module);         // settings.cpp
 void add_generator(PyObject* module);        // generator.cpp
 void add_language_models(PyObject* module);  // models.cpp
 void add_hub(PyObject* module);              // hub.cpp
+void add_tokenizers(PyObject* module);       // tokenizer.cpp
 
 namespace {
 
@@ -183,6 +184,7 @@ void fill(PyObject* module) {
   add_dlpack(module);
   add_print(module);
   add_settings(module);
+  add_tokenizers(module);
   add_language_models(module);
   add_hub(module);
 }

@@ -4,14 +4,14 @@ import json
 import queue
 import threading
 
-from ._C import LanguageModel, Tensor, Tokenizer
+from ._C import AddedToken, Encoding, LanguageModel, Tensor, Tokenizer
 
-__all__ = ["LanguageModel", "Tokenizer"]
+__all__ = ["AddedToken", "Encoding", "LanguageModel", "Tokenizer"]
 
 
 def _ids(model, prompt):
     if isinstance(prompt, str):
-        return model.tokenizer.encode(prompt)
+        return model.tokenizer.encode(prompt).ids
     if isinstance(prompt, Tensor):
         return prompt.tolist()
     return [int(i) for i in prompt]
@@ -69,7 +69,7 @@ def chat(self, messages, *, max_new_tokens=None, stop=None, stream=False, **samp
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
     prompt = self._render_chat(json.dumps(messages), True)
-    ids = self.tokenizer.encode(prompt, add_special_tokens=False)
+    ids = self.tokenizer.encode(prompt, add_special_tokens=False).ids
     options = dict(sampling, max_new_tokens=max_new_tokens, stop=stop)
     return _answer(self, ids, stream, options)
 

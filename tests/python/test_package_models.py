@@ -25,7 +25,7 @@ def test_logits_are_transformers(loaded, network):  # noqa: F811
 
 
 def test_generate_is_transformers_greedy_choice(loaded, network, tokenizer):  # noqa: F811
-    prompt = loaded.tokenizer.encode("hello")
+    prompt = loaded.tokenizer.encode("hello").ids
     wanted = network.generate(torch.tensor([prompt]), max_new_tokens=8, do_sample=False)
     ids = wanted[0, len(prompt):].tolist()
     while ids and loaded.tokenizer.is_end(ids[-1]):
@@ -52,7 +52,7 @@ def test_chat_uses_the_template(loaded, tokenizer):  # noqa: F811
     prompt = loaded.apply_chat_template(messages)
     wanted = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     assert prompt == wanted
-    ids = loaded.tokenizer.encode(prompt, add_special_tokens=False)
+    ids = loaded.tokenizer.encode(prompt, add_special_tokens=False).ids
     assert loaded.chat(messages, max_new_tokens=5, temperature=0) == loaded.generate(
         ids, max_new_tokens=5, temperature=0)
 

@@ -131,3 +131,58 @@ def fuzz(seed, n):
             texts.append(bytes(rng.choice(b"\xc3\xe2\xf0\x9f\x82\xac ab\n\xed\xa0\xff")
                                for _ in range(length)))
     return texts
+
+
+# The first letters of fifty scripts' blocks, and how many letters to take.
+SCRIPTS = [
+    (0x41, 26), (0x61, 26), (0xC0, 60), (0x100, 120), (0x250, 90), (0x391, 60), (0x410, 64),
+    (0x531, 38), (0x5D0, 27), (0x621, 36), (0x710, 30), (0x780, 38), (0x7CA, 33), (0x904, 54),
+    (0x985, 8), (0xA05, 6), (0xA85, 9), (0xB05, 8), (0xB85, 6), (0xC05, 8), (0xC85, 8),
+    (0xD05, 8), (0xD85, 18), (0xE01, 48), (0xE81, 2), (0xF40, 8), (0x1000, 42), (0x10D0, 33),
+    (0x1100, 19), (0x1200, 72), (0x13A0, 80), (0x1401, 300), (0x1681, 26), (0x16A0, 75),
+    (0x1780, 36), (0x1820, 80), (0x1950, 29), (0x1A00, 23), (0x1B05, 46), (0x1B83, 30),
+    (0x1C00, 36), (0x1C5A, 30), (0x2C00, 46), (0x2D30, 54), (0x3041, 86), (0x30A1, 90),
+    (0x3105, 41), (0x4E00, 3000), (0xA000, 1000), (0xA840, 50), (0xAC00, 3000), (0x10330, 26),
+    (0x12000, 500), (0x13000, 500), (0x1D400, 300), (0x20000, 300),
+]
+
+
+def _words_of_a_script(rng, first, count):
+    return " ".join("".join(chr(first + rng.randrange(count)) for _ in range(rng.randrange(1, 12)))
+                    for _ in range(rng.randrange(5, 60)))
+
+
+def hard_text(bytes_=5 << 20):
+    """At least so many bytes of text in parts of some kilobytes: scripts, code, marks, emoji,
+    controls, white space, long words, added tokens inside words."""
+    rng = random.Random(20)
+    fragments = [t for t in corpus() if isinstance(t, str) and 0 < len(t) < 3000]
+    known = set(KNOWN)
+    odd = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u0301\u0323\u0308\u20dd\ufe0f🙂👩‍👧🏽🇩🇪\0\x01\x1b\x7f\x85"
+    markers = ["<|endoftext|>", "</s>", "<s>", "<unk>", "[MASK]", "<|im_end|>", "<bos>", "▁", "##"]
+    parts, size = [], 0
+    while size < bytes_:
+        part = []
+        for _ in range(rng.randrange(5, 40)):
+            kind = rng.randrange(8)
+            if kind < 3:
+                first, count = rng.choice(SCRIPTS)
+                text = _words_of_a_script(rng, first, count)
+                part.append("".join(c for c in text if ord(c) in known or c == " "))
+            elif kind == 3:
+                part.append(rng.choice(CODE) * rng.randrange(1, 4))
+            elif kind == 4:
+                part.append("".join(rng.choice(odd + "ab é") for _ in range(rng.randrange(80))))
+            elif kind == 5:
+                part.append("".join(rng.choice(" \n\t\r\u00a0\u3000") for _ in range(
+                    rng.randrange(60))))
+            elif kind == 6:
+                part.append(rng.choice("abzé漢1-") * rng.randrange(400))
+            else:
+                text = rng.choice(fragments)
+                at = rng.randrange(len(text))
+                part.append(text[:at] + rng.choice(markers) + text[at:])
+            part.append(rng.choice(["", " ", "\n"]))
+        parts.append("".join(part))
+        size += len(parts[-1].encode())
+    return parts

@@ -2,7 +2,6 @@
 #include "text/tokenizer/added_tokens.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/utf8.h"
 #include "tallow/error.h"
@@ -46,73 +45,6 @@ size_t leading_space(std::string_view text) {
 
 }  // namespace
 
-void Trie::build(std::vector<Entry> entries) {
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry& a, const Entry& b) { return a.text < b.text; });
-  nodes_.clear();
-  edges_.clear();
-  root_.fill(kNone);
-  only_byte_ = -1;
-  if (entries.empty()) return;
-  struct Range {
-    size_t begin, end, depth;
-  };
-  // Breadth first: the node of a range is its place in the list.
-  std::vector<Range> ranges{{0, entries.size(), 0}};
-  for (size_t n = 0; n < ranges.size(); ++n) {
-    auto [at, end, depth] = ranges[n];
-    Node node{static_cast<uint32_t>(edges_.size()), 0, kNone};
-    while (at < end && entries[at].text.size() == depth) node.value = entries[at++].value;
-    while (at < end) {
-      const auto byte = static_cast<unsigned char>(entries[at].text[depth]);
-      const size_t begin = at;
-      while (at < end && static_cast<unsigned char>(entries[at].text[depth]) == byte) ++at;
-      edges_.push_back({byte, static_cast<uint32_t>(ranges.size())});
-      ranges.push_back({begin, at, depth + 1});
-      ++node.edges;
-    }
-    nodes_.push_back(node);
-  }
-  for (uint32_t e = 0; e < nodes_[0].edges; ++e) root_[edges_[e].byte] = edges_[e].node;
-  if (nodes_[0].edges == 1) only_byte_ = edges_[0].byte;
-}
-
-uint32_t Trie::follow(uint32_t node, unsigned char byte) const {
-  const auto first = edges_.begin() + nodes_[node].first_edge;
-  const auto last = first + nodes_[node].edges;
-  const auto edge = std::lower_bound(
-      first, last, byte, [](const Edge& e, unsigned char wanted) { return e.byte < wanted; });
-  return edge != last && edge->byte == byte ? edge->node : kNone;
-}
-
-bool Trie::find(std::string_view text, size_t from, size_t& begin, size_t& end,
-                uint32_t& value) const {
-  if (nodes_.empty()) return false;
-  for (size_t at = from; at < text.size(); ++at) {
-    if (only_byte_ >= 0) {
-      const void* found = std::memchr(text.data() + at, only_byte_, text.size() - at);
-      if (!found) return false;
-      at = static_cast<size_t>(static_cast<const char*>(found) - text.data());
-    }
-    uint32_t node = root_[static_cast<unsigned char>(text[at])];
-    bool matched = false;
-    for (size_t i = at + 1; node != kNone; ++i) {
-      if (nodes_[node].value != kNone) {
-        matched = true;
-        end = i;
-        value = nodes_[node].value;
-      }
-      if (i == text.size()) break;
-      node = follow(node, static_cast<unsigned char>(text[i]));
-    }
-    if (matched) {
-      begin = at;
-      return true;
-    }
-  }
-  return false;
-}
-
 void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer) {
   tokens_ = std::move(tokens);
   normalized_texts_.assign(tokens_.size(), {});
@@ -133,8 +65,7 @@ void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& n
       continue;
     }
     std::string& text = normalized_texts_[i];
-    text = token.content;
-    text::normalize(normalizer, text);
+    text = text::normalize(normalizer, token.content);
     if (!text.empty()) normalized.push_back({text, static_cast<uint32_t>(i)});
   }
   raw_.build(std::move(raw));
@@ -156,18 +87,19 @@ std::string_view AddedTokens::decoded_text(const AddedToken& token) const {
   return normalized.empty() ? token.content : normalized;
 }
 
-void AddedTokens::split(std::string_view text, bool in_normalized,
-                        const FunctionRef<void(std::string_view, bool)>& on_text,
-                        const FunctionRef<void(int32_t)>& on_token) const {
+void AddedTokens::split(std::string_view text, bool in_normalized, bool skip_special,
+                        const FunctionRef<void(size_t, size_t)>& on_text,
+                        const FunctionRef<void(int32_t, size_t, size_t)>& on_token) const {
   const Trie& trie = in_normalized ? normalized_ : raw_;
   const auto emit = [&](size_t begin, size_t end) {
-    if (begin < end) on_text(text.substr(begin, end - begin), begin == 0);
+    if (begin < end) on_text(begin, end);
   };
   size_t done = 0;
   size_t begin = 0, end = 0;
   uint32_t value = 0;
   for (size_t from = 0; trie.find(text, from, begin, end, value); from = end) {
     const AddedToken& token = tokens_[value];
+    if (skip_special && token.special) continue;
     if (token.single_word &&
         (ends_with_word(text.substr(0, begin)) || starts_with_word(text.substr(end)))) {
       continue;
@@ -175,9 +107,9 @@ void AddedTokens::split(std::string_view text, bool in_normalized,
     size_t stop = end;
     if (token.lstrip) begin = trailing_space(text.substr(0, begin), std::min(done, begin));
     if (token.rstrip) stop += leading_space(text.substr(end));
-    emit(done, std::max(begin, done));
-    on_token(token.id);
-    done = std::max(stop, done);
+    emit(done, begin);
+    on_token(token.id, begin, stop);  // may overlap the spaces that the token before took
+    done = stop;
   }
   emit(done, text.size());
 }

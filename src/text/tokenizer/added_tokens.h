@@ -2,56 +2,19 @@
 // begin at one place the longest.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "tallow/tokenizer.h"
 #include "text/tokenizer/stages.h"
+#include "text/tokenizer/trie.h"
 
 namespace tallow::text {
 
-struct AddedToken {
-  std::string content;
-  int32_t id = -1;
-  bool single_word = false;  ///< not inside a word
-  bool lstrip = false;       ///< takes the white space before it
-  bool rstrip = false;       ///< takes the white space after it
-  bool normalized = false;   ///< looked for in the normalized text
-  bool special = false;      ///< left out of decoded text on demand
-};
-
-/// A set of texts, searched for at one place at a time.
-class Trie {
- public:
-  struct Entry {
-    std::string_view text;
-    uint32_t value;
-  };
-  void build(std::vector<Entry> entries);
-  bool empty() const { return nodes_.empty(); }
-  /// Finds the first match at or after `from`: [begin, end) and its value.
-  bool find(std::string_view text, size_t from, size_t& begin, size_t& end, uint32_t& value) const;
-
- private:
-  static constexpr uint32_t kNone = UINT32_MAX;
-  struct Node {
-    uint32_t first_edge = 0;
-    uint32_t edges = 0;
-    uint32_t value = kNone;
-  };
-  struct Edge {
-    unsigned char byte;
-    uint32_t node;
-  };
-  uint32_t follow(uint32_t node, unsigned char byte) const;
-  std::array<uint32_t, 256> root_{};
-  int only_byte_ = -1;  // the one first byte, if there is just one
-  std::vector<Node> nodes_;
-  std::vector<Edge> edges_;
-};
+using tallow::AddedToken;
 
 class AddedTokens {
  public:
@@ -67,10 +30,11 @@ class AddedTokens {
   /// Whether any token is looked for in normalized text.
   bool any_normalized() const { return !normalized_.empty(); }
 
-  /// Walks the text: text(part, begins_input) between tokens, token(id) at each.
-  void split(std::string_view text, bool in_normalized,
-             const FunctionRef<void(std::string_view, bool)>& on_text,
-             const FunctionRef<void(int32_t)>& on_token) const;
+  /// Walks the text: on_text(begin, end) between tokens, on_token(id, begin, end) at each. With
+  /// `skip_special` the special ones are text like any other.
+  void split(std::string_view text, bool in_normalized, bool skip_special,
+             const FunctionRef<void(size_t, size_t)>& on_text,
+             const FunctionRef<void(int32_t, size_t, size_t)>& on_token) const;
 
  private:
   std::vector<AddedToken> tokens_;

@@ -1,7 +1,9 @@
 // BPE by a list of merges, as `tokenizers` defines it.
 #include "text/tokenizer/bpe.h"
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 
 #include "core/utf8.h"
@@ -38,6 +40,15 @@ class MergeTable {
     return {};
   }
 
+  /// Calls f(rank, left, right) for each merge, in no order.
+  template <class F>
+  void for_each(const F& f) const {
+    for (const Slot& slot : slots_) {
+      if (slot.join.id < 0) continue;
+      f(slot.join.rank, static_cast<int32_t>(slot.key >> 32), static_cast<int32_t>(slot.key));
+    }
+  }
+
  private:
   static constexpr uint64_t kMix = 0x9E3779B97F4A7C15u;
   struct Slot {
@@ -56,32 +67,24 @@ struct BpeState final : ModelState {
   MergeBuffers buffers;
   std::vector<Symbol> symbols;
   std::string text;
+  Chance chance;
 };
 
 class Bpe final : public TokenModel {
  public:
   Bpe(Vocabulary vocabulary, Merges merges, BpeOptions options)
-      : vocabulary_(std::move(vocabulary)), options_(std::move(options)), table_(merges.size()) {
+      : TokenModel(std::move(vocabulary)), options_(std::move(options)), table_(merges.size()) {
     if (!options_.unk_token.empty()) unk_ = vocabulary_.find(options_.unk_token);
     read_merges(merges);
     for (size_t byte = 0; byte < 256; ++byte) {
       std::string name;
       append_utf8(name, byte_to_char(static_cast<uint8_t>(byte)));
       byte_ids_[byte] = vocabulary_.find(name);
-      constexpr char kHex[] = "0123456789ABCDEF";
-      fallback_ids_[byte] = vocabulary_.find(str("<0x", kHex[byte >> 4], kHex[byte & 15], ">"));
+      fallback_ids_[byte] = vocabulary_.find(byte_token(byte));
     }
   }
 
   std::unique_ptr<ModelState> make_state() const override { return std::make_unique<BpeState>(); }
-  std::optional<int32_t> id(std::string_view token) const override {
-    const int32_t found = vocabulary_.find(token);
-    return found < 0 ? std::nullopt : std::optional(found);
-  }
-  std::string_view token(int64_t id) const override { return vocabulary_[id]; }
-  int64_t size() const override { return vocabulary_.size(); }
-  int64_t count() const override { return vocabulary_.count(); }
-
   bool take_bytes() override {
     for (const int32_t id : byte_ids_) {
       if (id < 0) return false;
@@ -90,11 +93,13 @@ class Bpe final : public TokenModel {
     return bytes_;
   }
 
-  void encode(std::string_view piece, ModelState& state, std::vector<int32_t>& ids) const override {
+  void encode(std::string_view piece, ModelState& state, const TokenSink& out) const override {
     auto& mine = static_cast<BpeState&>(state);
-    if (bytes_ || piece.size() <= kMark.size() || !words_) return word(piece, mine, ids);
-    for_each_word(piece, kMark, [&](std::string_view part) { word(part, mine, ids); });
+    uint32_t at = 0;
+    if (bytes_ || piece.size() <= kMark.size() || !words_) return word(piece, mine, out, at);
+    for_each_word(piece, kMark, [&](std::string_view part) { word(part, mine, out, at); });
   }
+  void save(std::string& json) const override;
   /// Called once the vocabulary's use is known: pieces of raw text may hold many words.
   void allow_words() {
     words_ = options_.continuing_subword_prefix.empty() && options_.end_of_word_suffix.empty() &&
@@ -125,24 +130,40 @@ class Bpe final : public TokenModel {
     }
   }
 
-  void word(std::string_view piece, BpeState& state, std::vector<int32_t>& ids) const {
-    state.cache.append(piece, ids, [&] { uncached(piece, state, ids); });
+  /// `at` is where the word's first token begins in the piece, and becomes where its last ends.
+  void word(std::string_view piece, BpeState& state, const TokenSink& out, uint32_t& at) const {
+    if (out.spans || options_.dropout > 0) return uncached(piece, state, out, at);
+    state.cache.append(piece, out.ids, [&] { uncached(piece, state, out, at); });
   }
 
-  void uncached(std::string_view piece, BpeState& state, std::vector<int32_t>& ids) const {
+  void uncached(std::string_view piece, BpeState& state, const TokenSink& out, uint32_t& at) const {
     if (piece.size() > INT32_MAX) fail("tokenizer: a piece of ", piece.size(), " bytes; max 2 GiB");
-    if (options_.ignore_merges) {
-      std::string_view spelled = piece;
-      if (bytes_) {
-        state.text.clear();
-        append_byte_level(state.text, piece);
-        spelled = state.text;
-      }
-      const int32_t whole = vocabulary_.find(spelled);
-      if (whole >= 0) return ids.push_back(whole);
-    }
     auto& symbols = state.symbols;
     symbols.clear();
+    const int32_t whole = options_.ignore_merges ? find_whole(piece, state.text) : -1;
+    if (whole >= 0) {
+      symbols.push_back({0, static_cast<uint32_t>(piece.size()), whole});
+    } else {
+      split_and_merge(piece, state);
+    }
+    for (const Symbol& symbol : symbols) {
+      out.ids.push_back(symbol.id);
+      if (!out.spans) continue;
+      const uint32_t end = at + (symbol.end - symbol.begin);
+      out.spans->push_back({at, end});
+      at = end;
+    }
+  }
+
+  int32_t find_whole(std::string_view piece, std::string& buffer) const {
+    if (!bytes_) return vocabulary_.find(piece);
+    buffer.clear();
+    append_byte_level(buffer, piece);
+    return vocabulary_.find(buffer);
+  }
+
+  void split_and_merge(std::string_view piece, BpeState& state) const {
+    auto& symbols = state.symbols;
     if (bytes_) {
       for (uint32_t i = 0; i < piece.size(); ++i) {
         symbols.push_back({i, i + 1, byte_ids_[static_cast<unsigned char>(piece[i])]});
@@ -150,9 +171,13 @@ class Bpe final : public TokenModel {
     } else {
       add_characters(piece, state);
     }
-    merge(symbols, state.buffers,
-          [&](const Symbol& a, const Symbol& b) { return table_.find(a.id, b.id); });
-    for (const Symbol& symbol : symbols) ids.push_back(symbol.id);
+    const auto rank = [&](const Symbol& a, const Symbol& b) { return table_.find(a.id, b.id); };
+    if (options_.dropout > 0) {
+      merge_long(symbols, state.buffers, rank,
+                 [&] { return state.chance.happens(options_.dropout); });
+    } else {
+      merge(symbols, state.buffers, rank);
+    }
   }
 
   /// A symbol for each character; unknown ones become byte tokens or the unknown token. As in
@@ -180,7 +205,8 @@ class Bpe final : public TokenModel {
           fail("tokenizer: the unknown token ", options_.unk_token, " is not in the vocabulary");
         }
         if (!options_.fuse_unk) flush();
-        waiting = {begin, end, unk_};
+        const uint32_t fused = waiting.id >= 0 ? waiting.end - waiting.begin : 0;
+        waiting = {begin, end + fused, unk_};  // only its length counts
       }
     }
     flush();
@@ -213,7 +239,6 @@ class Bpe final : public TokenModel {
     return true;
   }
 
-  Vocabulary vocabulary_;
   BpeOptions options_;
   MergeTable table_;
   int32_t unk_ = -1;
@@ -223,7 +248,53 @@ class Bpe final : public TokenModel {
   std::array<int32_t, 256> fallback_ids_{};
 };
 
+void Bpe::save(std::string& json) const {
+  struct Listed {
+    uint32_t rank;
+    int32_t left, right;
+  };
+  std::vector<Listed> merges;
+  table_.for_each([&](uint32_t rank, int32_t left, int32_t right) {
+    merges.push_back({rank, left, right});
+  });
+  std::sort(merges.begin(), merges.end(),
+            [](const Listed& a, const Listed& b) { return a.rank < b.rank; });
+  const auto text_or_null = [&](std::string_view text) {
+    if (text.empty()) {
+      json += "null";
+    } else {
+      append_json_string(json, text);
+    }
+  };
+  json += "{\"type\":\"BPE\",\"dropout\":";
+  json += options_.dropout > 0 ? Json(options_.dropout).dump() : "null";
+  json += ",\"unk_token\":";
+  text_or_null(options_.unk_token);
+  json += ",\"continuing_subword_prefix\":";
+  text_or_null(options_.continuing_subword_prefix);
+  json += ",\"end_of_word_suffix\":";
+  text_or_null(options_.end_of_word_suffix);
+  json += str(",\"fuse_unk\":", options_.fuse_unk ? "true" : "false",
+              ",\"byte_fallback\":", options_.byte_fallback ? "true" : "false",
+              ",\"ignore_merges\":", options_.ignore_merges ? "true" : "false", ",\"vocab\":");
+  vocabulary_.save(json);
+  json += ",\"merges\":[";
+  for (const Listed& merge : merges) {
+    json += merge.rank == merges[0].rank ? "[" : ",[";
+    append_json_string(json, vocabulary_[merge.left]);
+    json += ',';
+    append_json_string(json, vocabulary_[merge.right]);
+    json += ']';
+  }
+  json += "]}";
+}
+
 }  // namespace
+
+Chance::Chance() {
+  static std::atomic<uint64_t> seeds{0x853C49E6748FEA9B};
+  state_ = seeds.fetch_add(0x9E3779B97F4A7C15);
+}
 
 std::unique_ptr<TokenModel> make_bpe(Vocabulary vocabulary, Merges merges, BpeOptions options) {
   auto model = std::make_unique<Bpe>(std::move(vocabulary), merges, std::move(options));

@@ -21,6 +21,7 @@ struct BpeOptions {
   bool fuse_unk = false;
   bool byte_fallback = false;
   bool ignore_merges = false;  ///< a piece that is a token is that token
+  double dropout = 0;          ///< the chance that a merge waits
   bool strict = true;          ///< a merge of or into unknown tokens is an error, else skipped
 };
 

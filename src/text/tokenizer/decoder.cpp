@@ -246,9 +246,129 @@ class Replace final : public WholeTokens {
   const ReplaceOptions options_;
 };
 
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  if (from.empty() || text.find(from) == text.npos) return;
+  std::string out;
+  size_t done = 0;
+  for (size_t at; (at = text.find(from, done)) != text.npos; done = at + from.size()) {
+    out.append(text, done, at - done);
+    out += to;
+  }
+  text = out.append(text, done);
+}
+
+/// The English clean-up that WordPiece and CTC do in each token.
+void clean_up(std::string& text) {
+  constexpr std::pair<std::string_view, std::string_view> kRules[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (const auto& [from, to] : kRules) replace_all(text, from, to);
+}
+
+struct WordPieceOptions {
+  std::string prefix;
+  bool cleanup;
+};
+
+/// Spaces before tokens that begin a word; the others lose their prefix.
+class WordPiece final : public WholeTokens {
+ public:
+  WordPiece(TokenStream& next, const WordPieceOptions& options)
+      : WholeTokens(next), options_(options) {}
+
+ private:
+  void token(std::string_view text) override {
+    std::string out(text);
+    if (index_ > 0) {
+      if (text.starts_with(options_.prefix)) {
+        out.erase(0, options_.prefix.size());
+      } else {
+        out.insert(0, " ");
+      }
+    }
+    if (options_.cleanup) clean_up(out);
+    emit(out);
+  }
+  const WordPieceOptions options_;
+};
+
+struct SuffixOptions {
+  std::string suffix;
+};
+
+/// What ends a word becomes a space, but not in the last token, which is why one is held back.
+class WordSuffix final : public WholeTokens {
+ public:
+  WordSuffix(TokenStream& next, const SuffixOptions& options)
+      : WholeTokens(next), options_(options) {}
+  void finish() override {
+    flush("");
+    next_.finish();
+  }
+
+ private:
+  void token(std::string_view text) override {
+    flush(" ");
+    held_ = text;
+    holds_ = true;
+  }
+  void flush(std::string_view space) {
+    if (!holds_) return;
+    replace_all(held_, options_.suffix, space);
+    emit(held_);
+    holds_ = false;
+  }
+  const SuffixOptions options_;
+  std::string held_;
+  bool holds_ = false;
+};
+
+struct CtcOptions {
+  std::string pad, delimiter;
+  bool cleanup;
+};
+
+/// Repeated tokens are one; padding goes; the delimiter is a space.
+class Ctc final : public WholeTokens {
+ public:
+  Ctc(TokenStream& next, const CtcOptions& options) : WholeTokens(next), options_(options) {}
+
+ private:
+  void token(std::string_view text) override {
+    if (index_ > 0 && text == last_) return;
+    last_ = text;
+    std::string out(text);
+    replace_all(out, options_.pad, "");
+    if (options_.cleanup) {
+      clean_up(out);
+      replace_all(out, options_.delimiter, " ");
+    }
+    if (!out.empty()) emit(out);
+  }
+  const CtcOptions options_;
+  std::string last_;
+};
+
 template <class Stream>
 std::unique_ptr<Decoder> plain(const Json&) {
   return std::make_unique<With<Stream, None>>(None{});
+}
+
+std::unique_ptr<Decoder> word_piece(const Json& json) {
+  return std::make_unique<With<WordPiece, WordPieceOptions>>(
+      WordPieceOptions{string_or(json, "prefix", "##"), boolean_or(json, "cleanup", true)});
+}
+
+std::unique_ptr<Decoder> word_suffix(const Json& json) {
+  return std::make_unique<With<WordSuffix, SuffixOptions>>(
+      SuffixOptions{string_or(json, "suffix", "</w>")});
+}
+
+std::unique_ptr<Decoder> ctc(const Json& json) {
+  return std::make_unique<With<Ctc, CtcOptions>>(
+      CtcOptions{string_or(json, "pad_token", "<pad>"),
+                 string_or(json, "word_delimiter_token", "|"), boolean_or(json, "cleanup", true)});
 }
 
 std::unique_ptr<Decoder> strip(const Json& json) {
@@ -291,9 +411,15 @@ struct Row {
   std::unique_ptr<Decoder> (*make)(const Json&);
 };
 constexpr Row kDecoders[] = {
-    {"ByteLevel", plain<ByteLevel>}, {"ByteFallback", plain<ByteFallback>},
-    {"Fuse", plain<Fuse>},           {"Strip", strip},
-    {"Metaspace", metaspace},        {"Replace", replace},
+    {"ByteLevel", plain<ByteLevel>},
+    {"ByteFallback", plain<ByteFallback>},
+    {"Fuse", plain<Fuse>},
+    {"Strip", strip},
+    {"Metaspace", metaspace},
+    {"Replace", replace},
+    {"WordPiece", word_piece},
+    {"BPEDecoder", word_suffix},
+    {"CTC", ctc},
 };
 
 void append(const Json& json, DecoderChain& chain) {

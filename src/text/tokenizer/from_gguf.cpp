@@ -4,7 +4,7 @@
 #include "tallow/error.h"
 #include "tallow/json.h"
 #include "text/tokenizer/bpe.h"
-#include "text/tokenizer/pipeline.h"
+#include "text/tokenizer/sources.h"
 
 namespace tallow {
 namespace {
@@ -28,33 +28,39 @@ std::vector<std::pair<std::string_view, std::string_view>> split_merges(
 /// The byte-level kind: a pattern by name, merges in order. Returns whether the name implies that
 /// a begin token is added.
 bool build_byte_level(const GgufVocabulary& from, TokenizerPipeline& to) {
-  text::GgufPreTokenizer pre = text::gguf_pre_tokenizer(from.pre);
-  to.pre_tokenizer = std::move(pre.chain);
-  if (pre.nfc) to.normalizer = text::make_normalizer(Json(Json::Object{{"type", Json("NFC")}}));
+  const text::GgufPreTokenizer pre = text::gguf_pre_tokenizer(from.pre);
+  to.parts.pre_tokenizer = pre.json();
+  if (pre.nfc) to.parts.normalizer = Json::Object{{"type", "NFC"}};
   text::BpeOptions options;
   options.ignore_merges = pre.ignore_merges;
   options.strict = false;
   to.model =
       text::make_bpe(text::Vocabulary(from.tokens), split_merges(from.merges), std::move(options));
-  to.decoder = text::make_decoder(Json(Json::Object{{"type", Json("ByteLevel")}}));
+  to.parts.decoder = Json::Object{{"type", "ByteLevel"}};
   return pre.add_bos;
+}
+
+Json sequence(const char* key, Json::Array parts) {
+  return Json::Object{{"type", "Sequence"}, {key, std::move(parts)}};
 }
 
 /// The SentencePiece kind: spaces made visible, one put in front, merges by score.
 void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
-  constexpr const char* kNormalizer = R"({"type": "Sequence", "normalizers": [
-    {"type": "Prepend", "prepend": " "},
-    {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]})";
-  constexpr const char* kDecoder = R"({"type": "Sequence", "decoders": [
+  constexpr const char* kPrepend = R"({"type": "Prepend", "prepend": " "})";
+  constexpr const char* kReplace =
+      R"({"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"})";
+  constexpr const char* kDecoders = R"([
     {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
-    {"type": "ByteFallback"}, {"type": "Fuse"},
-    {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})";
-  to.normalizer = text::make_normalizer(Json::parse(kNormalizer, "normalizer"));
-  to.decoder = text::make_decoder(Json::parse(kDecoder, "decoder"));
-  if (!from.add_space_prefix.value_or(true)) {
-    to.normalizer.erase(to.normalizer.begin());
-    to.decoder.pop_back();
-  }
+    {"type": "ByteFallback"}, {"type": "Fuse"}])";
+  constexpr const char* kStrip = R"({"type": "Strip", "content": " ", "start": 1, "stop": 0})";
+  const bool prefix = from.add_space_prefix.value_or(true);
+  Json::Array normalizers;
+  if (prefix) normalizers.push_back(Json::parse(kPrepend, "normalizer"));
+  normalizers.push_back(Json::parse(kReplace, "normalizer"));
+  to.parts.normalizer = sequence("normalizers", std::move(normalizers));
+  Json decoders = Json::parse(kDecoders, "decoder");
+  if (prefix) decoders.items().push_back(Json::parse(kStrip, "decoder"));
+  to.parts.decoder = sequence("decoders", std::move(decoders.items()));
   if (from.scores.size() != from.tokens.size()) {
     fail("tokenizer.ggml.scores: has ", from.scores.size(), " values for ", from.tokens.size(),
          " tokens");
@@ -87,9 +93,9 @@ void add_tokens(const GgufVocabulary& from, TokenizerPipeline& to) {
 std::optional<int32_t> checked(std::optional<int64_t> id, const TokenizerPipeline& pipeline,
                                const char* key) {
   if (!id || *id < 0 || *id == INT32_MAX || *id == UINT32_MAX) return std::nullopt;
-  if (*id >= pipeline.model->size()) {
+  if (*id >= pipeline.model->vocabulary().size()) {
     fail("tokenizer.ggml.", key, ": id ", *id, " is outside the vocabulary of ",
-         pipeline.model->size(), " tokens");
+         pipeline.model->vocabulary().size(), " tokens");
   }
   return static_cast<int32_t>(*id);
 }
@@ -103,7 +109,8 @@ void add_special_ids(const GgufVocabulary& from, TokenizerPipeline& to, bool bos
   if (from.add_bos.value_or(bos_by_default) && to.bos) before.push_back(*to.bos);
   if (from.add_eos.value_or(false) && to.eos) after.push_back(*to.eos);
   if (before.empty() && after.empty()) return;
-  to.post_processor.push_back(text::make_surround(std::move(before), std::move(after)));
+  to.parts.post_processor = detail::surround_template(to, before, after);
+  to.post_processor = text::make_post_processor(to.parts.post_processor);
 }
 
 std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
@@ -117,6 +124,7 @@ std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
   } else {
     fail("tokenizer.ggml.model: the kind ", from.model, " is not supported; gpt2 and llama are");
   }
+  pipeline->make_stages();
   add_tokens(from, *pipeline);
   add_special_ids(from, *pipeline, bos_by_default);
   pipeline->finish();
@@ -129,11 +137,7 @@ std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
 }  // namespace
 
 Tokenizer Tokenizer::from_gguf(const GgufVocabulary& vocabulary, std::string_view what) {
-  try {
-    return Tokenizer(build(vocabulary));
-  } catch (const Error& error) {
-    fail(what, ": ", std::string_view(error.what()));
-  }
+  return detail::named(what, [&] { return Tokenizer(build(vocabulary)); });
 }
 
 }  // namespace tallow

@@ -134,6 +134,15 @@ int64_t JsonCursor::integer() {
   return number;
 }
 
+double JsonCursor::number() {
+  peek();
+  double number = 0;
+  const auto result = std::from_chars(text_.data() + at_, text_.data() + text_.size(), number);
+  if (result.ec != std::errc()) fail_here("a number is expected");
+  at_ = static_cast<size_t>(result.ptr - text_.data());
+  return number;
+}
+
 std::string_view JsonCursor::value() {
   peek();
   const size_t begin = at_;

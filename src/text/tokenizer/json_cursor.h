@@ -24,6 +24,7 @@ class JsonCursor {
   /// Takes a string. The view lives as long as the text and the cursor.
   std::string_view string();
   int64_t integer();
+  double number();
   /// Takes a value of any kind and returns its text.
   std::string_view value();
   /// Throws Error unless only white space is left.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace tallow::text {
@@ -35,7 +36,24 @@ struct MergeBuffers {
   };
   std::vector<Join> joins;
   std::vector<Link> links;
-  std::vector<Candidate> heap;
+  std::vector<Candidate> heap, skipped;
+};
+
+/// A coin that BPE's dropout tosses.
+class Chance {
+ public:
+  Chance();
+  bool happens(double probability) {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<double>(state_ >> 11) * 0x1p-53 < probability;
+  }
+
+ private:
+  uint64_t state_;
+};
+
+struct Never {
+  bool operator()() const { return false; }
 };
 
 template <class Rank>
@@ -64,8 +82,10 @@ void merge_word(std::vector<Symbol>& symbols, std::vector<Join>& joins, const Ra
   symbols.resize(n);
 }
 
-template <class Rank>
-void merge_long(std::vector<Symbol>& symbols, MergeBuffers& buffers, const Rank& rank) {
+/// `skip` says whether to leave out the best candidate until another one has been taken.
+template <class Rank, class Skip = Never>
+void merge_long(std::vector<Symbol>& symbols, MergeBuffers& buffers, const Rank& rank,
+                const Skip& skip = {}) {
   auto& links = buffers.links;
   auto& heap = buffers.heap;
   const auto n = static_cast<int32_t>(symbols.size());
@@ -78,6 +98,7 @@ void merge_long(std::vector<Symbol>& symbols, MergeBuffers& buffers, const Rank&
   };
   links.resize(symbols.size());
   heap.clear();
+  buffers.skipped.clear();
   for (int32_t i = 0; i < n; ++i) {
     links[static_cast<size_t>(i)] = {i - 1, i + 1 < n ? i + 1 : -1};
     if (i + 1 < n) candidate(i, i + 1);
@@ -87,6 +108,17 @@ void merge_long(std::vector<Symbol>& symbols, MergeBuffers& buffers, const Rank&
     std::pop_heap(heap.begin(), heap.end(), worse);
     const MergeBuffers::Candidate top = heap.back();
     heap.pop_back();
+    if constexpr (!std::is_same_v<Skip, Never>) {
+      if (skip()) {
+        buffers.skipped.push_back(top);
+        continue;
+      }
+      for (const auto& skipped : buffers.skipped) {
+        heap.push_back(skipped);
+        std::push_heap(heap.begin(), heap.end(), worse);
+      }
+      buffers.skipped.clear();
+    }
     const auto at = static_cast<int32_t>(top.order & UINT32_MAX);
     Symbol& left = symbols[static_cast<size_t>(at)];
     const int32_t right_at = links[static_cast<size_t>(at)].next;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/utf8.h"
 #include "tallow/error.h"
 #include "text/tokenizer/unicode.h"
 
@@ -27,12 +28,35 @@ constexpr std::string_view kTurnEnds[] = {
 
 }  // namespace
 
+Json* TokenizerParts::find(std::string_view name) {
+  if (name == "added_tokens") return &added_tokens;
+  if (name == "normalizer") return &normalizer;
+  if (name == "pre_tokenizer") return &pre_tokenizer;
+  if (name == "post_processor") return &post_processor;
+  if (name == "decoder") return &decoder;
+  if (name == "truncation") return &truncation;
+  if (name == "padding") return &padding;
+  return nullptr;
+}
+
+TokenizerPipeline::TokenizerPipeline(const TokenizerPipeline& other)
+    : normalizer(other.normalizer),
+      pre_tokenizer(other.pre_tokenizer),
+      model(other.model),
+      post_processor(other.post_processor),
+      decoder(other.decoder),
+      bos(other.bos),
+      eos(other.eos),
+      bos_token(other.bos_token),
+      eos_token(other.eos_token),
+      parts(other.parts) {}
+
 void TokenizerPipeline::finish() {
   if (pre_tokenizer.ends_in_byte_level && model->take_bytes()) {
     pre_tokenizer.steps.pop_back();
     pre_tokenizer.ends_in_byte_level = false;
   }
-  size = model->size();
+  size = model->vocabulary().size();
   for (const auto& token : added.tokens()) size = std::max<int64_t>(size, token.id + int64_t{1});
   special.assign(static_cast<size_t>(size), 0);
   end.assign(static_cast<size_t>(size), 0);
@@ -47,12 +71,12 @@ void TokenizerPipeline::finish() {
 
 std::string_view TokenizerPipeline::token(int32_t id) const {
   if (const text::AddedToken* token = added.find(id)) return token->content;
-  return model->token(id);
+  return model->vocabulary()[id];
 }
 
 std::string_view TokenizerPipeline::decoder_input(int32_t id) const {
   if (const text::AddedToken* token = added.find(id)) return added.decoded_text(*token);
-  return model->token(id);
+  return model->vocabulary()[id];
 }
 
 std::optional<int32_t> TokenizerPipeline::id(std::string_view token) const {
@@ -79,37 +103,135 @@ void TokenizerPipeline::give_back(std::unique_ptr<text::ModelState> state) const
   states_.push_back(std::move(state));
 }
 
-std::vector<int32_t> TokenizerPipeline::encode(std::string_view text,
-                                               bool add_special_tokens) const {
+namespace {
+
+/// Turns offsets in bytes, from the entry `from` on, into offsets in code points.
+void count_code_points(std::string_view text, std::vector<text::Origin>& offsets, size_t from) {
+  if (text::skip_ascii(text, 0) == text.size()) return;
+  std::vector<uint32_t> index(text.size() + 1);
+  uint32_t n = 0;
+  for (size_t i = 0; i < text.size(); ++n) {
+    const size_t begin = i;
+    next_code_point(text, i);
+    for (size_t k = begin; k < i; ++k) index[k] = n;
+  }
+  index[text.size()] = n;
+  for (size_t i = from; i < offsets.size(); ++i) {
+    offsets[i] = {index[offsets[i].begin], index[offsets[i].end]};
+  }
+}
+
+/// Runs one text through the stages.
+class Encoder {
+ public:
+  Encoder(const TokenizerPipeline& pipeline, text::ModelState& state, std::vector<int32_t>& ids,
+          TokenDetails* details, int32_t word)
+      : pipeline_(pipeline), state_(state), ids_(ids), details_(details), word_(word) {}
+
+  void run(std::string_view text, bool skip_special) {
+    if (details_ && text.size() >= UINT32_MAX) {
+      fail("tokenizer: a text of ", text.size(), " bytes; offsets go up to 4 GiB");
+    }
+    text::AlignedText original;
+    text::Piece whole{text, nullptr, true};
+    if (details_) {
+      original.assign(text, 0, /*tracked=*/true);
+      whole = original.piece();
+    }
+    text::AlignedText rewritten;
+    pipeline_.added.split(
+        text, false, skip_special,
+        [&](size_t begin, size_t end) {
+          text::Piece part = whole.part(begin, end);
+          if (!pipeline_.normalizer.empty()) {
+            rewritten.assign(part);
+            text::normalize(pipeline_.normalizer, rewritten);
+            part = rewritten.piece();
+          }
+          normalized(part, skip_special);
+        },
+        [&](int32_t id, size_t begin, size_t end) { add(id, whole.part(begin, end)); });
+  }
+
+ private:
+  void normalized(const text::Piece& part, bool skip_special) {
+    if (!pipeline_.added.any_normalized()) return pieces(part);
+    pipeline_.added.split(
+        part.text, true, skip_special,
+        [&](size_t begin, size_t end) { pieces(part.part(begin, end)); },
+        [&](int32_t id, size_t begin, size_t end) { add(id, part.part(begin, end)); });
+  }
+
+  void pieces(const text::Piece& part) {
+    const text::TokenSink sink{ids_, details_ ? &spans_ : nullptr};
+    pipeline_.pre_tokenizer.run(part, [&](const text::Piece& piece) {
+      spans_.clear();
+      const size_t first = ids_.size();
+      pipeline_.model->encode(piece.text, state_, sink);
+      if (details_) describe(piece, first);
+      ++count_;
+    });
+  }
+
+  void add(int32_t id, const text::Piece& piece) {
+    ids_.push_back(id);
+    if (details_) {
+      note({0, static_cast<uint32_t>(piece.text.size())}, piece);
+      if (piece.text != pipeline_.token(id)) {
+        details_->texts.emplace_back(details_->offsets.size() - 1, piece.text);
+      }
+    }
+    ++count_;
+  }
+
+  void describe(const text::Piece& piece, size_t first) {
+    for (size_t i = 0; i < spans_.size(); ++i) {
+      const text::ByteSpan span = spans_[i];
+      note(span, piece);
+      if (!pipeline_.model->reads_as_text(ids_[first + i]) || span.end > piece.text.size())
+        continue;
+      details_->texts.emplace_back(details_->offsets.size() - 1,
+                                   piece.text.substr(span.begin, span.end - span.begin));
+    }
+  }
+
+  void note(text::ByteSpan span, const text::Piece& piece) {
+    const auto last = static_cast<uint32_t>(piece.text.size());
+    const uint32_t begin = std::min(span.begin, last - 1);
+    const uint32_t end = std::clamp(span.end, begin + 1, last);
+    details_->offsets.push_back({piece.origins[begin].begin, piece.origins[end - 1].end});
+    details_->words.push_back(word_ >= 0 ? word_ : count_);
+  }
+
+  const TokenizerPipeline& pipeline_;
+  text::ModelState& state_;
+  std::vector<int32_t>& ids_;
+  TokenDetails* details_;
+  const int32_t word_;
+  int32_t count_ = 0;
+  std::vector<text::ByteSpan> spans_;
+};
+
+}  // namespace
+
+void TokenizerPipeline::encode(std::string_view text, bool skip_special, std::vector<int32_t>& ids,
+                               TokenDetails* details, int32_t word) const {
   std::string repaired;
   if (text::valid_utf8_prefix(text) != text.size()) {
     repaired = text::repair_utf8(text);
     text = repaired;
   }
-  std::vector<int32_t> ids;
-  ids.reserve(text.size() / 4 + 8);
+  const size_t before = details ? details->offsets.size() : 0;
   auto state = borrow();
-  const auto on_token = [&](int32_t id) { ids.push_back(id); };
-  const auto pieces = [&](std::string_view part, bool first) {
-    pre_tokenizer.run(part, first,
-                      [&](std::string_view piece, bool) { model->encode(piece, *state, ids); });
-  };
-  std::string rewritten;
-  added.split(
-      text, false,
-      [&](std::string_view part, bool first) {
-        if (normalizer.empty() && !added.any_normalized()) return pieces(part, first);
-        rewritten = part;
-        text::normalize(normalizer, rewritten);
-        added.split(
-            rewritten, true,
-            [&](std::string_view inner, bool inner_first) { pieces(inner, first && inner_first); },
-            on_token);
-      },
-      on_token);
+  Encoder(*this, *state, ids, details, word).run(text, skip_special);
   give_back(std::move(state));
-  for (const auto& step : post_processor) step->apply(ids, add_special_tokens);
-  return ids;
+  if (details) count_code_points(text, details->offsets, before);
+}
+
+size_t TokenizerPipeline::special_tokens_added(bool pair) const {
+  size_t n = 0;
+  for (const auto& step : post_processor) n += step->added(pair);
+  return n;
 }
 
 }  // namespace tallow::detail
@@ -119,11 +241,9 @@ namespace tallow {
 using detail::TokenizerPipeline;
 
 Tokenizer::Tokenizer(std::shared_ptr<const TokenizerPipeline> pipeline)
-    : pipeline_(std::move(pipeline)) {}
-
-std::vector<int32_t> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
-  return pipeline_->encode(text, add_special_tokens);
-}
+    : pipeline_(std::move(pipeline)),
+      truncation_(detail::read_truncation(pipeline_->parts.truncation)),
+      padding_(detail::read_padding(pipeline_->parts.padding)) {}
 
 std::string Tokenizer::token(int32_t id) const { return std::string(pipeline_->token(id)); }
 std::optional<int32_t> Tokenizer::token_id(std::string_view token) const {
@@ -140,69 +260,5 @@ std::optional<int32_t> Tokenizer::bos() const { return pipeline_->bos; }
 std::optional<int32_t> Tokenizer::eos() const { return pipeline_->eos; }
 std::string Tokenizer::bos_token() const { return pipeline_->bos_token; }
 std::string Tokenizer::eos_token() const { return pipeline_->eos_token; }
-
-std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
-  StreamDecoder stream(*this, skip_special_tokens);
-  std::string text;
-  for (const int32_t id : ids) text += stream.next(id);
-  return text += stream.finish();
-}
-
-/// The decoder's streams in a row, and the text that came out of the last.
-struct StreamDecoder::State final : text::TokenStream {
-  State(std::shared_ptr<const TokenizerPipeline> owner, bool skip)
-      : pipeline(std::move(owner)), skip_special(skip) {
-    open();
-  }
-  void open() {
-    streams.clear();
-    for (size_t i = pipeline->decoder.size(); i-- > 0;) {
-      streams.push_back(pipeline->decoder[i]->open(head()));
-    }
-  }
-  text::TokenStream& head() { return streams.empty() ? *this : *streams.back(); }
-
-  void text(std::string_view part) override { out += part; }
-  void end_token() override {}
-  void finish() override {}
-
-  /// Takes the text so far, less a character that is not complete.
-  std::string take(bool all) {
-    const size_t kept = all ? 0 : text::incomplete_utf8_suffix(out);
-    std::string ready = out.substr(0, out.size() - kept);
-    out.erase(0, ready.size());
-    const bool valid = text::valid_utf8_prefix(ready) == ready.size();
-    return valid ? ready : text::repair_utf8(ready);
-  }
-
-  const std::shared_ptr<const TokenizerPipeline> pipeline;
-  const bool skip_special;
-  std::vector<std::unique_ptr<text::TokenStream>> streams;  // the last to run first
-  std::string out;
-};
-
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special_tokens)
-    : state_(std::make_unique<State>(tokenizer.pipeline_, skip_special_tokens)) {}
-StreamDecoder::StreamDecoder(StreamDecoder&&) noexcept = default;
-StreamDecoder& StreamDecoder::operator=(StreamDecoder&&) noexcept = default;
-StreamDecoder::~StreamDecoder() = default;
-
-std::string StreamDecoder::next(int32_t id) {
-  const TokenizerPipeline& pipeline = *state_->pipeline;
-  pipeline.check(id);
-  if (state_->skip_special && pipeline.special[static_cast<size_t>(id)]) return {};
-  const std::string_view token = pipeline.decoder_input(id);
-  if (token.empty()) return {};
-  state_->head().text(token);
-  state_->head().end_token();
-  return state_->take(false);
-}
-
-std::string StreamDecoder::finish() {
-  state_->head().finish();
-  std::string rest = state_->take(true);
-  state_->open();
-  return rest;
-}
 
 }  // namespace tallow

@@ -1,9 +1,13 @@
 // The pre-tokenizers of tokenizer.json, and those that GGUF names.
+#include <array>
+#include <memory>
 #include <vector>
 
 #include "core/utf8.h"
 #include "tallow/error.h"
+#include "text/tokenizer/older_unicode.h"
 #include "text/tokenizer/regex.h"
+#include "text/tokenizer/rewrite.h"
 #include "text/tokenizer/stages.h"
 #include "text/tokenizer/unicode.h"
 
@@ -12,6 +16,24 @@ namespace {
 
 constexpr std::string_view kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+
+// The scripts of Unicode 9, which `tokenizers` knows, but Common and those that it counts as Han.
+constexpr std::string_view kScripts =
+    "Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak "
+    "Bengali Bhaiksuki Bopomofo Brahmi Braille Buginese Buhid Canadian_Aboriginal Carian "
+    "Caucasian_Albanian Chakma Cham Cherokee Coptic Cuneiform Cypriot Cyrillic Deseret "
+    "Devanagari Duployan Egyptian_Hieroglyphs Elbasan Ethiopic Georgian Glagolitic Gothic "
+    "Grantha Greek Gujarati Gurmukhi Hangul Hanunoo Hatran Hebrew Imperial_Aramaic Inherited "
+    "Inscriptional_Pahlavi Inscriptional_Parthian Javanese Kaithi Kannada Kayah_Li Kharoshthi "
+    "Khmer Khojki Khudawadi Lao Latin Lepcha Limbu Linear_A Linear_B Lisu Lycian Lydian "
+    "Mahajani Malayalam Mandaic Manichaean Marchen Meetei_Mayek Mende_Kikakui "
+    "Meroitic_Cursive Meroitic_Hieroglyphs Miao Modi Mongolian Mro Multani Myanmar Nabataean "
+    "New_Tai_Lue Newa Nko Ogham Ol_Chiki Old_Hungarian Old_Italic Old_North_Arabian "
+    "Old_Permic Old_Persian Old_South_Arabian Old_Turkic Oriya Osage Osmanya Pahawh_Hmong "
+    "Palmyrene Pau_Cin_Hau Phags_Pa Phoenician Psalter_Pahlavi Rejang Runic Samaritan "
+    "Saurashtra Sharada Shavian Siddham SignWriting Sinhala Sora_Sompeng Sundanese "
+    "Syloti_Nagri Syriac Tagalog Tagbanwa Tai_Le Tai_Tham Tai_Viet Takri Tamil Tangut Telugu "
+    "Thaana Thai Tibetan Tifinagh Tirhuta Ugaritic Vai Warang_Citi Yi";
 
 enum class Behavior { removed, isolated, merged_with_previous, merged_with_next, contiguous };
 
@@ -56,26 +78,60 @@ void join(std::vector<Span>& spans, Behavior behavior) {
   }
 }
 
+/// The pattern of one character that `is` accepts: a Matcher like that of Regex.
+class CharacterPattern {
+ public:
+  explicit CharacterPattern(bool (*is)(char32_t)) : is_(is) {
+    for (char32_t c = 0; c < 128; ++c) ascii_[c] = is(c);
+  }
+  class Matcher {
+   public:
+    Matcher(const CharacterPattern& pattern, std::string_view text)
+        : pattern_(pattern), text_(text) {}
+    bool next() {
+      while (at_ < text_.size()) {
+        begin = at_;
+        const bool matches = pattern_.matches(next_code_point(text_, at_));
+        end = at_;
+        if (matches) return true;
+      }
+      return false;
+    }
+    size_t begin = 0, end = 0;
+
+   private:
+    const CharacterPattern& pattern_;
+    std::string_view text_;
+    size_t at_ = 0;
+  };
+
+ private:
+  bool matches(char32_t c) const { return c < 128 ? ascii_[c] : is_(c); }
+  bool (*is_)(char32_t);
+  std::array<bool, 128> ascii_{};
+};
+
 /// Splits where a pattern matches.
+template <class Pattern>
 class Split final : public PreTokenizer {
  public:
-  Split(Regex pattern, Behavior behavior, bool invert)
+  Split(Pattern pattern, Behavior behavior, bool invert)
       : pattern_(std::move(pattern)), behavior_(behavior), invert_(invert) {}
 
-  void split(std::string_view text, bool first, const PieceSink& sink) const override {
+  void split(const Piece& text, const PieceSink& sink) const override {
     const auto emit = [&](size_t begin, size_t end) {
-      if (begin < end) sink(text.substr(begin, end - begin), first && begin == 0);
+      if (begin < end) sink(text.part(begin, end));
     };
     const bool keep_gaps = behavior_ != Behavior::removed || !invert_;
     const bool keep_matches = behavior_ != Behavior::removed || invert_;
     size_t done = 0;
-    Regex::Matcher match(pattern_, text);
+    typename Pattern::Matcher match(pattern_, text.text);
     if (behavior_ == Behavior::isolated || behavior_ == Behavior::removed) {
       for (; match.next(); done = match.end) {
         if (keep_gaps) emit(done, match.begin);
         if (keep_matches) emit(match.begin, match.end);
       }
-      if (keep_gaps) emit(done, text.size());
+      if (keep_gaps) emit(done, text.text.size());
       return;
     }
     std::vector<Span> spans;
@@ -83,37 +139,86 @@ class Split final : public PreTokenizer {
       if (done != match.begin) spans.push_back({done, match.begin, invert_});
       spans.push_back({match.begin, match.end, !invert_});
     }
-    if (done != text.size()) spans.push_back({done, text.size(), invert_});
+    if (done != text.text.size()) spans.push_back({done, text.text.size(), invert_});
     join(spans, behavior_);
     for (const Span& span : spans) emit(span.begin, span.end);
   }
 
  private:
-  Regex pattern_;
+  Pattern pattern_;
   Behavior behavior_;
   bool invert_;
+};
+
+bool is_punctuation_or_symbol(char32_t c) {
+  if (c >= 128) return was_punctuation(c);
+  return (c > 0x20 && c < '0') || (c > '9' && c < 'A') || (c > 'Z' && c < 'a') ||
+         (c > 'z' && c < 0x7F);
+}
+
+/// BERT's words: white space goes, each punctuation mark is a word.
+class BertWords final : public PreTokenizer {
+ public:
+  BertWords() {
+    for (char32_t c = 0; c < 128; ++c) ascii_[c] = kind_of(c);
+  }
+  void split(const Piece& text, const PieceSink& sink) const override {
+    size_t begin = 0;
+    for (size_t i = 0; i < text.text.size();) {
+      const size_t at = i;
+      const char32_t c = next_code_point(text.text, i);
+      const Kind kind = c < 128 ? ascii_[c] : kind_of(c);
+      if (kind == Kind::word) continue;
+      if (begin < at) sink(text.part(begin, at));
+      if (kind == Kind::mark) sink(text.part(at, i));
+      begin = i;
+    }
+    if (begin < text.text.size()) sink(text.part(begin, text.text.size()));
+  }
+
+ private:
+  enum class Kind : uint8_t { word, mark, space };
+  static Kind kind_of(char32_t c) {
+    if (is_space(c)) return Kind::space;
+    return is_punctuation_or_symbol(c) ? Kind::mark : Kind::word;
+  }
+  std::array<Kind, 128> ascii_{};
+};
+
+/// Pieces of so many characters.
+class FixedLength final : public PreTokenizer {
+ public:
+  explicit FixedLength(size_t length) : length_(length) {}
+  void split(const Piece& text, const PieceSink& sink) const override {
+    for (size_t i = 0; i < text.text.size();) {
+      const size_t begin = i;
+      for (size_t n = 0; n < length_ && i < text.text.size(); ++n) next_code_point(text.text, i);
+      sink(text.part(begin, i));
+    }
+  }
+
+ private:
+  size_t length_;
 };
 
 /// ByteLevel's add_prefix_space.
 class PrefixSpace final : public PreTokenizer {
  public:
-  void split(std::string_view text, bool first, const PieceSink& sink) const override {
-    if (text.starts_with(' ')) return sink(text, first);
-    std::string longer;
-    longer.reserve(text.size() + 1);
-    longer += ' ';
-    longer += text;
-    sink(longer, first);
+  void split(const Piece& text, const PieceSink& sink) const override {
+    if (text.text.starts_with(' ')) return sink(text);
+    AlignedText longer(text);
+    prepend(longer, " ", text.text.size() + 1);
+    sink(longer.piece());
   }
 };
 
 /// ByteLevel's rewriting of bytes as printable characters.
 class ByteAlphabet final : public PreTokenizer {
  public:
-  void split(std::string_view text, bool first, const PieceSink& sink) const override {
-    std::string rewritten;
-    append_byte_level(rewritten, text);
-    sink(rewritten, first);
+  void split(const Piece& text, const PieceSink& sink) const override {
+    AlignedText rewritten(text);
+    byte_level(rewritten, text.text.size() * 2);
+    sink(rewritten.piece());
   }
 };
 
@@ -124,23 +229,18 @@ class Metaspace final : public PreTokenizer {
   Metaspace(std::string mark, Prepend prepend, bool split)
       : mark_(std::move(mark)), prepend_(prepend), split_(split) {}
 
-  void split(std::string_view text, bool first, const PieceSink& sink) const override {
-    std::string marked;
-    marked.reserve(text.size() + text.size() / 4 + mark_.size());
-    const bool wanted = prepend_ == Prepend::always || (prepend_ == Prepend::first && first);
-    if (wanted && !text.starts_with(' ') && !text.starts_with(mark_)) marked += mark_;
-    for (const char c : text) {
-      if (c == ' ') {
-        marked += mark_;
-      } else {
-        marked += c;
-      }
-    }
-    if (!split_) return sink(marked, first);
-    for (size_t begin = 0; begin < marked.size();) {
-      size_t end = marked.find(mark_, begin + 1);
-      if (end == marked.npos) end = marked.size();
-      sink(std::string_view(marked).substr(begin, end - begin), first && begin == 0);
+  void split(const Piece& text, const PieceSink& sink) const override {
+    const size_t limit = text.text.size() * mark_.size() + mark_.size();
+    AlignedText marked(text);
+    replace_all(marked, " ", mark_, limit);
+    const bool wanted = prepend_ == Prepend::always || (prepend_ == Prepend::first && text.first);
+    if (wanted && !marked.text().starts_with(mark_)) prepend(marked, mark_, limit);
+    const Piece all = marked.piece();
+    if (!split_) return sink(all);
+    for (size_t begin = 0; begin < all.text.size();) {
+      size_t end = all.text.find(mark_, begin + 1);
+      if (end == all.text.npos) end = all.text.size();
+      sink(all.part(begin, end));
       begin = end;
     }
   }
@@ -151,22 +251,22 @@ class Metaspace final : public PreTokenizer {
   bool split_;
 };
 
-void add_split(PreTokenizerChain& chain, std::string_view pattern,
-               Behavior behavior = Behavior::isolated, bool invert = false) {
-  chain.steps.push_back(std::make_unique<Split>(Regex(pattern), behavior, invert));
+template <class Pattern>
+void add_split(PreTokenizerChain& chain, Pattern pattern, Behavior behavior, bool invert = false) {
+  chain.steps.push_back(std::make_shared<Split<Pattern>>(std::move(pattern), behavior, invert));
   chain.ends_in_byte_level = false;
 }
 
 void add_byte_alphabet(PreTokenizerChain& chain) {
-  chain.steps.push_back(std::make_unique<ByteAlphabet>());
+  chain.steps.push_back(std::make_shared<ByteAlphabet>());
   chain.ends_in_byte_level = true;
 }
 
 void byte_level(const Json& json, PreTokenizerChain& chain) {
   if (boolean_or(json, "add_prefix_space", true)) {
-    chain.steps.push_back(std::make_unique<PrefixSpace>());
+    chain.steps.push_back(std::make_shared<PrefixSpace>());
   }
-  if (boolean_or(json, "use_regex", true)) add_split(chain, kGpt2);
+  if (boolean_or(json, "use_regex", true)) add_split(chain, Regex(kGpt2), Behavior::isolated);
   add_byte_alphabet(chain);
 }
 
@@ -175,35 +275,61 @@ void split(const Json& json, PreTokenizerChain& chain) {
   const Behavior behavior = behavior_from(json.at("behavior").string());
   const bool invert = boolean_or(json, "invert", false);
   if (!pattern.regex && pattern.text.empty()) return;
-  Regex regex = pattern.regex ? Regex(pattern.text) : Regex::literal(pattern.text);
-  chain.steps.push_back(std::make_unique<Split>(std::move(regex), behavior, invert));
+  add_split(chain, pattern.regex ? Regex(pattern.text) : Regex::literal(pattern.text), behavior,
+            invert);
 }
 
 void digits(const Json& json, PreTokenizerChain& chain) {
   const bool individual = boolean_or(json, "individual_digits", false);
-  add_split(chain, R"(\p{N})", individual ? Behavior::isolated : Behavior::contiguous);
+  add_split(chain, CharacterPattern(is_numeric),
+            individual ? Behavior::isolated : Behavior::contiguous);
 }
 
 void punctuation(const Json& json, PreTokenizerChain& chain) {
-  add_split(chain, R"([!-/:-@\[-`{-~\p{P}])",
+  add_split(chain, CharacterPattern(is_punctuation_or_symbol),
             behavior_from(string_or(json, "behavior", "Isolated")));
 }
 
 void whitespace(const Json&, PreTokenizerChain& chain) {
   // Rust's \w and \W: not quite Oniguruma's, which the other patterns mean.
   add_split(chain,
-            R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+)"
-            R"(|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\s]+)",
-            Behavior::removed, true);
+            Regex(R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+)"
+                  R"(|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\s]+)"),
+            Behavior::removed, /*invert=*/true);
 }
 
 void whitespace_split(const Json&, PreTokenizerChain& chain) {
-  add_split(chain, R"(\s)", Behavior::removed);
+  add_split(chain, CharacterPattern(is_space), Behavior::removed);
+}
+
+void bert(const Json&, PreTokenizerChain& chain) {
+  chain.steps.push_back(std::make_shared<BertWords>());
+}
+
+void fixed_length(const Json& json, PreTokenizerChain& chain) {
+  const Json* length = json.find("length");
+  const int64_t n = length ? length->integer() : 5;
+  if (n <= 0) fail("pre_tokenizer: FixedLength has a length of ", n);
+  chain.steps.push_back(std::make_shared<FixedLength>(static_cast<size_t>(n)));
 }
 
 void char_delimiter(const Json& json, PreTokenizerChain& chain) {
-  chain.steps.push_back(std::make_unique<Split>(Regex::literal(json.at("delimiter").string()),
-                                                Behavior::removed, false));
+  const std::string& delimiter = json.at("delimiter").string();
+  if (delimiter.empty()) fail("pre_tokenizer: CharDelimiterSplit has no delimiter");
+  add_split(chain, Regex::literal(delimiter), Behavior::removed);
+}
+
+/// Runs of one script. Spaces and characters without a script go with what stands before them;
+/// those that open the text are dropped, as in `tokenizers`.
+void unicode_scripts(const Json&, PreTokenizerChain& chain) {
+  std::string pattern;
+  const auto add = [&](std::string_view letter) {
+    pattern += str(pattern.empty() ? "" : "|", letter, "(?:", letter, R"(|[ \p{sc:Unknown}])*)");
+  };
+  add(R"([\p{sc:Han}\p{sc:Hiragana}\p{sc:Katakana}\x{30FC}])");
+  add(R"((?![ \x{30FC}])\p{sc:Common})");
+  for_each_name(kScripts, [&](std::string_view name) { add(str("\\p{sc:", name, "}")); });
+  add_split(chain, Regex(pattern), Behavior::removed, /*invert=*/true);
 }
 
 void metaspace(const Json& json, PreTokenizerChain& chain) {
@@ -216,7 +342,7 @@ void metaspace(const Json& json, PreTokenizerChain& chain) {
     prepend = Metaspace::Prepend::never;
   }
   chain.steps.push_back(
-      std::make_unique<Metaspace>(std::move(mark), prepend, boolean_or(json, "split", true)));
+      std::make_shared<Metaspace>(std::move(mark), prepend, boolean_or(json, "split", true)));
 }
 
 struct Row {
@@ -224,10 +350,17 @@ struct Row {
   void (*add)(const Json&, PreTokenizerChain&);
 };
 constexpr Row kPreTokenizers[] = {
-    {"ByteLevel", byte_level},  {"Split", split},
-    {"Digits", digits},         {"Punctuation", punctuation},
-    {"Whitespace", whitespace}, {"WhitespaceSplit", whitespace_split},
-    {"Metaspace", metaspace},   {"CharDelimiterSplit", char_delimiter},
+    {"ByteLevel", byte_level},
+    {"Split", split},
+    {"Digits", digits},
+    {"Punctuation", punctuation},
+    {"Whitespace", whitespace},
+    {"WhitespaceSplit", whitespace_split},
+    {"Metaspace", metaspace},
+    {"CharDelimiterSplit", char_delimiter},
+    {"BertPreTokenizer", bert},
+    {"UnicodeScripts", unicode_scripts},
+    {"FixedLength", fixed_length},
 };
 
 void append(const Json& json, PreTokenizerChain& chain) {
@@ -244,97 +377,24 @@ void append(const Json& json, PreTokenizerChain& chain) {
   fail("pre_tokenizer: the type ", type, " is not supported");
 }
 
-void run_from(const PreTokenizerChain& chain, size_t step, std::string_view text, bool first,
+void run_from(const PreTokenizerChain& chain, size_t step, const Piece& text,
               const PieceSink& sink) {
-  if (text.empty()) return;
-  if (step == chain.steps.size()) return sink(text, first);
-  chain.steps[step]->split(text, first, [&](std::string_view piece, bool piece_first) {
-    run_from(chain, step + 1, piece, piece_first, sink);
-  });
-}
-
-constexpr std::string_view kDigit = R"(\p{N})";
-constexpr std::string_view kThreeDigits = R"(\p{N}{1,3})";
-constexpr std::string_view kLlama3 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen2 =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kTekken =
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kGpt4o =
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kDeepseek3Han = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+";
-constexpr std::string_view kDeepseek3 =
-    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kCoderHan = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
-constexpr std::string_view kDefaultPunctuation = R"([\p{P}\$\+<=>\^~\|]+)";
-constexpr std::string_view kFalconPunctuation = R"([\p{P}\$\+<=>\^~\|`]+)";
-
-/// What a GGUF pre-tokenizer name stands for: the patterns that isolate pieces, in order.
-struct GgufRow {
-  std::string_view names;  // separated by spaces
-  std::string_view patterns[5];
-  bool nfc = false;
-  bool ignore_merges = false;
-  bool add_bos = false;
-};
-constexpr GgufRow kGguf[] = {
-    {"llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2",
-     {kLlama3},
-     false,
-     true,
-     true},
-    {"dbrx smaug-bpe chatglm-bpe glm4", {kLlama3}},
-    {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", {kDigit, kGpt2}},
-    {"gpt-2 phi-2 mpt olmo jais mellum modern-bert exaone4 trillion gigachat a.x-4.0 "
-     "granite-docling jina-es jina-de jina-v2-es jina-v2-de",
-     {kGpt2}},
-    {"qwen2 deepseek-r1-qwen megrez", {kQwen2}, true},
-    {"stablelm2 hunyuan grok-2 solar-open", {kQwen2}},
-    {"tekken", {kTekken}, false, true, true},
-    {"gpt-4o llama4 kanana2 minimax-m2", {kGpt4o}},
-    {"deepseek-v3 hunyuan-dense", {kThreeDigits, kDeepseek3Han, kDeepseek3}},
-    {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kCoderHan, kDigit}},
-    {"falcon", {kFalconPunctuation, kGpt2, "[0-9][0-9][0-9]"}},
-    {"default", {kDefaultPunctuation, kGpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
-};
-
-bool lists(std::string_view names, std::string_view name) {
-  while (!names.empty()) {
-    const size_t space = names.find(' ');
-    if (names.substr(0, space) == name) return true;
-    if (space == names.npos) break;
-    names.remove_prefix(space + 1);
-  }
-  return false;
+  if (text.text.empty()) return;
+  if (step == chain.steps.size()) return sink(text);
+  chain.steps[step]->split(text,
+                           [&](const Piece& piece) { run_from(chain, step + 1, piece, sink); });
 }
 
 }  // namespace
 
-void PreTokenizerChain::run(std::string_view text, bool first, const PieceSink& sink) const {
-  run_from(*this, 0, text, first, sink);
+void PreTokenizerChain::run(const Piece& text, const PieceSink& sink) const {
+  run_from(*this, 0, text, sink);
 }
 
 PreTokenizerChain make_pre_tokenizer(const Json& json) {
   PreTokenizerChain chain;
   if (!json.is_null()) append(json, chain);
   return chain;
-}
-
-GgufPreTokenizer gguf_pre_tokenizer(std::string_view pre) {
-  const std::string_view name = pre.empty() ? "default" : pre;
-  for (const GgufRow& row : kGguf) {
-    if (!lists(row.names, name)) continue;
-    GgufPreTokenizer result{{}, row.nfc, row.ignore_merges, row.add_bos};
-    for (const std::string_view pattern : row.patterns) {
-      if (!pattern.empty()) add_split(result.chain, pattern);
-    }
-    add_byte_alphabet(result.chain);
-    return result;
-  }
-  std::string known;
-  for (const GgufRow& row : kGguf) known += str(known.empty() ? "" : " ", row.names);
-  fail("tokenizer.ggml.pre: the pre-tokenizer ", name, " is not known; known are ", known);
 }
 
 }  // namespace tallow::text

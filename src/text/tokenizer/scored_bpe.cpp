@@ -1,7 +1,9 @@
 // BPE by the scores of the tokens: SentencePiece's algorithm, which merges the neighbours whose
 // text is the best-scored token (Kudo and Richardson 2018).
+#include <algorithm>
 #include <array>
 #include <bit>
+#include <compare>
 
 #include "core/utf8.h"
 #include "tallow/error.h"
@@ -32,43 +34,38 @@ struct ScoredState final : ModelState {
 class ScoredBpe final : public TokenModel {
  public:
   ScoredBpe(Vocabulary vocabulary, std::span<const float> scores, int32_t unk)
-      : vocabulary_(std::move(vocabulary)),
-        unk_(unk),
-        words_(vocabulary_.begins_words_with(kMark)) {
+      : TokenModel(std::move(vocabulary)), unk_(unk), words_(vocabulary_.begins_words_with(kMark)) {
     if (scores.size() != static_cast<size_t>(vocabulary_.size())) {
       fail("tokenizer: ", scores.size(), " scores for ", vocabulary_.size(), " tokens");
     }
     ranks_.reserve(scores.size());
     for (const float score : scores) ranks_.push_back(rank_of(score));
     for (size_t byte = 0; byte < 256; ++byte) {
-      constexpr char kHex[] = "0123456789ABCDEF";
-      byte_ids_[byte] = vocabulary_.find(str("<0x", kHex[byte >> 4], kHex[byte & 15], ">"));
+      byte_ids_[byte] = vocabulary_.find(byte_token(byte));
     }
   }
 
   std::unique_ptr<ModelState> make_state() const override {
     return std::make_unique<ScoredState>();
   }
-  std::optional<int32_t> id(std::string_view token) const override {
-    const int32_t found = vocabulary_.find(token);
-    return found < 0 ? std::nullopt : std::optional(found);
-  }
-  std::string_view token(int64_t id) const override { return vocabulary_[id]; }
-  int64_t size() const override { return vocabulary_.size(); }
-  int64_t count() const override { return vocabulary_.count(); }
-
-  void encode(std::string_view piece, ModelState& state, std::vector<int32_t>& ids) const override {
+  void encode(std::string_view piece, ModelState& state, const TokenSink& out) const override {
     auto& mine = static_cast<ScoredState&>(state);
-    if (!words_) return word(piece, mine, ids);
-    for_each_word(piece, kMark, [&](std::string_view part) { word(part, mine, ids); });
+    if (!words_) return word(piece, 0, mine, out);
+    for_each_word(piece, kMark, [&](std::string_view part) {
+      word(part, static_cast<uint32_t>(part.data() - piece.data()), mine, out);
+    });
   }
+  bool reads_as_text(int32_t id) const override { return id == unk_; }
+  void save(std::string& json) const override;
 
  private:
-  void word(std::string_view piece, ScoredState& state, std::vector<int32_t>& ids) const {
-    state.cache.append(piece, ids, [&] { uncached(piece, state, ids); });
+  void word(std::string_view piece, uint32_t at, ScoredState& state, const TokenSink& out) const {
+    if (out.spans) return uncached(piece, at, state, out);
+    state.cache.append(piece, out.ids, [&] { uncached(piece, at, state, out); });
   }
 
-  void uncached(std::string_view piece, ScoredState& state, std::vector<int32_t>& ids) const {
+  void uncached(std::string_view piece, uint32_t at, ScoredState& state,
+                const TokenSink& out) const {
     if (piece.size() > INT32_MAX) fail("tokenizer: a piece of ", piece.size(), " bytes; max 2 GiB");
     auto& symbols = state.symbols;
     symbols.clear();
@@ -78,34 +75,81 @@ class ScoredBpe final : public TokenModel {
       symbols.push_back({begin, static_cast<uint32_t>(i), -1});
     }
     merge(symbols, state.buffers, [&](const Symbol& a, const Symbol& b) {
-      const int32_t id = vocabulary_.find(piece.substr(a.begin, b.end - a.begin));
+      const int32_t id = find(piece.substr(a.begin, b.end - a.begin));
       return id < 0 ? Join{} : Join{ranks_[static_cast<size_t>(id)], id};
     });
     for (const Symbol& symbol : symbols) {
+      const ByteSpan span{at + symbol.begin, at + symbol.end};
       const std::string_view text = piece.substr(symbol.begin, symbol.end - symbol.begin);
-      const int32_t id = symbol.id >= 0 ? symbol.id : vocabulary_.find(text);
+      const int32_t id = symbol.id >= 0 ? symbol.id : find(text);
       if (id >= 0) {
-        ids.push_back(id);
-        continue;
-      }
-      for (const char byte : text) {
-        const int32_t fallback = byte_ids_[static_cast<unsigned char>(byte)];
-        if (fallback >= 0) {
-          ids.push_back(fallback);
-        } else if (unk_ >= 0) {
-          ids.push_back(unk_);
-          break;
-        }
+        add(id, span, out);
+      } else {
+        add_unknown(text, span, out);
       }
     }
   }
 
-  Vocabulary vocabulary_;
+  static void add(int32_t id, ByteSpan span, const TokenSink& out) {
+    out.ids.push_back(id);
+    if (out.spans) out.spans->push_back(span);
+  }
+
+  void add_unknown(std::string_view text, ByteSpan span, const TokenSink& out) const {
+    for (const char byte : text) {
+      const int32_t fallback = byte_ids_[static_cast<unsigned char>(byte)];
+      if (fallback >= 0) {
+        add(fallback, span, out);
+        continue;
+      }
+      if (unk_ >= 0) add(unk_, span, out);
+      return;
+    }
+  }
+
+  /// The id of a token that text may become, or -1.
+  int32_t find(std::string_view text) const {
+    const int32_t id = vocabulary_.find(text);
+    return id >= 0 && ranks_[static_cast<size_t>(id)] == Join::kNone ? -1 : id;
+  }
+
   std::vector<uint32_t> ranks_;
   std::array<int32_t, 256> byte_ids_{};
   int32_t unk_;
   bool words_;
 };
+
+/// As a list of merges: every way to join two tokens into one, the best result first. That is what
+/// transformers makes of such a model.
+void ScoredBpe::save(std::string& json) const {
+  struct Listed {
+    uint32_t rank;
+    int32_t whole, left, right;
+    auto operator<=>(const Listed&) const = default;
+  };
+  std::vector<Listed> all;
+  for (int32_t id = 0; id < vocabulary_.size(); ++id) {
+    const std::string_view token = vocabulary_[id];
+    for (size_t i = 0; i < token.size();) {
+      next_code_point(token, i);
+      const int32_t left = find(token.substr(0, i));
+      const int32_t right = find(token.substr(i));
+      if (left >= 0 && right >= 0) {
+        all.push_back({ranks_[static_cast<size_t>(id)], id, left, right});
+      }
+    }
+  }
+  std::sort(all.begin(), all.end());
+  std::vector<std::pair<std::string_view, std::string_view>> merges;
+  merges.reserve(all.size());
+  for (const Listed& one : all) merges.emplace_back(vocabulary_[one.left], vocabulary_[one.right]);
+  BpeOptions options;
+  if (unk_ >= 0) options.unk_token = vocabulary_[unk_];
+  options.fuse_unk = true;
+  options.byte_fallback = byte_ids_[0] >= 0;
+  options.strict = false;
+  make_bpe(vocabulary_, merges, options)->save(json);
+}
 
 }  // namespace
 

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "tallow/json.h"
+#include "text/tokenizer/aligned.h"
+#include "text/tokenizer/vocabulary.h"
 
 namespace tallow::text {
 
@@ -37,17 +39,17 @@ class Normalizer {
  public:
   virtual ~Normalizer() = default;
   /// Throws Error rather than let the text grow past `limit` bytes by much.
-  virtual void apply(std::string& text, size_t limit) const = 0;
+  virtual void apply(AlignedText& text, size_t limit) const = 0;
 };
 
-/// Receives pieces in order; `first` is true for the piece that begins where the input begins.
-using PieceSink = FunctionRef<void(std::string_view piece, bool first)>;
+/// Receives pieces in order.
+using PieceSink = FunctionRef<void(const Piece&)>;
 
 /// Splits text into the pieces that the model sees one by one.
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
-  virtual void split(std::string_view text, bool first, const PieceSink& sink) const = 0;
+  virtual void split(const Piece& text, const PieceSink& sink) const = 0;
 };
 
 /// What a model keeps from one piece to the next: its word cache and its buffers. Never shared by
@@ -57,30 +59,80 @@ class ModelState {
   virtual ~ModelState() = default;
 };
 
+/// A stretch [begin, end) of a piece, in bytes.
+struct ByteSpan {
+  uint32_t begin;
+  uint32_t end;
+};
+
+/// Where a model writes the tokens of a piece.
+struct TokenSink {
+  std::vector<int32_t>& ids;
+  std::vector<ByteSpan>* spans = nullptr;  ///< a stretch for each token; null: nobody asks
+};
+
 /// The vocabulary and the algorithm that covers a piece with its tokens.
 class TokenModel {
  public:
+  explicit TokenModel(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)) {}
   virtual ~TokenModel() = default;
   virtual std::unique_ptr<ModelState> make_state() const = 0;
-  virtual void encode(std::string_view piece, ModelState& state,
-                      std::vector<int32_t>& ids) const = 0;
-  virtual std::optional<int32_t> id(std::string_view token) const = 0;
-  /// The token's text; empty for an id that has none.
-  virtual std::string_view token(int64_t id) const = 0;
-  /// One past the largest id.
-  virtual int64_t size() const = 0;
-  /// The number of distinct tokens.
-  virtual int64_t count() const = 0;
+  virtual void encode(std::string_view piece, ModelState& state, const TokenSink& out) const = 0;
   /// Asks the model to take raw bytes where it was given the byte-level alphabet, so that nothing
   /// need be rewritten. False when it cannot.
   virtual bool take_bytes() { return false; }
+  /// Whether a token with this id reads as the text that it stands for and not as its own.
+  virtual bool reads_as_text(int32_t) const { return false; }
+  /// Appends the "model" member of tokenizer.json.
+  virtual void save(std::string& json) const = 0;
+
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+  std::optional<int32_t> id(std::string_view token) const {
+    const int32_t found = vocabulary_.find(token);
+    return found < 0 ? std::nullopt : std::optional(found);
+  }
+
+ protected:
+  Vocabulary vocabulary_;
 };
 
-/// Adds the special tokens that stand around a sequence.
+/// Ids that are no part of the text: special tokens or padding.
+struct SpecialPiece {
+  std::vector<int32_t> ids;
+  std::vector<std::string> tokens;
+};
+
+/// Tokens of one kind in a row: a stretch of a sequence's tokens, special tokens, or padding.
+struct Run {
+  enum class Trim : uint8_t { none, all, all_but_prefix };
+  int32_t sequence = -1;                        ///< 0 or 1; -1 for special tokens and padding
+  uint32_t begin = 0, end = 0;                  ///< of the sequence's tokens
+  std::shared_ptr<const SpecialPiece> special;  ///< null for a stretch of a sequence
+  uint32_t repeat = 1;                          ///< of the special piece
+  int32_t type = 0;
+  bool padding = false;
+  Trim trim = Trim::none;  ///< whether offsets leave out white space
+  bool leads = false;      ///< its first token was the first when offsets were trimmed
+  size_t size() const { return special ? special->ids.size() * repeat : end - begin; }
+};
+
+/// An encoding in the making: what truncation, post-processing and padding work on.
+struct Draft {
+  std::vector<Run> runs;
+  std::vector<Draft> overflowing;
+  size_t size() const;
+  void set_type(int32_t type);
+  /// Appends `other`, and combines what overflowed of both.
+  void merge(const Draft& other);
+};
+
+/// Adds the special tokens that stand around a sequence or two.
 class PostProcessor {
  public:
   virtual ~PostProcessor() = default;
-  virtual void apply(std::vector<int32_t>& ids, bool add_special_tokens) const = 0;
+  /// How many tokens it adds.
+  virtual size_t added(bool pair) const = 0;
+  virtual void apply(std::vector<Draft>& parts, bool add_special_tokens) const = 0;
 };
 
 /// A stream of tokens on their way to text. A token arrives as any number of text() calls and one
@@ -103,16 +155,17 @@ class Decoder {
 
 /// The steps of a pre-tokenizer, `Sequence`s flattened.
 struct PreTokenizerChain {
-  std::vector<std::unique_ptr<PreTokenizer>> steps;
+  std::vector<std::shared_ptr<const PreTokenizer>> steps;
   /// Whether the last step rewrites bytes as the byte-level alphabet.
   bool ends_in_byte_level = false;
-  void run(std::string_view text, bool first, const PieceSink& sink) const;
+  void run(const Piece& text, const PieceSink& sink) const;
 };
-using NormalizerChain = std::vector<std::unique_ptr<Normalizer>>;
+using NormalizerChain = std::vector<std::shared_ptr<const Normalizer>>;
 /// Applies the steps in order. Throws Error when the text grows out of all proportion.
-void normalize(const NormalizerChain& chain, std::string& text);
-using PostProcessorChain = std::vector<std::unique_ptr<PostProcessor>>;
-using DecoderChain = std::vector<std::unique_ptr<Decoder>>;
+void normalize(const NormalizerChain& chain, AlignedText& text);
+std::string normalize(const NormalizerChain& chain, std::string_view text);
+using PostProcessorChain = std::vector<std::shared_ptr<const PostProcessor>>;
+using DecoderChain = std::vector<std::shared_ptr<const Decoder>>;
 
 /// The stage that a value of tokenizer.json describes. Null is an empty stage; as a decoder it puts
 /// spaces between tokens. Throws Error for a type that is not known.
@@ -123,16 +176,23 @@ DecoderChain make_decoder(const Json& json);
 
 /// The pre-tokenizer that GGUF's `tokenizer.ggml.pre` names, and what goes with the name.
 struct GgufPreTokenizer {
-  PreTokenizerChain chain;
+  std::vector<std::string_view> patterns;  ///< of the pieces, in order
   bool nfc = false;
   bool ignore_merges = false;
   bool add_bos = false;
+  Json json() const;  ///< as tokenizer.json says it
 };
 GgufPreTokenizer gguf_pre_tokenizer(std::string_view pre);
 
-/// A post-processor that puts these ids before and after a sequence.
-std::unique_ptr<PostProcessor> make_surround(std::vector<int32_t> before,
-                                             std::vector<int32_t> after);
+/// Calls f(name) for each of the names, which spaces separate.
+template <class F>
+void for_each_name(std::string_view names, const F& f) {
+  while (!names.empty()) {
+    const size_t space = names.find(' ');
+    f(names.substr(0, space));
+    names.remove_prefix(space == names.npos ? names.size() : space + 1);
+  }
+}
 
 /// Reads a member that may be absent or null.
 bool boolean_or(const Json& json, std::string_view key, bool otherwise);

@@ -14,18 +14,6 @@
 namespace tallow::text {
 namespace {
 
-/// Moves past ASCII, eight bytes at a time.
-size_t skip_ascii(std::string_view text, size_t i) {
-  uint64_t eight;
-  while (i + 8 <= text.size()) {
-    std::memcpy(&eight, text.data() + i, 8);
-    if (eight & 0x8080808080808080u) break;
-    i += 8;
-  }
-  while (i < text.size() && static_cast<unsigned char>(text[i]) < 0x80) ++i;
-  return i;
-}
-
 /// Whether text with such a code point may change under the form. Errs on the side of true.
 bool may_change(char32_t c, NormalForm form) {
   const bool nfc = form == NormalForm::nfc;
@@ -37,24 +25,6 @@ bool may_change(char32_t c, NormalForm form) {
   const bool decomposes = p->decomp_seqindex != UINT16_MAX && !(nfc && p->decomp_type != 0);
   const bool composes_back = p->comb_index != UINT16_MAX && p->comb_index >= 0x8000;
   return p->combining_class != 0 || decomposes || composes_back;
-}
-
-bool may_change(std::string_view text, NormalForm form) {
-  for (size_t i = 0; (i = skip_ascii(text, i)) < text.size();) {
-    if (may_change(next_code_point(text, i), form)) return true;
-  }
-  return false;
-}
-
-void append_normalized(std::string& out, std::string_view text, int options) {
-  utf8proc_uint8_t* result = nullptr;
-  const utf8proc_ssize_t n =
-      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                   static_cast<utf8proc_ssize_t>(text.size()), &result,
-                   static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
-  const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owned(result, std::free);
-  if (n < 0) fail("tokenizer: Unicode normalization failed: ", utf8proc_errmsg(n));
-  out.append(reinterpret_cast<const char*>(result), static_cast<size_t>(n));
 }
 
 struct ByteAlphabet {
@@ -73,7 +43,22 @@ struct ByteAlphabet {
 };
 constexpr ByteAlphabet kAlphabet;
 
+utf8proc_category_t category_of(char32_t c) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
+}
+
 }  // namespace
+
+size_t skip_ascii(std::string_view text, size_t i) {
+  uint64_t eight;
+  while (i + 8 <= text.size()) {
+    std::memcpy(&eight, text.data() + i, 8);
+    if (eight & 0x8080808080808080u) break;
+    i += 8;
+  }
+  while (i < text.size() && static_cast<unsigned char>(text[i]) < 0x80) ++i;
+  return i;
+}
 
 size_t valid_utf8_prefix(std::string_view text) {
   size_t i = 0;
@@ -114,56 +99,74 @@ size_t incomplete_utf8_suffix(std::string_view text) {
   return 0;
 }
 
-void normalize(std::string& text, NormalForm form) {
-  if (skip_ascii(text, 0) == text.size()) return;
-  const bool compose = form == NormalForm::nfc || form == NormalForm::nfkc;
-  const bool compatibility = form == NormalForm::nfkc || form == NormalForm::nfkd;
-  const int options =
-      (compose ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) | (compatibility ? UTF8PROC_COMPAT : 0);
-  std::string out;
-  // ASCII composes only with what follows it, so text falls apart before every ASCII character.
-  size_t done = 0;
+bool may_change(std::string_view text, NormalForm form) {
   for (size_t i = 0; (i = skip_ascii(text, i)) < text.size();) {
-    const size_t start = i > done ? i - 1 : i;
-    while (i < text.size() && static_cast<unsigned char>(text[i]) >= 0x80) ++i;
-    const std::string_view run = std::string_view(text).substr(start, i - start);
-    if (!may_change(run, form)) continue;
-    out.append(text, done, start - done);
-    append_normalized(out, run, options);
-    done = i;
+    if (may_change(next_code_point(text, i), form)) return true;
   }
-  if (done == 0) return;
-  out.append(text, done);
-  text = std::move(out);
+  return false;
 }
 
-void lowercase(std::string& text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size();) {
-    const char32_t c = next_code_point(text, i);
-    if (c < 0x80) {
-      out += static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-    } else if (c == 0x130) {
-      out += "i\xCC\x87";  // the one letter whose lower case is two code points
-    } else {
-      append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
-    }
-  }
-  text = std::move(out);
+void decompose(char32_t c, bool compatibility, std::u32string& out) {
+  utf8proc_int32_t parts[32];  // the longest has 18
+  int boundary = 0;
+  const int options = UTF8PROC_DECOMPOSE | UTF8PROC_STABLE | (compatibility ? UTF8PROC_COMPAT : 0);
+  const utf8proc_ssize_t n =
+      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts, 32,
+                              static_cast<utf8proc_option_t>(options), &boundary);
+  if (n <= 0 || n > 32) return out.push_back(c);
+  for (utf8proc_ssize_t i = 0; i < n; ++i) out.push_back(static_cast<char32_t>(parts[i]));
 }
 
-void strip_marks(std::string& text) {
-  std::string out;
-  out.reserve(text.size());
-  for (size_t i = 0; i < text.size();) {
-    const char32_t c = next_code_point(text, i);
-    const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-    const bool mark = category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
-                      category == UTF8PROC_CATEGORY_ME;
-    if (!mark) append_utf8(out, c);
+char32_t compose(char32_t a, char32_t b) {
+  const bool jamo = b >= 0x1161 && b < 0x11C3;
+  const utf8proc_property_t* p = utf8proc_get_property(static_cast<utf8proc_int32_t>(b));
+  if (!jamo && (p->comb_index == UINT16_MAX || p->comb_index < 0x8000)) return 0;
+  utf8proc_int32_t pair[3] = {static_cast<utf8proc_int32_t>(a), static_cast<utf8proc_int32_t>(b)};
+  const int options = UTF8PROC_COMPOSE | UTF8PROC_STABLE;
+  const bool joined =
+      utf8proc_normalize_utf32(pair, 2, static_cast<utf8proc_option_t>(options)) == 1;
+  return joined ? static_cast<char32_t>(pair[0]) : 0;
+}
+
+int combining(char32_t c) {
+  return utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
+}
+
+size_t grapheme_end(std::string_view text, size_t begin) {
+  size_t end = begin;
+  auto before = static_cast<utf8proc_int32_t>(next_code_point(text, end));
+  utf8proc_int32_t state = 0;
+  for (size_t i = end; i < text.size(); end = i) {
+    const auto after = static_cast<utf8proc_int32_t>(next_code_point(text, i));
+    if (utf8proc_grapheme_break_stateful(before, after, &state)) break;
+    before = after;
   }
-  text = std::move(out);
+  return end;
+}
+
+bool is_mark(char32_t c) {
+  const utf8proc_category_t category = category_of(c);
+  return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+         category == UTF8PROC_CATEGORY_ME;
+}
+
+bool is_nonspacing_mark(char32_t c) { return category_of(c) == UTF8PROC_CATEGORY_MN; }
+
+bool is_other(char32_t c) {
+  const utf8proc_category_t category = category_of(c);
+  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
+         category == UTF8PROC_CATEGORY_CO;
+}
+
+bool is_numeric(char32_t c) {
+  const utf8proc_category_t category = category_of(c);
+  return category == UTF8PROC_CATEGORY_ND || category == UTF8PROC_CATEGORY_NL ||
+         category == UTF8PROC_CATEGORY_NO;
+}
+
+bool is_punctuation(char32_t c) {
+  const utf8proc_category_t category = category_of(c);
+  return category >= UTF8PROC_CATEGORY_PC && category <= UTF8PROC_CATEGORY_PO;
 }
 
 bool is_space(char32_t c) {
@@ -173,7 +176,7 @@ bool is_space(char32_t c) {
 }
 
 bool is_word(char32_t c) {
-  switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
+  switch (category_of(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:

@@ -15,12 +15,25 @@ std::string repair_utf8(std::string_view text);
 size_t incomplete_utf8_suffix(std::string_view text);
 
 enum class NormalForm { nfc, nfd, nfkc, nfkd };
-/// Rewrites valid UTF-8 in a normal form. Throws Error when memory runs out.
-void normalize(std::string& text, NormalForm form);
-/// Lower case, code point by code point.
-void lowercase(std::string& text);
-/// Removes code points of the categories Mn, Mc and Me.
-void strip_marks(std::string& text);
+/// Whether valid UTF-8 may change under the form. Errs on the side of true.
+bool may_change(std::string_view text, NormalForm form);
+/// Appends the full decomposition of a code point.
+void decompose(char32_t c, bool compatibility, std::u32string& out);
+/// The one code point that two make, or 0.
+char32_t compose(char32_t a, char32_t b);
+/// The canonical combining class.
+int combining(char32_t c);
+/// Where the grapheme that begins at `begin` ends.
+size_t grapheme_end(std::string_view text, size_t begin);
+/// Moves past ASCII.
+size_t skip_ascii(std::string_view text, size_t i);
+
+/// Categories Mn, Mc, Me; category Mn; categories Cc, Cf, Co; categories Nd, Nl, No; categories P*.
+bool is_mark(char32_t c);
+bool is_nonspacing_mark(char32_t c);
+bool is_other(char32_t c);
+bool is_numeric(char32_t c);
+bool is_punctuation(char32_t c);
 /// Whether Unicode says that it is white space.
 bool is_space(char32_t c);
 /// Whether it is a letter, a mark, a decimal digit or a connector: the regular expression \w.

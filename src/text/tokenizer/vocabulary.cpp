@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "tallow/error.h"
+#include "tallow/json.h"
 
 namespace tallow::text {
 
@@ -37,6 +38,11 @@ Vocabulary::Vocabulary(std::span<const std::string_view> tokens) {
   }
 }
 
+std::string byte_token(size_t byte) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  return str("<0x", kHex[byte >> 4 & 15], kHex[byte & 15], ">");
+}
+
 int32_t Vocabulary::find(std::string_view text) const {
   if (slots_.empty() || text.empty()) return -1;
   const uint64_t hash = hash_bytes(text);
@@ -45,6 +51,20 @@ int32_t Vocabulary::find(std::string_view text) const {
     if (slots_[at].hash == tag && (*this)[slots_[at].id] == text) return slots_[at].id;
   }
   return -1;
+}
+
+void Vocabulary::save(std::string& json) const {
+  json += '{';
+  bool first = true;
+  for (int64_t id = 0; id < size(); ++id) {
+    const std::string_view token = (*this)[id];
+    if (token.empty() || find(token) != id) continue;
+    if (!first) json += ',';
+    first = false;
+    append_json_string(json, token);
+    json += str(':', id);
+  }
+  json += '}';
 }
 
 bool Vocabulary::begins_words_with(std::string_view mark) const {

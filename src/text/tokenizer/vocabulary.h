@@ -61,6 +61,8 @@ class Vocabulary {
   int64_t size() const { return offsets_.empty() ? 0 : static_cast<int64_t>(offsets_.size()) - 1; }
   /// Distinct texts.
   int64_t count() const { return count_; }
+  /// Appends {"token": id, ...}, by id.
+  void save(std::string& json) const;
   /// Whether no token has, after its first character, `mark` behind another character than `mark`:
   /// then no merge can reach across the place where a word begins.
   bool begins_words_with(std::string_view mark) const;
@@ -76,6 +78,9 @@ class Vocabulary {
   uint64_t mask_ = 0;
   int64_t count_ = 0;
 };
+
+/// The token that stands for a byte: <0x0A>.
+std::string byte_token(size_t byte);
 
 /// Calls word(part) for each part of `text` that begins with `mark` behind another character.
 template <class F>

@@ -1,0 +1,39 @@
+// Where tokenizers come from: each function builds a pipeline that needs finish() yet. They throw
+// Error for what is malformed, without the name of the file.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "tallow/error.h"
+#include "tallow/json.h"
+#include "text/tokenizer/json_cursor.h"
+#include "text/tokenizer/pipeline.h"
+
+namespace tallow::detail {
+
+using PipelinePtr = std::shared_ptr<TokenizerPipeline>;
+
+PipelinePtr pipeline_from_json(std::string_view tokenizer_json);
+
+/// The "model" member of a tokenizer.json.
+std::shared_ptr<text::TokenModel> read_model(text::JsonCursor& cursor);
+/// Takes the begin and end tokens from a tokenizer_config.json or special_tokens_map.json.
+void set_special_tokens(TokenizerPipeline& pipeline, const Json& config);
+
+/// The template of a post-processor that puts ids before and after each sequence.
+Json surround_template(const TokenizerPipeline& pipeline, const std::vector<int32_t>& before,
+                       const std::vector<int32_t>& after);
+
+/// f(), with `what` before the message of an Error.
+template <class F>
+auto named(std::string_view what, const F& f) {
+  try {
+    return f();
+  } catch (const Error& error) {
+    fail(what, ": ", std::string_view(error.what()));
+  }
+}
+
+}  // namespace tallow::detail
