@@ -38,7 +38,8 @@ constexpr std::string_view kProbe =
 
 std::vector<std::string> pieces(const text::PreTokenizerChain& chain) {
   std::vector<std::string> result;
-  chain.run(kProbe, true, [&](std::string_view piece, bool) { result.emplace_back(piece); });
+  chain.run({kProbe, nullptr, true},
+            [&](const text::Piece& piece) { result.emplace_back(piece.text); });
   return result;
 }
 
@@ -152,7 +153,7 @@ std::string pre_tokenizer_name(const Source& from) {
   int best_score = -1;
   for (const char* name : kPreTokenizers) {
     const text::GgufPreTokenizer candidate = text::gguf_pre_tokenizer(name);
-    if (pieces(candidate.chain) != wanted) continue;
+    if (pieces(text::make_pre_tokenizer(candidate.json())) != wanted) continue;
     const int score = 2 * (candidate.ignore_merges == ignore_merges) + (candidate.nfc == nfc);
     if (score > best_score) best = name, best_score = score;
   }
