@@ -1,4 +1,5 @@
-// Counted bytes on a device: owned (from the pool), mapped from a file, or borrowed.
+// Counted bytes on a device: owned (from the pool), mapped from a file, borrowed, or made when they
+// are first read.
 #pragma once
 
 #include <atomic>
@@ -6,11 +7,22 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "tallow/device.h"
 
 namespace tallow {
+
+/// Where the bytes of a deferred buffer come from. Called by several threads at once.
+class BufferSource {
+ public:
+  virtual ~BufferSource() = default;
+  /// Writes bytes [begin, end) to `out`. Both ends are multiples of a row of the tensor.
+  virtual void read(int64_t begin, int64_t end, std::byte* out) const = 0;
+  /// Says that bytes [begin, end) were read, and are kept elsewhere now.
+  virtual void release(int64_t begin, int64_t end) const { (void)begin, (void)end; }
+};
 
 class Buffer {
   class Key {};  // so that only allocate and wrap construct one
@@ -25,11 +37,15 @@ class Buffer {
   /// the kind is `mapped`.
   static std::shared_ptr<Buffer> wrap(void* data, int64_t bytes, std::shared_ptr<void> owner,
                                       Kind kind, Device device = cpu_device);
+  /// Bytes that `source` makes when they are first asked for. A kernel that repacks them reads the
+  /// source instead, so that they are in memory once.
+  static std::shared_ptr<Buffer> deferred(int64_t bytes,
+                                          std::shared_ptr<const BufferSource> source);
   ~Buffer();
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
-  std::byte* data() const { return data_; }
+  std::byte* data() const { return deferred_ ? made() : data_; }
   int64_t bytes() const { return bytes_; }
   Device device() const { return device_; }
   Kind kind() const { return kind_; }
@@ -38,6 +54,16 @@ class Buffer {
   /// use and kept as long as the buffer. `key` tells forms of the same bytes apart.
   std::shared_ptr<void> packed(int64_t offset, int64_t key,
                                const std::function<std::shared_ptr<void>()>& make);
+  /// The source of a deferred buffer whose bytes were not made yet, or null.
+  const BufferSource* source() const;
+
+  /// Where the columns of the matrix that this holds stand in another order: column j of the bytes
+  /// is column column_order()[j] of the matrix. Null where they do not. Linear, embedding_rows and
+  /// to() undo it.
+  using ColumnOrder = std::shared_ptr<const std::vector<int32_t>>;
+  const ColumnOrder& column_order() const { return column_order_; }
+  void set_column_order(ColumnOrder order) { column_order_ = std::move(order); }
+
   /// How often the bytes were changed in place.
   uint32_t version() const { return version_.load(std::memory_order_relaxed); }
   /// Notes a change in place: counts it, and drops the forms that kernels repacked.
@@ -45,7 +71,8 @@ class Buffer {
   /// Counts on from the version of the memory that this buffer replaces.
   void continue_version(uint32_t version) { version_.store(version, std::memory_order_relaxed); }
   /// Tells the system that mapped pages of [offset, offset + bytes) are no longer needed in memory
-  /// (they are read again from the file when touched). Does nothing for other kinds.
+  /// (they are read again from the file when touched), or the same to the source of a deferred one.
+  /// Does nothing for other kinds.
   void release_pages(int64_t offset, int64_t bytes);
 
  private:
@@ -53,8 +80,13 @@ class Buffer {
     int64_t offset, key;
     std::shared_ptr<void> form;
   };
+  struct Deferred;
+  std::byte* made() const;
+
   std::byte* data_ = nullptr;
   int64_t bytes_ = 0;
+  std::shared_ptr<Deferred> deferred_;
+  ColumnOrder column_order_;
   Device device_;
   Kind kind_ = Kind::owned;
   std::shared_ptr<void> owner_;

@@ -17,9 +17,12 @@ enum class DType : uint8_t {
   iq4_nl, iq4_xs, mxfp4, tq2_0, tq1_0, nvfp4,
   iq1_s, iq1_m, iq2_xxs, iq2_xs, iq2_s, iq3_xxs, iq3_s,
   q1_0, q2_0, q8_1, q8_k,
+  // What checkpoints in safetensors are repacked into (core/blocks_grouped.h):
+  u2_g32, u2_g64, u2_g128, u3_g32, u3_g64, u3_g128, u4_g32, u4_g64, u4_g128,
+  u8_g32, u8_g64, u8_g128, nf4_g64, bnb4_g64, fp4_g16, f8_g64,
 };
 // clang-format on
-inline constexpr int kDTypeCount = static_cast<int>(DType::q8_k) + 1;
+inline constexpr int kDTypeCount = static_cast<int>(DType::f8_g64) + 1;
 
 enum class DTypeKind : uint8_t { real, integer, boolean, complex, block };
 

@@ -1,4 +1,4 @@
-// Owned, mapped and borrowed bytes, and the slot for their repacked forms.
+// Owned, mapped, borrowed and deferred bytes, and the slot for their repacked forms.
 #include "tallow/buffer.h"
 
 #include <sys/mman.h>
@@ -32,8 +32,44 @@ std::shared_ptr<Buffer> Buffer::wrap(void* data, int64_t bytes, std::shared_ptr<
   return buffer;
 }
 
+struct Buffer::Deferred {
+  std::shared_ptr<const BufferSource> source;
+  std::once_flag once;
+  std::atomic<std::byte*> data{nullptr};
+};
+
+std::shared_ptr<Buffer> Buffer::deferred(int64_t bytes,
+                                         std::shared_ptr<const BufferSource> source) {
+  auto buffer = std::allocate_shared<Buffer>(Recycler<Buffer>(), Key());
+  buffer->bytes_ = bytes;
+  buffer->deferred_ = std::make_shared<Deferred>();
+  buffer->deferred_->source = std::move(source);
+  return buffer;
+}
+
+std::byte* Buffer::made() const {
+  std::call_once(deferred_->once, [this] {
+    std::byte* data = pool_allocate(bytes_);
+    try {
+      deferred_->source->read(0, bytes_, data);
+    } catch (...) {
+      pool_free(data, bytes_);
+      throw;
+    }
+    deferred_->source->release(0, bytes_);
+    deferred_->data.store(data, std::memory_order_release);
+  });
+  return deferred_->data.load(std::memory_order_relaxed);
+}
+
+const BufferSource* Buffer::source() const {
+  if (!deferred_ || deferred_->data.load(std::memory_order_acquire)) return nullptr;
+  return deferred_->source.get();
+}
+
 Buffer::~Buffer() {
-  if (kind_ == Kind::owned && data_) pool_free(data_, bytes_);
+  std::byte* own = deferred_ ? deferred_->data.load(std::memory_order_relaxed) : data_;
+  if (kind_ == Kind::owned && own) pool_free(own, bytes_);
 }
 
 std::shared_ptr<void> Buffer::packed(int64_t offset, int64_t key,
@@ -58,6 +94,7 @@ void Buffer::modified() {
 }
 
 void Buffer::release_pages(int64_t offset, int64_t bytes) {
+  if (deferred_) return deferred_->source->release(offset, offset + bytes);
   if (kind_ != Kind::mapped) return;
   // Only pages that lie wholly inside: the ones at the edges belong to neighbours too.
   auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "core/blocks.h"
+#include "core/blocks_grouped.h"
 #include "core/half.h"
 #include "tallow/error.h"
 
@@ -146,6 +147,22 @@ constexpr DTypeInfo kTable[] = {
     {DType::q2_0,    "q2_0",    nullptr,    42, block,    64,  18, blocks::q2_0_to_f32, nullptr},
     {DType::q8_1,    "q8_1",    nullptr,     9, block,    32,  36, blocks::q8_1_to_f32, nullptr},
     {DType::q8_k,    "q8_k",    nullptr,    15, block,   256, 292, blocks::q8_k_to_f32, nullptr},
+    {DType::u2_g32,   "u2_g32",  nullptr,    -1, block,    32,  16, blocks::codes_to_f32<2, 32>, nullptr},
+    {DType::u2_g64,   "u2_g64",  nullptr,    -1, block,    64,  24, blocks::codes_to_f32<2, 64>, nullptr},
+    {DType::u2_g128,  "u2_g128", nullptr,    -1, block,   128,  40, blocks::codes_to_f32<2, 128>, nullptr},
+    {DType::u3_g32,   "u3_g32",  nullptr,    -1, block,    32,  20, blocks::codes_to_f32<3, 32>, nullptr},
+    {DType::u3_g64,   "u3_g64",  nullptr,    -1, block,    64,  32, blocks::codes_to_f32<3, 64>, nullptr},
+    {DType::u3_g128,  "u3_g128", nullptr,    -1, block,   128,  56, blocks::codes_to_f32<3, 128>, nullptr},
+    {DType::u4_g32,   "u4_g32",  nullptr,    -1, block,    32,  24, blocks::codes_to_f32<4, 32>, nullptr},
+    {DType::u4_g64,   "u4_g64",  nullptr,    -1, block,    64,  40, blocks::codes_to_f32<4, 64>, nullptr},
+    {DType::u4_g128,  "u4_g128", nullptr,    -1, block,   128,  72, blocks::codes_to_f32<4, 128>, nullptr},
+    {DType::u8_g32,   "u8_g32",  nullptr,    -1, block,    32,  40, blocks::codes_to_f32<8, 32>, nullptr},
+    {DType::u8_g64,   "u8_g64",  nullptr,    -1, block,    64,  72, blocks::codes_to_f32<8, 64>, nullptr},
+    {DType::u8_g128,  "u8_g128", nullptr,    -1, block,   128, 136, blocks::codes_to_f32<8, 128>, nullptr},
+    {DType::nf4_g64,  "nf4_g64", nullptr,    -1, block,    64,  36, blocks::nf4_to_f32, nullptr},
+    {DType::bnb4_g64, "bnb4_g64",nullptr,    -1, block,    64,  36, blocks::bnb4_to_f32, nullptr},
+    {DType::fp4_g16,  "fp4_g16", nullptr,    -1, block,    64,  40, blocks::fp4_g16_to_f32, nullptr},
+    {DType::f8_g64,   "f8_g64",  nullptr,    -1, block,    64,  68, blocks::f8_to_f32, nullptr},
 };
 // clang-format on
 

@@ -2,6 +2,7 @@
 #include "core/read_file.h"
 #include "formats/file_bytes.h"
 #include "formats/gguf_checkpoint.h"
+#include "formats/quantized/quantized.h"
 #include "tallow/error.h"
 #include "tallow/safetensors.h"
 #include "tallow/weights.h"
@@ -24,6 +25,21 @@ std::string architecture_of(const Json& config, const std::string& path) {
   return list->items()[0].string();
 }
 
+/// What says how the weights are quantized: a key of config.json, or one of the files that stood
+/// beside it before there was the key. Null where nothing does.
+Json quantization_of(const Json& config, const std::string& folder) {
+  const Json* key = config.find("quantization_config");
+  if (key && !key->is_null()) return *key;
+  for (const char* name : {"quantize_config.json", "quant_config.json", "hf_quant_config.json"}) {
+    const std::string path = folder + "/" + name;
+    if (!file_exists(path)) continue;
+    Json json = read_object(path);
+    const Json* inner = json.find("quantization");  // TensorRT Model Optimizer's
+    return inner ? *inner : json;
+  }
+  return Json();
+}
+
 Checkpoint open_folder(const std::string& folder) {
   const std::string config_path = folder + "/config.json";
   if (!file_exists(config_path)) {
@@ -36,7 +52,8 @@ Checkpoint open_folder(const std::string& folder) {
   Json generation = file_exists(generation_path) ? read_object(generation_path) : Json::object();
   auto source = SafetensorsFolder::open(folder);
   for (const auto& file : source->files()) file->will_need();
-  return Checkpoint{Config(std::move(config), config_path), Weights(std::move(source)),
+  Weights weights(open_quantized(std::move(source), quantization_of(config, folder)));
+  return Checkpoint{Config(std::move(config), config_path), std::move(weights),
                     std::move(architecture), Config(std::move(generation), generation_path),
                     nullptr};
 }

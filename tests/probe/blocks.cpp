@@ -1,4 +1,4 @@
-// block_dtypes: the names of the block types, a line each.
+// block_dtypes: the names of GGUF's block types, a line each.
 // dequantize DTYPE, quantize DTYPE: stdin to stdout through the dtype table.
 // packed DTYPE N K M: the packed form. stdin is the weights' blocks, then x [m, k] in f32; stdout
 // is y [m, n] of the packed product, then the f32 and the bf16 panels of all rows, [k][32] and
@@ -74,7 +74,7 @@ void write_panels(const tallow::cpu::PackedBlocks& packed) {
 int block_dtypes(int, char**) {
   for (int i = 0; i < tallow::kDTypeCount; ++i) {
     const auto dtype = static_cast<DType>(i);
-    if (is_block(dtype)) std::puts(info(dtype).name);
+    if (is_block(dtype) && info(dtype).gguf >= 0) std::puts(info(dtype).name);
   }
   return 0;
 }

@@ -29,6 +29,8 @@ int block_dtypes(int argc, char** argv);
 int dequantize(int argc, char** argv);
 int quantize(int argc, char** argv);
 int packed(int argc, char** argv);
+// weights.cpp
+int weights(int argc, char** argv);
 // matmul.cpp
 int linear(int argc, char** argv);
 // ops.cpp
@@ -55,6 +57,7 @@ static constexpr Probe kProbes[] = {
     {"dequantize", dequantize},
     {"quantize", quantize},
     {"packed", packed},
+    {"weights", weights},
 };
 
 static int list(int, char**) {

@@ -8,6 +8,7 @@
 #include "backend/cpu/gemm/gemm.h"
 #include "backend/cpu/quant/quant.h"
 #include "core/tensor_impl.h"
+#include "ops/block_rows.h"
 #include "ops/elements.h"
 #include "ops/registry.h"
 #include "ops/rows.h"
@@ -31,6 +32,12 @@ std::shared_ptr<void> make_form(const Tensor& weight) {
   };
   if (weight.dtype() == DType::f32) return pack_groups(weight.data<float>(), n, k, read);
   if (weight.dtype() == DType::bf16) return pack_pairs(weight.data<uint16_t>(), n, k, read);
+  if (const BufferSource* source = weight.buffer()->source()) {
+    const auto rows = [&](int64_t begin, int64_t end, std::byte* out) {
+      source->read(weight.offset() + begin, weight.offset() + end, out);
+    };
+    return pack_blocks(weight.dtype(), rows, n, k, read);
+  }
   return pack_blocks(weight.dtype(), weight.raw(), n, k, read);
 }
 
@@ -147,16 +154,26 @@ bool one_kind(std::span<const Weight> weights) {
          all_of(weights, [](const Weight& w) { return !is_blocks(w); });
 }
 
+// One past the last of the weights from `first` on that one call takes: those whose columns stand
+// in the same order.
+int end_of_call(Inputs in, int first, int count) {
+  const int most = std::min(count + 1, first + kMostInline);
+  int end = first + 1;
+  while (end < most && same_column_order(in[first], in[end])) ++end;
+  return end;
+}
+
 void linear_f32(Inputs in, const Tensor& out, int count) {
-  const Tensor x = as_f32(in[0]);
-  const int64_t k = x.shape().back(), n = out.shape().back();
+  const Tensor natural = as_f32(in[0]);
+  const int64_t k = natural.shape().back(), n = out.shape().back();
   const int64_t m = n == 0 ? 0 : out.numel() / n;
-  const Activations<float> rows{x.data<float>(), m, k, k, 1};
   float* y = out.data<float>();
   for (int first = 1; first <= count;) {
     Call call;
     int64_t width = 0;
-    const int last = std::min(count + 1, first + kMostInline);
+    const int last = end_of_call(in, first, count);
+    const Tensor x = in_column_order(natural, in[first]);
+    const Activations<float> rows{x.data<float>(), m, k, k, 1};
     for (; first < last; ++first) call.add(in[first], in[first + count], DType::f32);
     if (one_kind(call.all())) {
       multiply(rows, call.all(), y, n, false);
@@ -211,8 +228,8 @@ void gated_linear(Inputs in, Outputs out, const NoOptions& options) {
   if (out[0].dtype() == DType::f32) {
     call.add(in[1], in[3], DType::f32);
     call.add(in[2], in[4], DType::f32);
-    if (one_kind(call.all())) {
-      const Tensor x = as_f32(in[0]);
+    if (one_kind(call.all()) && same_column_order(in[1], in[2])) {
+      const Tensor x = in_column_order(as_f32(in[0]), in[1]);
       const int64_t k = x.shape().back(), n = out[0].shape().back();
       const int64_t m = n == 0 ? 0 : out[0].numel() / n;
       return multiply({x.data<float>(), m, k, k, 1}, call.all(), out[0].data<float>(), n, true);

@@ -2,6 +2,7 @@
 // its gradient.
 #include <cstring>
 
+#include "ops/block_rows.h"
 #include "ops/registry.h"
 #include "ops/rows.h"
 
@@ -86,8 +87,9 @@ void cpu(Inputs in, Outputs out, const NoOptions&) {
   const int64_t dim = weight.size(1), step = weight.strides()[0] / row.block * row.bytes;
   const std::byte* table = static_cast<const std::byte*>(weight.raw());
   float* target = out[0].data<float>();
-  each_id("embedding_rows", in[1], weight.size(0),
-          [&](int64_t i, int64_t id) { row.to_f32(table + id * step, target + i * dim, dim); });
+  each_id("embedding_rows", in[1], weight.size(0), [&](int64_t i, int64_t id) {
+    block_row_to_f32(weight, table + id * step, target + i * dim);
+  });
 }
 
 Work work(Inputs in, Outputs out, const NoOptions&) {

@@ -2,6 +2,7 @@
 // one or more weights side by side, as PyTorch's linear would with the weights concatenated.
 #include <algorithm>
 
+#include "ops/block_rows.h"
 #include "ops/elements.h"
 #include "ops/products/products.h"
 #include "ops/registry.h"
@@ -93,8 +94,9 @@ Tensors vjp(const Saved<LinearOptions>& saved, Inputs grads) {
 const float* weight_row(const Tensor& weight, int64_t j, std::vector<float>& row) {
   const DTypeInfo& type = info(weight.dtype());
   const int64_t k = weight.size(1);
-  type.to_f32(static_cast<const std::byte*>(weight.raw()) + j * (k / type.block) * type.bytes,
-              row.data(), k);
+  block_row_to_f32(weight,
+                   static_cast<const std::byte*>(weight.raw()) + j * (k / type.block) * type.bytes,
+                   row.data());
   return row.data();
 }
 const double* weight_row(const Tensor& weight, int64_t j, std::vector<double>&) {

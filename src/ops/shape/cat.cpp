@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/block_rows.h"
 #include "ops/elements.h"
 #include "ops/shape/move.h"
 #include "tallow/error.h"
@@ -28,6 +29,9 @@ Specs infer(Inputs in, const CatOptions& o) {
   shape[o.dim] = 0;
   for (const Tensor& t : in) {
     if (is_skipped(t)) continue;
+    if (column_order(t)) {
+      fail("cat: the columns of ", t, " stand in an order of their own; call .to(f32) first");
+    }
     if (is_block(t.dtype()) && o.dim == t.dim() - 1) {
       fail("cat: ", t, " holds blocks along the last dimension; call .to(f32) first");
     }

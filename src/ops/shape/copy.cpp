@@ -1,6 +1,7 @@
 // Conversion between dtypes, and copies: contiguous(), clone() and to() are this one op.
 #include <cstring>
 
+#include "ops/block_rows.h"
 #include "ops/elements.h"
 #include "ops/shape/move.h"
 #include "tallow/error.h"
@@ -51,9 +52,10 @@ void from_blocks(const Tensor& x, const Tensor& out) {
     if (same) {
       std::memcpy(static_cast<std::byte*>(out.raw()) + r * bytes, source, bytes);
     } else {
-      info(x.dtype()).to_f32(source, out.data<float>() + r * n, n);
+      block_row_to_f32(x, source, out.data<float>() + r * n);
     }
   });
+  if (same) out.buffer()->set_column_order(x.buffer()->column_order());
 }
 
 void to_blocks(const Tensor& x, const Tensor& out) {

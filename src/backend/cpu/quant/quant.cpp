@@ -91,25 +91,54 @@ PackedBlocks::PackedBlocks(DType dtype, int64_t n, int64_t k) : dtype_(dtype), n
 
 bool has_packed_form(DType dtype) { return format_of(dtype) != nullptr; }
 
-std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k,
-                                          const SourceRead& read) {
-  auto packed = std::make_shared<PackedBlocks>(dtype, n, k);
-  const quant::PackFn pack = pack_kernel(dtype);
-  const int64_t units = k / info(dtype).block, row_bytes = storage_bytes(dtype, k);
-  const int64_t groups = (n + kPackedRows - 1) / kPackedRows;
+namespace {
+
+/// Packs groups [begin, end) of 16 rows; `source` is the first of them.
+void pack_groups_of(PackedBlocks& packed, const uint8_t* source, int64_t begin, int64_t end) {
+  const quant::PackFn pack = pack_kernel(packed.dtype());
+  const int64_t n = packed.n(), row_bytes = storage_bytes(packed.dtype(), packed.k());
   const std::vector<uint8_t> zeros(n % kPackedRows ? static_cast<size_t>(row_bytes) : 0);
-  const auto* source = static_cast<const uint8_t*>(rows);
-  pack_slices(groups, kPackedRows * row_bytes, read, [&](int64_t begin, int64_t end) {
-    for (int64_t g = begin; g < end; ++g) {
-      const uint8_t* pointers[kPackedRows];
-      for (int64_t r = 0; r < kPackedRows; ++r) {
-        const int64_t row = g * kPackedRows + r;
-        pointers[r] = row < n ? source + row * row_bytes : zeros.data();
-      }
-      pack(pointers, units, packed->data() + g * packed->group_bytes());
+  for (int64_t g = begin; g < end; ++g) {
+    const uint8_t* pointers[kPackedRows];
+    for (int64_t r = 0; r < kPackedRows; ++r) {
+      const int64_t row = g * kPackedRows + r;
+      pointers[r] = row < n ? source + (row - begin * kPackedRows) * row_bytes : zeros.data();
     }
+    pack(pointers, packed.k() / info(packed.dtype()).block,
+         packed.data() + g * packed.group_bytes());
+  }
+}
+
+/// Packs all rows in parallel. `rows` gives the bytes [begin, end) of the source.
+template <class F>
+std::shared_ptr<PackedBlocks> pack_all(DType dtype, int64_t n, int64_t k, const SourceRead& read,
+                                       const F& rows) {
+  auto packed = std::make_shared<PackedBlocks>(dtype, n, k);
+  const int64_t row_bytes = storage_bytes(dtype, k), group = kPackedRows * row_bytes;
+  const int64_t groups = (n + kPackedRows - 1) / kPackedRows;
+  pack_slices(groups, group, read, [&](int64_t begin, int64_t end) {
+    pack_groups_of(*packed, rows(begin * group, std::min(end * group, n * row_bytes)), begin, end);
   });
   return packed;
+}
+
+}  // namespace
+
+std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k,
+                                          const SourceRead& read) {
+  return pack_all(dtype, n, k, read, [rows](int64_t begin, int64_t) {
+    return static_cast<const uint8_t*>(rows) + begin;
+  });
+}
+
+std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const MadeRows& rows, int64_t n, int64_t k,
+                                          const SourceRead& read) {
+  return pack_all(dtype, n, k, read, [&rows](int64_t begin, int64_t end) {
+    thread_local std::vector<uint8_t> made;
+    made.resize(static_cast<size_t>(end - begin));
+    rows(begin, end, reinterpret_cast<std::byte*>(made.data()));
+    return made.data();
+  });
 }
 
 void quantize_rows_share(const QuantizedRows& rows, const float* x, int64_t ldx, int64_t m0,

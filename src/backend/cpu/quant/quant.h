@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "backend/cpu/kernels.h"
@@ -42,6 +43,10 @@ bool has_packed_form(DType dtype);
 /// Packs rows [n, k] (row-major blocks, as in a GGUF file), in parallel. Throws Error when the
 /// memory cannot be had.
 std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const void* rows, int64_t n, int64_t k,
+                                          const SourceRead& read = {});
+/// The same of rows that are made on the way: `rows` writes their bytes [begin, end).
+using MadeRows = std::function<void(int64_t begin, int64_t end, std::byte* out)>;
+std::shared_ptr<PackedBlocks> pack_blocks(DType dtype, const MadeRows& rows, int64_t n, int64_t k,
                                           const SourceRead& read = {});
 
 /// 1.5 * 2^23 in f32, and its bits. An integer below 2^22 added to the bits is added to the value.
