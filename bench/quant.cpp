@@ -61,10 +61,19 @@ double read_seconds(const uint8_t* data, int64_t bytes) {
   });
 }
 
-double product_gops(const cpu::PackedBlocks& w, int64_t m, int64_t n, float* y) {
+/// Seconds of a product with m rows of x and n of the weights.
+double product_seconds(const cpu::PackedBlocks& w, int64_t m, int64_t n, float* y, int repeats) {
   const Memory x(m * kColumns * 4), space(cpu::QuantizedRows::bytes(m, kColumns));
-  const auto rows = cpu::quantize_rows(static_cast<float*>(x.p), m, kColumns, kColumns, space.p);
-  const double s = best(m > 100 ? 2 : 4, [&] { cpu::block_matmul(w, rows, 0, m, 0, n, y, n); });
+  const auto* values = static_cast<float*>(x.p);
+  if (!cpu::takes_bytes(w.dtype())) {
+    return best(repeats, [&] { cpu::real_matmul(w, values, kColumns, 0, m, 0, n, y, n); });
+  }
+  const auto rows = cpu::quantize_rows(values, m, kColumns, kColumns, space.p);
+  return best(repeats, [&] { cpu::block_matmul(w, rows, 0, m, 0, n, y, n); });
+}
+
+double product_gops(const cpu::PackedBlocks& w, int64_t m, int64_t n, float* y) {
+  const double s = product_seconds(w, m, n, y, m > 100 ? 2 : 4);
   return 2e-9 * static_cast<double>(m * n * kColumns) / s;
 }
 
@@ -78,9 +87,7 @@ void measure(DType dtype) {
 
   const double read = read_seconds(w->data(), w->bytes());
   std::vector<float> y(static_cast<size_t>(kRows * 8));
-  const Memory x(kColumns * 4), space(cpu::QuantizedRows::bytes(1, kColumns));
-  const auto row = cpu::quantize_rows(static_cast<float*>(x.p), 1, kColumns, kColumns, space.p);
-  const double one = best(9, [&] { cpu::block_matmul(*w, row, 0, 1, 0, kRows, y.data(), kRows); });
+  const double one = product_seconds(*w, 1, kRows, y.data(), 9);
 
   const Memory panel(kColumns * 32 * 4);
   const double bf16 = best(3, [&] {
@@ -89,7 +96,7 @@ void measure(DType dtype) {
     }
   });
   const double giga = 1e-9 * static_cast<double>(w->bytes());
-  std::printf("%-7s %6.1f %5.3f %6.1f | %6.1f %6.1f %4.0f%% | %5.0f %5.0f %5.0f %5.0f | %6.2f\n",
+  std::printf("%-8s %6.1f %5.3f %6.1f | %6.1f %6.1f %4.0f%% | %5.0f %5.0f %5.0f %5.0f | %6.2f\n",
               info(dtype).name, 1e3 * giga,
               static_cast<double>(w->bytes()) / static_cast<double>(bytes),
               1e-9 * static_cast<double>(bytes) / pack, giga / read, giga / one, 100 * read / one,
@@ -104,9 +111,9 @@ int main(int argc, char** argv) {
   set_num_threads(1);
   std::printf("%s, 1 thread, weights [%lld, %lld]\n", cpu::to_string(cpu::isa()),
               static_cast<long long>(kRows), static_cast<long long>(kColumns));
-  std::printf("%-7s %6s %5s %6s | %6s %6s %5s | %5s %5s %5s %5s | %6s\n", "type", "MB", "size",
+  std::printf("%-8s %6s %5s %6s | %6s %6s %5s | %5s %5s %5s %5s | %6s\n", "type", "MB", "size",
               "pack", "read", "m=1", "share", "m=2", "m=8", "m=64", "m=512", "panel");
-  std::printf("%-7s %6s %5s %6s | %6s %6s %5s | %5s %5s %5s %5s | %6s\n", "", "", "ratio", "GB/s",
+  std::printf("%-8s %6s %5s %6s | %6s %6s %5s | %5s %5s %5s %5s | %6s\n", "", "", "ratio", "GB/s",
               "GB/s", "GB/s", "", "GOP/s", "GOP/s", "GOP/s", "GOP/s", "Gw/s");
   for (int i = 0; i < kDTypeCount; ++i) {
     const auto dtype = static_cast<DType>(i);

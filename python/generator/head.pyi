@@ -91,6 +91,22 @@ q1_0: dtype
 q2_0: dtype
 q8_1: dtype
 q8_k: dtype
+u2_g32: dtype
+u2_g64: dtype
+u2_g128: dtype
+u3_g32: dtype
+u3_g64: dtype
+u3_g128: dtype
+u4_g32: dtype
+u4_g64: dtype
+u4_g128: dtype
+u8_g32: dtype
+u8_g64: dtype
+u8_g128: dtype
+nf4_g64: dtype
+bnb4_g64: dtype
+fp4_g16: dtype
+f8_g64: dtype
 
 class Generator:
     def __init__(self, device: Device | Str = ...) -> None: ...

@@ -2,7 +2,7 @@
 // dequantize DTYPE, quantize DTYPE: stdin to stdout through the dtype table.
 // packed DTYPE N K M: the packed form. stdin is the weights' blocks, then x [m, k] in f32; stdout
 // is y [m, n] of the packed product, then the f32 and the bf16 panels of all rows, [k][32] and
-// [2][k / 2][16][2] for every 32 rows.
+// [2][k / 2][16][2] for every 32 rows. Types that are multiplied in f32 have no panels of it.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -57,7 +57,8 @@ void write_panels(const tallow::cpu::PackedBlocks& packed) {
   const Workspace space(k * 32 * 4);
   std::vector<float> f32(static_cast<size_t>(k * 32));
   std::vector<uint16_t> bf16(f32.size());
-  for (int64_t n0 = 0; n0 < n; n0 += 32) {
+  const bool has_f32 = tallow::cpu::takes_bytes(packed.dtype());
+  for (int64_t n0 = 0; has_f32 && n0 < n; n0 += 32) {
     tallow::cpu::panel_f32(packed, n0, 0, k, static_cast<float*>(space.data));
     std::memcpy(f32.data(), space.data, f32.size() * 4);
     write(f32);
@@ -114,9 +115,13 @@ int packed(int argc, char** argv) {
   std::vector<float> x(static_cast<size_t>(m * k)), y(static_cast<size_t>(m * n));
   std::memcpy(x.data(), input.data() + weight_bytes, x.size() * 4);
   const auto weights = tallow::cpu::pack_blocks(dtype, input.data(), n, k);
-  const Workspace space(tallow::cpu::QuantizedRows::bytes(m, k));
-  const auto rows = tallow::cpu::quantize_rows(x.data(), m, k, k, space.data);
-  tallow::cpu::block_matmul(*weights, rows, 0, m, 0, n, y.data(), n);
+  if (tallow::cpu::takes_bytes(dtype)) {
+    const Workspace space(tallow::cpu::QuantizedRows::bytes(m, k));
+    const auto rows = tallow::cpu::quantize_rows(x.data(), m, k, k, space.data);
+    tallow::cpu::block_matmul(*weights, rows, 0, m, 0, n, y.data(), n);
+  } else {
+    tallow::cpu::real_matmul(*weights, x.data(), k, 0, m, 0, n, y.data(), n);
+  }
   write(y);
   write_panels(*weights);
   return 0;

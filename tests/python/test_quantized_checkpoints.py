@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from test_dtypes import rounded_activations
 from test_models import (Logits, error, make_model, random_tokens, reference,  # noqa: F401
                          rms_error)
 
@@ -69,7 +70,7 @@ class Checked:
             at += count
         return found
 
-    def __call__(self, folder, model, weights, tolerance=0.0, dtype=None, logits=2e-2):
+    def __call__(self, folder, model, weights, tolerance=0.0, dtype=None, logits=4e-2):
         """Weights equal to `tolerance` of their largest value; then the logits, to what 8-bit
         activations leave."""
         found = self.weights(folder)
@@ -170,3 +171,468 @@ def test_gptq_configuration_beside_config_json(checked, tmp_path):
     model = make_model(**SIZES)
     weights = write(tmp_path, model, quantize, config, name="quantize_config.json")
     checked(tmp_path, model, weights, dtype="u4_g32")
+
+
+# AWQ, as AutoAWQ's WQLinear_GEMM and WQLinear_GEMV pack it.
+
+
+def pack_words(codes, order):
+    """Nibbles [..., m] into words [..., m / 8], nibble i of a word being column order[i]."""
+    parts = codes.reshape(*codes.shape[:-1], -1, 8)[..., order].to(torch.int64)
+    words = (parts << (4 * torch.arange(8))).sum(-1)
+    return torch.from_numpy(words.numpy().astype(np.uint32).view(np.int32))
+
+
+def awq(group, version, symmetric=False):
+    def quantize(w, name):
+        n, k = w.shape
+        groups = k // group
+        scales, zeros, codes, value = affine_groups(w, 4, torch.arange(k) // group, groups,
+                                                    symmetric, torch.float16)
+        if version == "gemm":
+            order = [0, 2, 4, 6, 1, 3, 5, 7]
+            return {".qweight": pack_words(codes, order), ".qzeros": pack_words(zeros, order),
+                    ".scales": scales}, value
+        order, width = list(range(8)), -(-groups // 8) * 8
+        padded = torch.nn.functional.pad(zeros.T, (0, width - groups))
+        return {".qweight": pack_words(codes.T, order), ".qzeros": pack_words(padded, order),
+                ".scales": torch.nn.functional.pad(scales.T, (0, width - groups))}, value
+    return quantize, dict(quant_method="awq", bits=4, group_size=group, version=version,
+                          zero_point=not symmetric, modules_to_not_convert=None)
+
+
+@pytest.mark.parametrize("version", ["gemm", "gemv"])
+@pytest.mark.parametrize("group", [32, 64, 128])
+def test_awq(version, group, checked, tmp_path):
+    quantize, config = awq(group, version)
+    model = make_model(**SIZES)
+    weights = write(tmp_path, model, quantize, config)
+    checked(tmp_path, model, weights, dtype=f"u4_g{group}")
+
+
+def test_awq_of_older_folders(checked, tmp_path):
+    quantize, _ = awq(64, "gemm", symmetric=True)
+    model = make_model(**SIZES)
+    config = dict(w_bit=4, q_group_size=64, zero_point=True, version="GEMM")
+    weights = write(tmp_path, model, quantize, config, name="quant_config.json")
+    checked(tmp_path, model, weights)
+
+
+# FP8 under every kind of scale.
+
+
+def fp8(kind, dtype=torch.float32):
+    def quantize(w, name):
+        n, k = w.shape
+        if kind == "block":
+            rows, columns = -(-n // 128), -(-k // 128)
+            padded = torch.zeros(rows * 128, columns * 128)
+            padded[:n, :k] = w
+            tiles = padded.reshape(rows, 128, columns, 128)
+            scale = tiles.abs().amax((1, 3)) / 448
+            wide = scale.repeat_interleave(128, 0)[:n].repeat_interleave(128, 1)[:, :k]
+            parts = {".weight_scale_inv": scale}
+        elif kind == "channel":
+            wide = (w.abs().amax(1, keepdim=True) / 448).to(dtype).float()
+            parts = {".weight_scale": wide.to(dtype), ".input_scale_ub": torch.tensor([1200.0])}
+        else:
+            wide = (w.abs().max() / 448).to(dtype).float()
+            parts = {".weight_scale": wide.to(dtype), ".input_scale": torch.tensor(0.02)}
+        codes = (w / wide).to(torch.float8_e4m3fn)
+        return {".weight": codes, **parts}, codes.float() * wide
+    return quantize
+
+
+@pytest.mark.parametrize("method, kind", [
+    ("fp8", "block"), ("fp8", "tensor"), ("fbgemm_fp8", "channel"), ("fp8", "channel"),
+    ("modelopt", "tensor")])
+def test_fp8(method, kind, checked, tmp_path):
+    model = make_model(**{**SIZES, "intermediate_size": 320})
+    config = dict(quant_method=method, weight_block_size=[128, 128] if kind == "block" else None)
+    if method == "modelopt":
+        config = dict(producer=dict(name="modelopt"), quantization=dict(quant_algo="FP8"))
+    weights = write(tmp_path, model, fp8(kind), config,
+                    name="hf_quant_config.json" if method == "modelopt" else "config.json")
+    # input_scale_ub is no weight: it is left over, as any name that a model does not know.
+    found = checked.weights(tmp_path)
+    for name in [n for n in found if n.endswith("input_scale_ub")]:
+        del found[name]
+    checked.weights = lambda folder: found
+    checked(tmp_path, model, weights, dtype="f8_g64")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_fp8_that_fits_no_block_is_dense(dtype, checked, tmp_path):
+    model = make_model(**{**SIZES, "hidden_size": 80, "intermediate_size": 72})
+    weights = write(tmp_path, model, fp8("tensor", dtype), dict(quant_method="fp8"))
+    weights = {name: value.to(dtype) for name, value in weights.items()}
+    checked(tmp_path, model, weights)
+    assert {d for d, _ in checked.weights(tmp_path).values()} <= {"f16", "bf16", "f8_g64"}
+
+
+# The libraries that run on a CPU write, and dequantize, themselves.
+
+
+@pytest.mark.parametrize("kind", ["nf4", "fp4"])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("block", [64, 256])
+def test_bitsandbytes_4bit(kind, nested, block, checked, tmp_path):
+    from bitsandbytes import functional as F
+
+    def quantize(w, name):
+        q, state = F.quantize_4bit(w.to(torch.bfloat16), blocksize=block, quant_type=kind,
+                                   compress_statistics=nested)
+        parts = {".weight": q, **{f".weight.{key}": t for key, t in state.as_dict(packed=True).items()}}
+        return parts, F.dequantize_4bit(q, state)
+    model = make_model(**SIZES)
+    config = dict(quant_method="bitsandbytes", load_in_4bit=True, bnb_4bit_quant_type=kind)
+    weights = write(tmp_path, model, quantize, config, torch.bfloat16)
+    checked(tmp_path, model, weights, dtype="nf4_g64" if kind == "nf4" else "bnb4_g64")
+
+
+def test_bitsandbytes_int8(checked, tmp_path):
+    from bitsandbytes import functional as F
+
+    def quantize(w, name):
+        q, largest, _ = F.int8_vectorwise_quant(w.half())
+        value = F.int8_vectorwise_dequant(q, largest)
+        return {".weight": q, ".SCB": largest, ".weight_format": torch.tensor(0, dtype=torch.uint8)}, value
+    model = make_model(**SIZES)
+    weights = write(tmp_path, model, quantize, dict(quant_method="bitsandbytes", load_in_8bit=True))
+    checked(tmp_path, model, weights, tolerance=1e-6, dtype="u8_g128")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+@pytest.mark.parametrize("group, axis", [(32, 1), (64, 1), (128, 1), (None, 1), (16, 1), (64, 0)])
+def test_hqq(bits, group, axis, checked, tmp_path):
+    from hqq.core.quantize import BaseQuantizeConfig, HQQLinear
+    config = BaseQuantizeConfig(nbits=bits, group_size=group, axis=axis)
+
+    def quantize(w, name):
+        linear = torch.nn.Linear(w.shape[1], w.shape[0], bias=False)
+        linear.weight.data = w
+        layer = HQQLinear(linear, config, compute_dtype=torch.float32, device="cpu")
+        return {f".{key}": t for key, t in layer.state_dict().items()}, layer.dequantize().clone()
+    model = make_model(**{**SIZES, "num_hidden_layers": 1})
+    weights = write(tmp_path, model, quantize, dict(quant_method="hqq"))
+    exact = axis == 1 and group != 16
+    checked(tmp_path, model, weights, tolerance=0.0 if exact else 1e-3)
+
+
+@pytest.mark.parametrize("kind", ["int8", "int8_asymmetric", "int4_unpacked", "int4", "float8"])
+def test_torchao(kind, checked, tmp_path):
+    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
+    from torchao.quantization import (Float8WeightOnlyConfig, Int4Tensor, Int8WeightOnlyConfig,
+                                      IntxWeightOnlyConfig, quantize_)
+    from torchao.quantization.granularity import PerGroup
+    configs = {"int8": Int8WeightOnlyConfig(version=2),
+               "int8_asymmetric": IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=PerGroup(64)),
+               "int4_unpacked": IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32)),
+               "float8": Float8WeightOnlyConfig()}
+    model = make_model(**SIZES, dtype=torch.bfloat16)
+    metadata = {}
+
+    def quantize(w, name):
+        linear = torch.nn.Linear(w.shape[1], w.shape[0], bias=False, dtype=torch.bfloat16)
+        linear.weight.data = w.bfloat16()
+        if kind == "int4":
+            n, k = w.shape
+            codes = torch.randint(-8, 8, (n, k), dtype=torch.int8)
+            scale, zero = torch.rand(k // 64, n).bfloat16() / 64, torch.randn(k // 64, n).bfloat16() / 64
+            packed = (codes[:, ::2] & 15) | (codes[:, 1::2] << 4)
+            linear.weight = torch.nn.Parameter(
+                Int4Tensor(packed, scale, zero, [1, 64], torch.Size([n, k])), requires_grad=False)
+            wide = [t.float().T.repeat_interleave(64, 1) for t in (scale, zero)]
+            value = codes * wide[0] + wide[1]
+        else:
+            quantize_(linear, configs[kind])
+            value = linear.weight.dequantize().float()
+        parts, meta = flatten_tensor_state_dict({f"{name}.weight": linear.weight.data})
+        metadata.update(meta)
+        return {key.removeprefix(name): t for key, t in parts.items()}, value
+    weights = write(tmp_path, model, quantize, dict(quant_method="torchao"), torch.bfloat16)
+    tensors = load_file(tmp_path / "model.safetensors")
+    save_file(tensors, tmp_path / "model.safetensors", metadata=metadata)
+    weights = weights if kind == "int4" else {n: t.bfloat16() for n, t in weights.items()}
+    # torchao rounds the difference and the product to bf16.
+    checked(tmp_path, model, weights, tolerance=1e-5 if kind in ("int8", "int4") else 4e-3)
+
+
+def compressed(form, strategy, bits=4, group=None, symmetric=True, kind="int", act_order=False):
+    """Parts of a weight as compressed-tensors compresses it, and what it decompresses them to."""
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+    from compressed_tensors.quantization.utils import calculate_qparams
+    block = [128, 128] if strategy == "block" else None
+    args = QuantizationArgs(num_bits=bits, type=kind, strategy=strategy, group_size=group,
+                            symmetric=symmetric, block_structure=block)
+    scheme = QuantizationScheme(targets=["Linear"], weights=args)
+    compressor = BaseCompressor.get_value_from_registry(form)
+
+    def reduced(w):
+        n, k = w.shape
+        if strategy == "tensor":
+            return w.min().reshape(1), w.max().reshape(1)
+        if strategy == "channel":
+            return w.amin(1, keepdim=True), w.amax(1, keepdim=True)
+        if strategy == "block":
+            parts = w.reshape(n // 128, 128, k // 128, 128)
+            return parts.amin((1, 3)), parts.amax((1, 3))
+        parts = w.reshape(n, -1, group)
+        return parts.amin(2), parts.amax(2)
+
+    def quantize(w, name):
+        state = {"weight": w}
+        if strategy == "tensor_group":
+            state["weight_global_scale"] = (448 * 6 / w.abs().max()).reshape(1)
+        scale, zero = calculate_qparams(*reduced(w), args, state.get("weight_global_scale"))
+        state |= {"weight_scale": scale, "weight_zero_point": zero}
+        parts = compressor.compress(dict(state), scheme)
+        value = compressor.decompress(dict(parts), scheme)["weight"]
+        return {f".{key}": t for key, t in parts.items()}, value
+    group_config = dict(targets=["Linear"], weights=json.loads(args.model_dump_json()))
+    return quantize, dict(quant_method="compressed-tensors", format=form, ignore=["lm_head"],
+                          config_groups=dict(group_0=group_config))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("strategy, group, symmetric", [
+    ("group", 32, True), ("group", 128, False), ("channel", None, True), ("channel", None, False)])
+def test_compressed_tensors_packed(bits, strategy, group, symmetric, checked, tmp_path):
+    quantize, config = compressed("pack-quantized", strategy, bits, group, symmetric)
+    model = make_model(**{**SIZES, "num_hidden_layers": 1})
+    weights = write(tmp_path, model, quantize, config)
+    checked(tmp_path, model, weights)
+
+
+@pytest.mark.parametrize("form, strategy, kind, symmetric", [
+    ("int-quantized", "channel", "int", True), ("int-quantized", "tensor", "int", True),
+    ("naive-quantized", "channel", "int", False), ("float-quantized", "channel", "float", True),
+    ("float-quantized", "tensor", "float", True), ("float-quantized", "block", "float", True)])
+def test_compressed_tensors_plain(form, strategy, kind, symmetric, checked, tmp_path):
+    quantize, config = compressed(form, strategy, 8, None, symmetric, kind)
+    model = make_model(**SIZES)
+    weights = write(tmp_path, model, quantize, config)
+    checked(tmp_path, model, weights, dtype="u8_g128" if kind == "int" else "f8_g64")
+
+
+@pytest.mark.parametrize("form, strategy, group", [
+    ("nvfp4-pack-quantized", "tensor_group", 16), ("mxfp4-pack-quantized", "group", 32)])
+def test_compressed_tensors_fp4(form, strategy, group, checked, tmp_path):
+    quantize, config = compressed(form, strategy, 4, group, True, "float")
+    model = make_model(**SIZES)
+    weights = write(tmp_path, model, quantize, config)
+    checked(tmp_path, model, weights, tolerance=1e-6,
+            dtype="fp4_g16" if group == 16 else "mxfp4")
+
+
+def test_compressed_tensors_of_act_order(checked, tmp_path):
+    """weight_g_idx, as files that were converted from GPTQ have it."""
+    from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
+
+    def quantize(w, name):
+        n, k = w.shape
+        g_idx = (torch.arange(k) // 32)[torch.randperm(k)]
+        scales, zeros, codes, value = affine_groups(w, 4, g_idx, k // 32, True, torch.float16)
+        return {".weight_packed": pack_to_int32((codes.T - 8).to(torch.int8), 4),
+                ".weight_scale": scales.T, ".weight_g_idx": g_idx.int(),
+                ".weight_shape": torch.tensor([n, k])}, value
+    _, config = compressed("pack-quantized", "group", 4, 32)
+    model = make_model(**SIZES)
+    weights = write(tmp_path, model, quantize, config)
+    checked(tmp_path, model, weights, dtype="u4_g32")
+
+
+def test_modelopt_nvfp4(checked, tmp_path):
+    def quantize(w, name):
+        quantizer, _ = compressed("nvfp4-pack-quantized", "tensor_group", 4, 16, True, "float")
+        parts, value = quantizer(w, name)
+        return {".weight": parts[".weight_packed"], ".weight_scale": parts[".weight_scale"],
+                ".weight_scale_2": 1 / parts[".weight_global_scale"][0],
+                ".input_scale": torch.tensor(1.0)}, value
+    model = make_model(**SIZES)
+    weights = write(tmp_path, model, quantize, dict(quant_algo="NVFP4", exclude_modules=["lm_head"]),
+                    name="hf_quant_config.json")
+    checked(tmp_path, model, weights, tolerance=1e-6, dtype="fp4_g16")
+
+
+def test_mxfp4_experts_are_blocks_of_three_dimensions(checked, tmp_path):
+    """gpt-oss, beside transformers' own conversion, which transposes the last two dimensions."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    model = make_model(**SIZES)
+    write(tmp_path, model, lambda w, name: ({".weight": w}, w), dict(quant_method="mxfp4"))
+    tensors = load_file(tmp_path / "model.safetensors")
+    blocks = torch.randint(0, 256, (4, 96, 3, 16), dtype=torch.uint8)
+    scales = torch.randint(118, 130, (4, 96, 3), dtype=torch.uint8)
+    name = "model.layers.0.mlp.experts.gate_up_proj"
+    save_file({**tensors, f"{name}_blocks": blocks, f"{name}_scales": scales,
+               f"{name}_bias": torch.zeros(4, 96)}, tmp_path / "model.safetensors")
+    found = checked.weights(tmp_path)
+    expected = convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+    assert found[name][0] == "mxfp4" and f"{name}_bias" in found
+    assert torch.equal(found[name][1], expected.transpose(1, 2))
+
+
+# The block dtypes themselves: their packed forms at every instruction set.
+
+LEVELS = ["portable", "avx2", "avx512", "avx512_vnni", "avx512_bf16", "amx"]
+INTEGERS = [f"u{bits}_g{group}" for bits in (2, 3, 4, 8) for group in (32, 64, 128)]
+REALS = ["nf4_g64", "bnb4_g64", "f8_g64"]
+
+
+def random_grouped(dtype, rows, k, seed):
+    """Random codes under scales of about 0.01, as [rows, bytes]."""
+    rng = np.random.default_rng(seed)
+    if dtype in INTEGERS:
+        bits, group = int(dtype[1]), int(dtype.split("_g")[1])
+        size, head = 8 + group * bits // 8, 2
+    else:
+        size, head = {"nf4_g64": 36, "bnb4_g64": 36, "fp4_g16": 40, "f8_g64": 68}[dtype], 1
+        group = 64
+    blocks = rng.integers(0, 256, (rows * k // group, size), dtype=np.uint8)
+    heads = rng.normal(0, 0.01, (len(blocks), head)).astype(np.float32)
+    if head == 2:
+        heads[:, 1] = rng.integers(0, 1 << bits, len(blocks))
+    blocks[:, :4 * head] = heads.view(np.uint8)
+    if dtype == "fp4_g16":
+        blocks[:, 4:8] = rng.integers(0, 127, (len(blocks), 4))
+    if dtype == "f8_g64":
+        blocks[:, 4:][(blocks[:, 4:] & 127) == 127] = 0
+    return blocks.reshape(rows, -1)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("dtype", [*INTEGERS, *REALS, "fp4_g16"])
+def test_packed_products_and_panels(dtype, level, probe):
+    if dtype in REALS and level in ("portable", "avx2"):
+        return  # which expand the rows to f32
+    for n, m in [(1, 1), (17, 3), (33, 8), (31, 13)]:
+        for k in (128, 640):
+            blocks = random_grouped(dtype, n, k, n)
+            weights = np.frombuffer(probe("dequantize", dtype, stdin=blocks.tobytes()).stdout,
+                                    np.float32).reshape(n, k)
+            x = np.random.default_rng(m).normal(0, 1, (m, k)).astype(np.float32)
+            out = probe("packed", dtype, n, k, m, stdin=blocks.tobytes() + x.tobytes(),
+                        env={"TALLOW_ISA": level}).stdout
+            y = np.frombuffer(out[:4 * m * n], np.float32).reshape(m, n)
+            panels = np.frombuffer(out[-(-(-n // 32) * 32 * k * 2):], np.uint16)
+            panels = (panels.reshape(-1, 2, k // 2, 16, 2).transpose(0, 1, 3, 2, 4).reshape(-1, k)
+                      .astype(np.uint32) << 16).view(np.float32)
+            multiplied = x if dtype in REALS else rounded_activations(x.astype(np.float64))
+            want = multiplied.astype(np.float64) @ weights.astype(np.float64).T
+            size = np.abs(x.astype(np.float64)) @ np.abs(weights.astype(np.float64)).T
+            assert (np.abs(y - want) <= (1e-6 if dtype in REALS else 3e-4) * size + 1e-6).all()
+            np.testing.assert_allclose(panels[:n], weights, rtol=2**-8,
+                                       atol=2e-6 * np.abs(weights).max())
+            assert (panels[n:] == 0).all()
+
+
+def test_isa_levels_give_the_same_logits(checked, tmp_path):
+    """Of a model with a weight in each of several forms."""
+    from bitsandbytes import functional as F
+    model = make_model(**SIZES)
+
+    def quantize(w, name):
+        q, state = F.quantize_4bit(w.half(), quant_type="nf4")
+        parts = {".weight": q, **{f".weight.{k}": t for k, t in state.as_dict(packed=True).items()}}
+        return parts, F.dequantize_4bit(q, state).float()
+    write(tmp_path, model, quantize, dict(quant_method="bitsandbytes"))
+    tokens = random_tokens(model, 40)
+    expected = reference(model, tokens)
+    for level in LEVELS:
+        for chunk in (1, 40):
+            got = checked.logits(tmp_path, tokens, args=["--chunk", chunk], env={"TALLOW_ISA": level})
+            assert rms_error(got, expected) < 2e-2, level
+
+
+# What is wrong is named.
+
+
+def failure(probe, folder):
+    result = probe("weights", folder, folder / "weights.bin", check=False)
+    assert result.returncode == 1, result.stdout
+    return result.stderr.decode()
+
+
+def changed(folder, change):
+    tensors = load_file(folder / "model.safetensors")
+    tensors = {name: t.contiguous() for name, t in change(tensors).items() if t is not None}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+Q = "model.layers.1.self_attn.q_proj"
+GPTQ_FAULTS = {
+    "no scales": lambda t: {**t, Q + ".scales": None},
+    "no zero points": lambda t: {**t, Q + ".qzeros": None},
+    "wrong group count": lambda t: {**t, Q + ".scales": t[Q + ".scales"][:3]},
+    "no groups": lambda t: {**t, Q + ".scales": t[Q + ".scales"][:0]},
+    "group out of range": lambda t: {**t, Q + ".g_idx": t[Q + ".g_idx"] + 1},
+    "negative group": lambda t: {**t, Q + ".g_idx": t[Q + ".g_idx"] - 1},
+    "short index": lambda t: {**t, Q + ".g_idx": t[Q + ".g_idx"][:-32]},
+    "empty index": lambda t: {**t, Q + ".g_idx": t[Q + ".g_idx"][:0]},
+    "wrong zero points": lambda t: {**t, Q + ".qzeros": t[Q + ".qzeros"][:, :-1]},
+    "codes of another type": lambda t: {**t, Q + ".qweight": t[Q + ".qweight"].long()},
+    "codes of one dimension": lambda t: {**t, Q + ".qweight": t[Q + ".qweight"].flatten()},
+    "scales of integers": lambda t: {**t, Q + ".scales": t[Q + ".scales"].int()},
+}
+
+
+@pytest.mark.parametrize("fault", GPTQ_FAULTS)
+def test_wrong_gptq_tensors_are_named(fault, probe, tmp_path):
+    quantize, config = gptq(4, 32)
+    write(tmp_path, make_model(**SIZES), quantize, config)
+    changed(tmp_path, GPTQ_FAULTS[fault])
+    message = failure(probe, tmp_path)
+    assert str(tmp_path) in message and Q in message
+
+
+BNB_FAULTS = {
+    "no map": lambda t: {**t, Q + ".weight.quant_map": None},
+    "another map": lambda t: {**t, Q + ".weight.quant_map": t[Q + ".weight.quant_map"] * 2},
+    "too few scales": lambda t: {**t, Q + ".weight.absmax": t[Q + ".weight.absmax"][:-1]},
+    "too few codes": lambda t: {**t, Q + ".weight": t[Q + ".weight"][:-1]},
+    **{name: (lambda text: lambda t: {**t, Q + ".weight.quant_state.bitsandbytes__nf4":
+                                      torch.frombuffer(bytearray(text), dtype=torch.uint8)})(text)
+       for name, text in {
+           "not json": b"{", "no shape": b'{"blocksize": 64}',
+           "huge shape": b'{"blocksize": 64, "shape": [4294967296, 4294967296]}',
+           "negative shape": b'{"blocksize": 64, "shape": [-1, 128]}',
+           "no block": b'{"blocksize": 0, "shape": [128, 128]}'}.items()},
+}
+
+
+@pytest.mark.parametrize("fault", BNB_FAULTS)
+def test_wrong_bitsandbytes_tensors_are_named(fault, probe, tmp_path):
+    from bitsandbytes import functional as F
+
+    def quantize(w, name):
+        q, state = F.quantize_4bit(w.half(), quant_type="nf4")
+        return {".weight": q, **{f".weight.{k}": t for k, t in state.as_dict(packed=True).items()}}, w
+    write(tmp_path, make_model(**SIZES), quantize, dict(quant_method="bitsandbytes"))
+    changed(tmp_path, BNB_FAULTS[fault])
+    message = failure(probe, tmp_path)
+    assert str(tmp_path) in message and Q in message
+
+
+@pytest.mark.parametrize("config, named", [
+    (dict(quant_method="aqlm"), "aqlm"), (dict(quant_method="exl2"), "exl2"),
+    (dict(), "quant_method"), (dict(quant_method="gptq", checkpoint_format="marlin"), "marlin"),
+    (dict(quant_method="compressed-tensors", format="marlin-24"), "marlin-24")])
+def test_unknown_schemes_are_refused_by_name(config, named, probe, tmp_path):
+    write(tmp_path, make_model(**SIZES), lambda w, name: ({".weight": w}, w), config)
+    message = failure(probe, tmp_path)
+    assert named in message and "known are gptq, awq" in message
+
+
+def test_modules_that_were_not_converted_stay_as_they_are(checked, tmp_path):
+    quantize, config = gptq(4, 32)
+    model = make_model(**SIZES)
+
+    def some(w, name):
+        return ({".weight": w.half()}, w.half()) if "layers.0" in name else quantize(w, name)
+    config["modules_to_not_convert"] = ["model.layers.0"]
+    weights = write(tmp_path, model, some, config)
+    checked(tmp_path, model, weights)
+    found = checked.weights(tmp_path)
+    assert found["model.layers.0.mlp.up_proj.weight"][0] == "f16"
+    assert found["model.layers.1.mlp.up_proj.weight"][0] == "u4_g32"

@@ -100,6 +100,7 @@ bool all_of(std::span<const Weight> weights, Pred pred) {
 }
 
 bool is_blocks(const Weight& w) { return w.form == Weight::Form::blocks; }
+bool is_real_blocks(const Weight& w) { return is_blocks(w) && !takes_bytes(w.dtype); }
 bool is_bf16(const Weight& w) { return w.dtype == DType::bf16; }
 
 // Products with packed blocks: x in 8 bits, one parallel region over units of 16 columns.
@@ -124,6 +125,25 @@ void product_blocks(const Activations<float>& x, std::span<const Weight> weights
   run_product<float>(Engine(rows), cut, x.m, x.k, weights, units, y, ldy, gated);
 }
 
+// The same with x as it is.
+void product_real_blocks(const Activations<float>& x, std::span<const Weight> weights, float* y,
+                         int64_t ldy, bool gated) {
+  struct Engine : Epilogue<float> {
+    const Activations<float>& x;
+    explicit Engine(const Activations<float>& rows) : x(rows) {}
+    void unit(const Unit& unit, int64_t m0, int64_t m1, int64_t, int64_t, float* c, int64_t ldc,
+              bool) const {
+      real_matmul(*static_cast<const PackedBlocks*>(unit.weight->data), x.data, x.row_stride, m0,
+                  m1, unit.n0, unit.n0 + unit.columns, c - m0 * ldc - unit.n0, ldc);
+    }
+  };
+  const Units units(weights, 2 * kGroup, gated);
+  const double work =
+      static_cast<double>(x.m) * static_cast<double>(x.k) * static_cast<double>(units.count()) * 8;
+  const Cut cut = cut_product(x.m, units.count(), 256, std::max<int64_t>(x.k, 1), work);
+  run_product<float>(Engine(x), cut, x.m, x.k, weights, units, y, ldy, gated);
+}
+
 constexpr int64_t kManyRows = 24;  // from here a dequantized panel is paid back
 constexpr int64_t kFewRows = 8;    // up to here reading the weight takes longer than the arithmetic
 
@@ -139,8 +159,9 @@ void multiply(const Activations<float>& x, std::span<const Weight> weights, floa
   }
   if (all_of(weights, is_blocks)) {
     const bool amx = isa() == Isa::amx && x.m >= kManyRows;
-    return amx ? product_bf16(as_bf16(x), weights, y, ldy, gated)
-               : product_blocks(x, weights, y, ldy, gated);
+    if (amx) return product_bf16(as_bf16(x), weights, y, ldy, gated);
+    return is_real_blocks(weights[0]) ? product_real_blocks(x, weights, y, ldy, gated)
+                                      : product_blocks(x, weights, y, ldy, gated);
   }
   if (!few && has_bf16_product() && all_of(weights, is_bf16)) {
     return product_bf16(as_bf16(x), weights, y, ldy, gated);
@@ -150,7 +171,8 @@ void multiply(const Activations<float>& x, std::span<const Weight> weights, floa
 
 // Mixed weights go one by one: the products take weights of one kind.
 bool one_kind(std::span<const Weight> weights) {
-  return all_of(weights, is_blocks) || all_of(weights, is_bf16) ||
+  const auto of_bytes = [](const Weight& w) { return is_blocks(w) && !is_real_blocks(w); };
+  return all_of(weights, of_bytes) || all_of(weights, is_real_blocks) || all_of(weights, is_bf16) ||
          all_of(weights, [](const Weight& w) { return !is_blocks(w); });
 }
 

@@ -123,7 +123,9 @@ class QuantizedFolder final : public WeightSource {
                   Json config)
       : folder_(std::move(folder)), config_(std::move(config)) {
     const std::vector<std::string> all = folder_->names();
-    for (const std::string& name : all) find_weight(name, method);
+    for (const Scheme& scheme : kSchemes) {
+      if (method == scheme.method) find_weights(all, scheme);
+    }
     for (const std::string& name : all) {
       if (!is_part(name)) names_.push_back(name);
     }
@@ -155,14 +157,13 @@ class QuantizedFolder final : public WeightSource {
     mutable Tensor opened;
   };
 
-  void find_weight(const std::string& name, const std::string& method) {
-    for (const Scheme& scheme : kSchemes) {
-      if (method != scheme.method || !name.ends_with(scheme.marker)) continue;
+  void find_weights(const std::vector<std::string>& names, const Scheme& scheme) {
+    for (const std::string& name : names) {
+      if (!name.ends_with(scheme.marker)) continue;
       const std::string module = name.substr(0, name.size() - std::strlen(scheme.marker));
       weights_.try_emplace(module + scheme.weight, Entry{module, &scheme, {}});
       modules_.insert(module);
       markers_.insert(name);
-      return;
     }
   }
 

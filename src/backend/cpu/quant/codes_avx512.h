@@ -109,15 +109,19 @@ TALLOW_INLINE __m512 unsigned_bytes(__m128i v) {
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(v));
 }
 
-/// The scales of a K block: d, and minus dmin.
+/// The scales of a K block: d, and minus dmin; or d and m in f32.
 struct Head {
-  __m512 d, minus_min;
+  __m512 d, minus_min, min;
 };
 
 template <Format f>
 TALLOW_INLINE Head head(const uint8_t* unit) {
   Head h = {};
   if constexpr (f.is_k()) h.d = halves(unit);
+  if constexpr (f.scales == Scales::f32_min || f.scales == Scales::f32_fp8) {
+    h.d = _mm512_loadu_ps(unit);
+  }
+  if constexpr (f.scales == Scales::f32_min) h.min = _mm512_loadu_ps(unit + 64);
   if constexpr (f.is_k() && f.has_min()) {
     h.minus_min = _mm512_xor_ps(halves(unit + 32), _mm512_set1_ps(-0.0f));
   }
@@ -144,10 +148,12 @@ TALLOW_INLINE GroupScales group_scales(const Head& h, const uint8_t* s) {
     g.scale[0] = _mm512_mul_ps(h.d, signed_bytes(s));
     g.scale[1] = _mm512_mul_ps(h.d, signed_bytes(s + 16));
   }
-  if constexpr (f.scales == Scales::unit) g.scale[0] = h.d;
-  if constexpr (f.scales == Scales::fp8_16) {
+  if constexpr (f.scales == Scales::unit || f.scales == Scales::f32_min) g.scale[0] = h.d;
+  if constexpr (f.scales == Scales::f32_min) g.min[0] = h.min;
+  if constexpr (f.fp8_scales()) {
     // The bits as an f16 of which the exponent is 8 too small; and half of that.
-    const __m512 unit = _mm512_set1_ps(128.0f);
+    __m512 unit = _mm512_set1_ps(128.0f);
+    if constexpr (f.scales == Scales::f32_fp8) unit = _mm512_mul_ps(unit, h.d);
     for (int half = 0; half < 2; ++half) {
       const __m256i bits = _mm256_slli_epi16(_mm256_cvtepu8_epi16(load16(s + 16 * half)), 7);
       g.scale[half] = _mm512_mul_ps(_mm512_cvtph_ps(bits), unit);

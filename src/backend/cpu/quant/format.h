@@ -30,8 +30,9 @@ enum class Codes : uint8_t {
 };
 
 enum class Values : uint8_t {
-  plain,    // the code; the type has a minimum
+  plain,    // the code itself; the type has a minimum
   centred,  // the code minus half its range
+  real,     // numbers that are no integers: see real_avx512.cpp
   // Tables of signed values: kTables below.
   iq4,
   fp4,
@@ -76,13 +77,16 @@ enum class Scales : uint8_t {
   k16_min,  // nibbles: scale and minimum per 16; head d, dmin
   fp8_16,   // unsigned FP8 (E4M3) per 16, halved
   unit,     // none but the head, d
+  f32_min,  // none but the head, d and m in f32
+  f32_fp8,  // as fp8_16, not halved; head d in f32
+  f32,      // none but the head, d in f32
 };
 
 struct Format {
   Codes codes;
   Values values;
   Scales scales;
-  int groups;  // of 32 k in a unit
+  int groups;  // of 32 k in a unit; 0 where types with blocks of several lengths share the form
 
   constexpr int bits() const {
     switch (codes) {
@@ -99,20 +103,31 @@ struct Format {
   constexpr int code_bytes() const { return 64 * bits(); }
   constexpr int scale_bytes() const {
     if (scales == Scales::f16_min) return 64;
-    if (scales == Scales::unit) return 0;
+    if (scales == Scales::unit || scales == Scales::f32_min || scales == Scales::f32) return 0;
     return scales == Scales::e8m0 || scales == Scales::k32 ? 16 : 32;
   }
   constexpr int group_bytes() const { return code_bytes() + scale_bytes(); }
-  constexpr bool has_min() const { return values == Values::plain; }
-  constexpr bool is_k() const { return scales >= Scales::k32 && scales != Scales::fp8_16; }
+  constexpr bool has_min() const { return values == Values::plain || scales == Scales::f32_min; }
+  constexpr bool is_k() const {
+    return scales >= Scales::k32 && scales <= Scales::unit && scales != Scales::fp8_16;
+  }
+  constexpr bool fp8_scales() const {
+    return scales == Scales::fp8_16 || scales == Scales::f32_fp8;
+  }
   /// Two scales per 32.
   constexpr bool per_16() const {
-    return scales == Scales::k16 || scales == Scales::k16_min || scales == Scales::fp8_16;
+    return scales == Scales::k16 || scales == Scales::k16_min || fp8_scales();
   }
-  constexpr int head_bytes() const { return !is_k() ? 0 : has_min() ? 64 : 32; }
-  /// A unit is what repeats along k.
-  constexpr int unit_groups() const { return groups; }
-  constexpr int unit_bytes() const { return head_bytes() + unit_groups() * group_bytes(); }
+  constexpr int head_bytes() const {
+    if (scales == Scales::f32_min) return 128;
+    if (scales == Scales::f32_fp8 || scales == Scales::f32) return 64;
+    return !is_k() ? 0 : has_min() ? 64 : 32;
+  }
+  /// A unit is what repeats along k: a block of the type, of `block_groups` groups.
+  constexpr int unit_groups(int block_groups) const { return groups ? groups : block_groups; }
+  constexpr int unit_bytes(int block_groups = 1) const {
+    return head_bytes() + unit_groups(block_groups) * group_bytes();
+  }
   constexpr bool has_table() const { return values >= Values::iq4; }
   constexpr const Table& table() const {
     return kTables[static_cast<int>(values) - static_cast<int>(Values::iq4)];
@@ -152,12 +167,28 @@ constexpr int high_bit(int q) { return 4 * (q & 1) + (q >> 1); }
   ROW(iq2_xs, pairs_high, iq2, k16, 8)         \
   ROW(iq2_s, pairs_high, iq2, k16, 8)          \
   ROW(iq3_xxs, nibbles, iq3_xxs, k32, 8)       \
-  ROW(iq3_s, nibbles, iq3_s, k32, 8)
+  ROW(iq3_s, nibbles, iq3_s, k32, 8)           \
+  ROW(u2_g32, pairs, plain, f32_min, 0)        \
+  ROW(u3_g32, pairs_high, plain, f32_min, 0)   \
+  ROW(u4_g32, nibbles, plain, f32_min, 0)      \
+  ROW(u8_g32, bytes, centred, f32_min, 0)       \
+  ROW(fp4_g16, nibbles, fp4, f32_fp8, 2)
 // clang-format on
 
 #define TALLOW_ROW(type, codes, values, scales, groups) \
   inline constexpr Format k_##type{Codes::codes, Values::values, Scales::scales, groups};
 TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW
+
+/// The forms of nf4_g64 and bnb4_g64, and of f8_g64, which have kernels of their own.
+inline constexpr Format k_real4{Codes::nibbles, Values::real, Scales::f32, 2};
+inline constexpr Format k_real8{Codes::bytes, Values::real, Scales::f32, 2};
+
+/// The type whose row a type has: those that differ in the length of their blocks share one.
+constexpr DType format_type(DType dtype) {
+  if (dtype < DType::u2_g32 || dtype > DType::u8_g128) return dtype;
+  const int first = static_cast<int>(DType::u2_g32);
+  return static_cast<DType>(static_cast<int>(dtype) - (static_cast<int>(dtype) - first) % 3);
+}
 
 }  // namespace tallow::cpu::quant

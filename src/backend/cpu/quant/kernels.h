@@ -9,12 +9,18 @@
 
 namespace tallow::cpu::quant {
 
+/// Units along k, and the groups of 32 in the blocks of the type.
+struct Length {
+  int64_t units;
+  int groups;
+};
+
 /// 16 interleaved rows times up to 8 rows of activations.
 struct MatmulTile {
   const uint8_t* weights;
   const QuantizedBlock* x;
   int64_t x_step;  ///< blocks from one group of 32 k to the next
-  int64_t units;   ///< along k
+  Length length;   ///< along k
   float* y;        ///< [columns][ldy]
   int64_t ldy;
   int rows;     ///< that are stored: 1 to 16
@@ -26,9 +32,24 @@ struct MatmulKernels {
   MatmulFn columns[8];  ///< columns[c - 1] does tiles of c columns
 };
 
-/// 16 rows of `units` units: bf16 [k / 2][16][2], or f32 [k][32] (at column 0 or 16 of it).
-using PanelBf16Fn = void (*)(const uint8_t* weights, int64_t units, uint16_t* panel);
-using PanelF32Fn = void (*)(const uint8_t* weights, int64_t units, float* panel);
+/// 16 rows of so many units: bf16 [k / 2][16][2], or f32 [k][32] (at column 0 or 16 of it).
+using PanelBf16Fn = void (*)(const uint8_t* weights, Length length, uint16_t* panel);
+using PanelF32Fn = void (*)(const uint8_t* weights, Length length, float* panel);
+
+/// 16 interleaved rows of numbers times up to 4 rows of x.
+struct RealTile {
+  const uint8_t* weights;
+  const float* x;
+  int64_t ldx;
+  int64_t units;
+  float* y;
+  int64_t ldy;
+  int rows;
+};
+struct RealKernels {
+  void (*columns[4])(const RealTile&);  ///< columns[c - 1] does c of them
+  PanelBf16Fn panel_bf16;
+};
 
 /// Packs 16 rows of `units` units each; row r starts at rows[r].
 using PackFn = void (*)(const uint8_t* const* rows, int64_t units, uint8_t* out);
@@ -45,6 +66,7 @@ PanelBf16Fn panel_bf16_avx512(DType);
 PanelBf16Fn panel_bf16_bf16(DType);
 PanelF32Fn panel_f32_portable(DType);
 PanelF32Fn panel_f32_avx512(DType);
+const RealKernels* real_avx512(DType);
 PackFn pack_portable(DType);
 PackFn pack_avx512(DType);
 void quantize_portable(const float* x, int64_t k, QuantizedBlock* out, int64_t step);

@@ -88,6 +88,10 @@ TALLOW_INLINE __m256 halves(const uint8_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
 
+TALLOW_INLINE __m256 floats(const uint8_t* p) {
+  return _mm256_loadu_ps(reinterpret_cast<const float*>(p));
+}
+
 TALLOW_INLINE __m128i load8(const uint8_t* p) {
   return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
 }
@@ -100,15 +104,19 @@ TALLOW_INLINE __m256 unsigned_bytes(__m128i v) {
   return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(v));
 }
 
-/// d, and minus dmin, of a K block, for the rows of half h.
+/// d, and minus dmin, of a K block, for the rows of half h; or d and m in f32.
 struct Head {
-  __m256 d, minus_min;
+  __m256 d, minus_min, min;
 };
 
 template <Format f>
 TALLOW_INLINE Head head(const uint8_t* unit, int h) {
   Head out = {};
   if constexpr (f.is_k()) out.d = halves(unit + 16 * h);
+  if constexpr (f.scales == Scales::f32_min || f.scales == Scales::f32_fp8) {
+    out.d = floats(unit + 32 * h);
+  }
+  if constexpr (f.scales == Scales::f32_min) out.min = floats(unit + 64 + 32 * h);
   if constexpr (f.has_table() && f.table().shift > 0) {
     out.d = _mm256_mul_ps(out.d, _mm256_set1_ps(1.0f / static_cast<float>(1 << f.table().shift)));
   }
@@ -133,12 +141,15 @@ TALLOW_INLINE void group_scales(const Head& d, const uint8_t* s, int h, Group& g
     g.scale[0] = _mm256_mul_ps(d.d, signed_bytes(s + 8 * h));
     g.scale[1] = _mm256_mul_ps(d.d, signed_bytes(s + 16 + 8 * h));
   }
-  if constexpr (f.scales == Scales::unit) g.scale[0] = d.d;
-  if constexpr (f.scales == Scales::fp8_16) {
+  if constexpr (f.scales == Scales::unit || f.scales == Scales::f32_min) g.scale[0] = d.d;
+  if constexpr (f.scales == Scales::f32_min) g.min[0] = d.min;
+  if constexpr (f.fp8_scales()) {
     // The bits as an f16 of which the exponent is 8 too small; and half of that.
+    __m256 unit = _mm256_set1_ps(128.0f);
+    if constexpr (f.scales == Scales::f32_fp8) unit = _mm256_mul_ps(unit, d.d);
     for (int half = 0; half < 2; ++half) {
       const __m128i bits = _mm_slli_epi16(_mm_cvtepu8_epi16(load8(s + 16 * half + 8 * h)), 7);
-      g.scale[half] = _mm256_mul_ps(_mm256_cvtph_ps(bits), _mm256_set1_ps(128.0f));
+      g.scale[half] = _mm256_mul_ps(_mm256_cvtph_ps(bits), unit);
     }
   }
   if constexpr (f.scales == Scales::k32_min) {
@@ -226,10 +237,10 @@ void matmul(const MatmulTile& t) {
   for (int c = 0; c < limit; ++c) y[0][c] = y[1][c] = _mm256_setzero_ps();
   const uint8_t* p = t.weights;
   const QuantizedBlock* x = t.x;
-  for (int64_t u = 0; u < t.units; ++u) {
+  for (int64_t u = 0; u < t.length.units; ++u) {
     const Head heads[2] = {head<f>(p, 0), head<f>(p, 1)};
     p += f.head_bytes();
-    for (int i = 0; i < f.unit_groups(); ++i, p += f.group_bytes(), x += t.x_step) {
+    for (int i = 0; i < f.unit_groups(t.length.groups); ++i, p += f.group_bytes(), x += t.x_step) {
       for (int h = 0; h < 2; ++h) {
         Group g;
         unpack<f>(p + 32 * h, g);
@@ -252,7 +263,7 @@ constexpr MatmulKernels kernels{{matmul<f, 1>, matmul<f, 8>, matmul<f, 8>, matmu
 }  // namespace
 
 const MatmulKernels* matmul_avx2(DType dtype) {
-  switch (dtype) {
+  switch (format_type(dtype)) {
 #define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return &kernels<k_##type>;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)

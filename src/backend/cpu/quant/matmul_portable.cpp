@@ -48,6 +48,12 @@ inline float f16_at(const uint8_t* p, int r) {
   return f16_to_f32(h);
 }
 
+inline float f32_at(const uint8_t* p, int r) {
+  float value;
+  std::memcpy(&value, p + 4 * r, 4);
+  return value;
+}
+
 template <Format f>
 inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) {
   float scale[2] = {}, min[2] = {};
@@ -65,6 +71,13 @@ inline void scales_at(const uint8_t* head, const uint8_t* s, int r, Group& out) 
       } else {
         scale[half] = d * static_cast<float>(static_cast<int8_t>(byte));
       }
+    }
+  } else if constexpr (f.scales == Scales::f32_min) {
+    scale[0] = scale[1] = f32_at(head, r);
+    min[0] = min[1] = f32_at(head + 64, r);
+  } else if constexpr (f.scales == Scales::f32_fp8) {
+    for (int half = 0; half < 2; ++half) {
+      scale[half] = 0.5f * f8_e4m3_to_f32(s[16 * half + r]) * f32_at(head, r);
     }
   } else if constexpr (f.scales == Scales::fp8_16) {
     for (int half = 0; half < 2; ++half) scale[half] = blocks::ue4m3_half(s[16 * half + r]);
@@ -91,12 +104,13 @@ TALLOW_NOINLINE void unpack(const uint8_t* head, const uint8_t* codes, Group& ou
 
 /// Calls visit(index of the group, group) along k.
 template <Format f, class Visit>
-void each_group(const uint8_t* weights, int64_t units, Visit visit) {
+void each_group(const uint8_t* weights, Length length, Visit visit) {
   Group group;
-  for (int64_t u = 0; u < units; ++u, weights += f.unit_bytes()) {
-    for (int g = 0; g < f.unit_groups(); ++g) {
+  const int groups = f.unit_groups(length.groups);
+  for (int64_t u = 0; u < length.units; ++u, weights += f.unit_bytes(groups)) {
+    for (int g = 0; g < groups; ++g) {
       unpack<f>(weights, weights + f.head_bytes() + g * f.group_bytes(), group);
-      visit(u * f.unit_groups() + g, group);
+      visit(u * groups + g, group);
     }
   }
 }
@@ -124,7 +138,7 @@ TALLOW_NOINLINE void add_column(const Group& w, const QuantizedBlock& x, float* 
 template <Format f>
 void matmul(const MatmulTile& t) {
   float y[8][16] = {};
-  each_group<f>(t.weights, t.units, [&](int64_t b, const Group& w) {
+  each_group<f>(t.weights, t.length, [&](int64_t b, const Group& w) {
     for (int c = 0; c < t.columns; ++c) add_column(w, t.x[b * t.x_step + c], y[c]);
   });
   for (int c = 0; c < t.columns; ++c) {
@@ -155,14 +169,14 @@ TALLOW_NOINLINE void group_to_f32(const Group& w, float* panel) {
 }
 
 template <Format f>
-void to_bf16(const uint8_t* weights, int64_t units, uint16_t* panel) {
-  each_group<f>(weights, units,
+void to_bf16(const uint8_t* weights, Length length, uint16_t* panel) {
+  each_group<f>(weights, length,
                 [panel](int64_t b, const Group& w) { group_to_bf16(w, panel + b * 32 * 16); });
 }
 
 template <Format f>
-void to_f32(const uint8_t* weights, int64_t units, float* panel) {
-  each_group<f>(weights, units,
+void to_f32(const uint8_t* weights, Length length, float* panel) {
+  each_group<f>(weights, length,
                 [panel](int64_t b, const Group& w) { group_to_f32(w, panel + b * 32 * 32); });
 }
 
@@ -173,7 +187,7 @@ void to_f32(const uint8_t* weights, int64_t units, float* panel) {
     return TALLOW_PICK(k_##type);
 #define TALLOW_PICK(f) &kernels<f>
 const MatmulKernels* matmul_portable(DType dtype) {
-  switch (dtype) {
+  switch (format_type(dtype)) {
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
     default: return nullptr;
   }
@@ -181,7 +195,7 @@ const MatmulKernels* matmul_portable(DType dtype) {
 #undef TALLOW_PICK
 #define TALLOW_PICK(f) to_bf16<f>
 PanelBf16Fn panel_bf16_portable(DType dtype) {
-  switch (dtype) {
+  switch (format_type(dtype)) {
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
     default: return nullptr;
   }
@@ -189,7 +203,7 @@ PanelBf16Fn panel_bf16_portable(DType dtype) {
 #undef TALLOW_PICK
 #define TALLOW_PICK(f) to_f32<f>
 PanelF32Fn panel_f32_portable(DType dtype) {
-  switch (dtype) {
+  switch (format_type(dtype)) {
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
     default: return nullptr;
   }

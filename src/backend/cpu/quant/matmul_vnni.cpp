@@ -26,10 +26,10 @@ TALLOW_INLINE __m512i dot(__m512i sum, const Group& g, const QuantizedBlock* x) 
   }
 }
 
-/// Where there is a minimum the codes have no zero point.
+/// Plain codes have no zero point.
 template <Format f>
 TALLOW_INLINE __m512i start(const int32_t& zero, int32_t otherwise) {
-  return _mm512_set1_epi32(f.has_min() ? otherwise : zero);
+  return _mm512_set1_epi32(f.values == Values::plain ? otherwise : zero);
 }
 
 /// y + sum * scale of one column of 32 k. The sum of 32 starts at the magic number and is taken for
@@ -86,10 +86,10 @@ void matmul(const MatmulTile& t) {
   clear<f, columns>(y);
   const uint8_t* p = t.weights;
   const QuantizedBlock* x = t.x;
-  for (int64_t u = 0; u < t.units; ++u) {
+  for (int64_t u = 0; u < t.length.units; ++u) {
     const Head h = head<f>(p);
     p += f.head_bytes();
-    for (int i = 0; i < f.unit_groups(); ++i, p += f.group_bytes(), x += t.x_step) {
+    for (int i = 0; i < f.unit_groups(t.length.groups); ++i, p += f.group_bytes(), x += t.x_step) {
       if constexpr (columns <= 4) {
         for (int line = 0; line < f.group_bytes(); line += 64) {
           _mm_prefetch(reinterpret_cast<const char*>(p) + kPrefetch + line, _MM_HINT_T1);
@@ -123,7 +123,7 @@ constexpr MatmulKernels kernels{{matmul<f, 1>, matmul<f, 2>, matmul<f, 3>, matmu
 }  // namespace
 
 const MatmulKernels* matmul_vnni(DType dtype) {
-  switch (dtype) {
+  switch (format_type(dtype)) {
 #define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return &kernels<k_##type>;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)

@@ -2,6 +2,7 @@
 // and the choice of a type's packing. Included by one file per instruction set.
 #pragma once
 
+#include "backend/cpu/quant/pack_grouped.h"
 #include "backend/cpu/quant/pack_rows.h"
 #include "core/blocks.h"
 
@@ -284,7 +285,7 @@ inline PackFn pack_for(DType dtype) {
   case DType::type: return pack_##type;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW
-    default: return nullptr;
+    default: return pack_for_others(dtype);
   }
 }
 

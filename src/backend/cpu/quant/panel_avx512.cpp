@@ -6,7 +6,7 @@ namespace tallow::cpu::quant {
 PanelBf16Fn panel_bf16_avx512(DType dtype) { return panel_bf16_for(dtype); }
 
 PanelF32Fn panel_f32_avx512(DType dtype) {
-  switch (dtype) {
+  switch (format_type(dtype)) {
 #define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return to_f32<k_##type>;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)

@@ -15,10 +15,12 @@ struct Line {
 template <Format f, int half>
 TALLOW_INLINE Line line(const GroupScales& s) {
   const __m512 scale = s.scale[f.per_16() ? half : 0];
-  if constexpr (f.has_min()) return {scale, s.min[f.per_16() ? half : 0]};
+  if constexpr (f.values == Values::plain) return {scale, s.min[f.per_16() ? half : 0]};
   constexpr float unit = unit_value<f>();
-  return {_mm512_mul_ps(scale, _mm512_set1_ps(unit)),
-          _mm512_mul_ps(scale, _mm512_set1_ps(-128 * unit))};
+  Line out{_mm512_mul_ps(scale, _mm512_set1_ps(unit)),
+           _mm512_mul_ps(scale, _mm512_set1_ps(-128 * unit))};
+  if constexpr (f.has_min()) out.offset = _mm512_add_ps(out.offset, s.min[0]);
+  return out;
 }
 
 /// Byte i of each lane as a weight.
@@ -40,7 +42,7 @@ TALLOW_INLINE __m512 weight(__m512i quad, const Line& w) {
 /// offset of a signed type would not be exact (K types).
 template <Format f>
 constexpr bool as_fraction() {
-  if (f.has_min()) return f.bits() >= 4;
+  if (f.has_min()) return f.bits() >= 4 && f.bits() < 8;
   return f.values == Values::centred && f.bits() < 8 && !f.is_k();
 }
 
@@ -111,11 +113,11 @@ TALLOW_INLINE void group_f32(const uint8_t* p, const Line& low, const Line& high
 }
 
 template <Format f>
-void to_bf16(const uint8_t* p, int64_t units, uint16_t* panel) {
-  for (int64_t u = 0; u < units; ++u) {
+void to_bf16(const uint8_t* p, Length length, uint16_t* panel) {
+  for (int64_t u = 0; u < length.units; ++u) {
     const Head h = head<f>(p);
     p += f.head_bytes();
-    for (int i = 0; i < f.unit_groups(); ++i, p += f.group_bytes(), panel += 32 * 16) {
+    for (int i = 0; i < f.unit_groups(length.groups); ++i, p += f.group_bytes(), panel += 32 * 16) {
       const GroupScales s = group_scales<f>(h, p + f.code_bytes());
       Line low = line<f, 0>(s), high = line<f, 1>(s);
       if constexpr (as_fraction<f>()) low = fraction_line<f>(low), high = fraction_line<f>(high);
@@ -125,11 +127,11 @@ void to_bf16(const uint8_t* p, int64_t units, uint16_t* panel) {
 }
 
 template <Format f>
-void to_f32(const uint8_t* p, int64_t units, float* panel) {
-  for (int64_t u = 0; u < units; ++u) {
+void to_f32(const uint8_t* p, Length length, float* panel) {
+  for (int64_t u = 0; u < length.units; ++u) {
     const Head h = head<f>(p);
     p += f.head_bytes();
-    for (int i = 0; i < f.unit_groups(); ++i, p += f.group_bytes(), panel += 32 * 32) {
+    for (int i = 0; i < f.unit_groups(length.groups); ++i, p += f.group_bytes(), panel += 32 * 32) {
       const GroupScales s = group_scales<f>(h, p + f.code_bytes());
       group_f32<f>(p, line<f, 0>(s), line<f, 1>(s), panel);
     }
@@ -137,7 +139,7 @@ void to_f32(const uint8_t* p, int64_t units, float* panel) {
 }
 
 inline PanelBf16Fn panel_bf16_for(DType dtype) {
-  switch (dtype) {
+  switch (format_type(dtype)) {
 #define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return to_bf16<k_##type>;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)

@@ -18,11 +18,14 @@ constexpr int64_t kActivationBytes = int64_t{512} << 10;
 constexpr int64_t kParallelActivations = 16 << 10;
 
 const quant::Format* format_of(DType dtype) {
-  switch (dtype) {
+  switch (quant::format_type(dtype)) {
 #define TALLOW_ROW(type, codes, values, scales, groups) \
   case DType::type: return &quant::k_##type;
     TALLOW_BLOCK_FORMATS(TALLOW_ROW)
 #undef TALLOW_ROW
+    case DType::nf4_g64:
+    case DType::bnb4_g64: return &quant::k_real4;
+    case DType::f8_g64: return &quant::k_real8;
     default: return nullptr;
   }
 }
@@ -33,6 +36,14 @@ const quant::MatmulKernels* matmul_kernels(DType dtype) {
   if (isa() >= Isa::avx2) return quant::matmul_avx2(dtype);
 #endif
   return quant::matmul_portable(dtype);
+}
+
+const quant::RealKernels* real_kernels(DType dtype) {
+#if defined(__x86_64__)
+  if (isa() >= Isa::avx512) return quant::real_avx512(dtype);
+#endif
+  (void)dtype;
+  return nullptr;
 }
 
 quant::PackFn pack_kernel(DType dtype) {
@@ -51,6 +62,7 @@ quant::QuantizeFn quantize_kernel() {
 }
 
 quant::PanelBf16Fn panel_bf16_kernel(DType dtype) {
+  if (const quant::RealKernels* kernels = real_kernels(dtype)) return kernels->panel_bf16;
 #if defined(__x86_64__)
   if (isa() >= Isa::avx512_bf16) return quant::panel_bf16_bf16(dtype);
   if (isa() >= Isa::avx512) return quant::panel_bf16_avx512(dtype);
@@ -65,14 +77,17 @@ quant::PanelF32Fn panel_f32_kernel(DType dtype) {
   return quant::panel_f32_portable(dtype);
 }
 
+/// The units that a range along k takes in a row group: where they begin, and how many they are.
 struct Units {
-  int64_t offset, count;
+  int64_t offset;
+  quant::Length length;
 };
 
-/// The units that k0 to k1 of a row group take.
-Units units_of(const quant::Format& f, int64_t k0, int64_t k1) {
-  const int64_t length = 32 * f.unit_groups();
-  return {k0 / length * f.unit_bytes(), (k1 - k0) / length};
+Units units_of(DType dtype, int64_t k0, int64_t k1) {
+  const quant::Format& f = *format_of(dtype);
+  const int64_t block = info(dtype).block;
+  const int groups = static_cast<int>(block / 32);
+  return {k0 / block * f.unit_bytes(groups), {(k1 - k0) / block, groups}};
 }
 
 }  // namespace
@@ -82,14 +97,19 @@ PackedBlocks::PackedBlocks(DType dtype, int64_t n, int64_t k) : dtype_(dtype), n
   if (!f) fail("packed weights: ", dtype, " has no packed form; convert it to f32");
   storage_bytes(dtype, k);
   const int64_t groups = (n + kPackedRows - 1) / kPackedRows;
-  group_bytes_ = units_of(*f, 0, k).count * f->unit_bytes();
+  group_bytes_ = units_of(dtype, k, k).offset;
   if (n < 0 || __builtin_mul_overflow(groups, group_bytes_, &bytes_)) {
     fail("packed weights: [", n, ", ", k, "] is not a size that memory can hold");
   }
   memory_ = packed_memory(bytes_);
 }
 
-bool has_packed_form(DType dtype) { return format_of(dtype) != nullptr; }
+bool has_packed_form(DType dtype) {
+  const quant::Format* f = format_of(dtype);
+  return f && (f->values != quant::Values::real || real_kernels(dtype));
+}
+
+bool takes_bytes(DType dtype) { return format_of(dtype)->values != quant::Values::real; }
 
 namespace {
 
@@ -165,7 +185,7 @@ QuantizedRows quantize_rows(const float* x, int64_t m, int64_t k, int64_t ldx, v
 void block_matmul(const PackedBlocks& weights, const QuantizedRows& x, int64_t m0, int64_t m1,
                   int64_t n0, int64_t n1, float* y, int64_t ldy) {
   const quant::MatmulKernels& kernels = *matmul_kernels(weights.dtype());
-  const int64_t units = weights.k() / info(weights.dtype()).block;
+  const quant::Length length = units_of(weights.dtype(), 0, weights.k()).length;
   const int64_t row_bytes = QuantizedRows::bytes(1, weights.k());
   const int64_t chunk =
       std::max<int64_t>(1,
@@ -181,7 +201,7 @@ void block_matmul(const PackedBlocks& weights, const QuantizedRows& x, int64_t m
         const int64_t end = std::min(c1, (i / QuantizedRows::kTile + 1) * QuantizedRows::kTile);
         const int columns = static_cast<int>(end - i);
         kernels.columns[columns - 1](
-            {group, x.row(i), x.tile_width(i), units, y + i * ldy + n, ldy, rows, columns});
+            {group, x.row(i), x.tile_width(i), length, y + i * ldy + n, ldy, rows, columns});
         i = end;
       }
     }
@@ -189,13 +209,29 @@ void block_matmul(const PackedBlocks& weights, const QuantizedRows& x, int64_t m
   }
 }
 
+void real_matmul(const PackedBlocks& weights, const float* x, int64_t ldx, int64_t m0, int64_t m1,
+                 int64_t n0, int64_t n1, float* y, int64_t ldy) {
+  const quant::RealKernels& kernels = *real_kernels(weights.dtype());
+  const int64_t units = units_of(weights.dtype(), 0, weights.k()).length.units;
+  n1 = std::min(n1, weights.n());
+  for (int64_t n = n0; n < n1; n += kPackedRows) {
+    const uint8_t* group = weights.data() + n / kPackedRows * weights.group_bytes();
+    const int rows = static_cast<int>(std::min(kPackedRows, n1 - n));
+    for (int64_t i = m0; i < m1;) {
+      const int64_t columns = std::min<int64_t>(4, m1 - i);
+      kernels.columns[columns - 1]({group, x + i * ldx, ldx, units, y + i * ldy + n, ldy, rows});
+      i += columns;
+    }
+  }
+}
+
 void panel_bf16(const PackedBlocks& weights, int64_t n0, int64_t k0, int64_t k1, uint16_t* panel) {
   const quant::PanelBf16Fn convert = panel_bf16_kernel(weights.dtype());
-  const Units units = units_of(*format_of(weights.dtype()), k0, k1);
+  const Units units = units_of(weights.dtype(), k0, k1);
   for (int g = 0; g < 2; ++g, panel += (k1 - k0) * kPackedRows) {
     const int64_t group = n0 / kPackedRows + g;
     if (group * kPackedRows < weights.n()) {
-      convert(weights.data() + group * weights.group_bytes() + units.offset, units.count, panel);
+      convert(weights.data() + group * weights.group_bytes() + units.offset, units.length, panel);
     } else {
       std::memset(panel, 0, static_cast<size_t>((k1 - k0) * kPackedRows) * sizeof *panel);
     }
@@ -204,11 +240,11 @@ void panel_bf16(const PackedBlocks& weights, int64_t n0, int64_t k0, int64_t k1,
 
 void panel_f32(const PackedBlocks& weights, int64_t n0, int64_t k0, int64_t k1, float* panel) {
   const quant::PanelF32Fn convert = panel_f32_kernel(weights.dtype());
-  const Units units = units_of(*format_of(weights.dtype()), k0, k1);
+  const Units units = units_of(weights.dtype(), k0, k1);
   for (int g = 0; g < 2; ++g, panel += kPackedRows) {
     const int64_t group = n0 / kPackedRows + g;
     if (group * kPackedRows < weights.n()) {
-      convert(weights.data() + group * weights.group_bytes() + units.offset, units.count, panel);
+      convert(weights.data() + group * weights.group_bytes() + units.offset, units.length, panel);
     } else {
       for (int64_t j = 0; j < k1 - k0; ++j) std::memset(panel + 32 * j, 0, 64);
     }

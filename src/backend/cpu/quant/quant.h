@@ -17,8 +17,8 @@ namespace tallow::cpu {
 inline constexpr int64_t kPackedRows = 16;
 
 /// A weight matrix [n, k] with 16 rows interleaved, so that one 64-byte load holds 4 consecutive k
-/// of 16 rows. At most 1.06 times the bytes of the source, but for codebooks, which are expanded to 3
-/// or 4 bits an element, and tq1_0, to 2; n is padded with rows of zeros.
+/// of 16 rows. At most 1.06 times the bytes of the source, but for codebooks, which are expanded to
+/// 3 or 4 bits an element, and tq1_0, to 2; n is padded with rows of zeros.
 class PackedBlocks {
  public:
   PackedBlocks(DType dtype, int64_t n, int64_t k);
@@ -95,6 +95,12 @@ void quantize_rows_share(const QuantizedRows& rows, const float* x, int64_t ldx,
 /// has rows ldy floats apart. The result of an element does not depend on the share it is in.
 void block_matmul(const PackedBlocks& weights, const QuantizedRows& x, int64_t m0, int64_t m1,
                   int64_t n0, int64_t n1, float* y, int64_t ldy);
+
+/// Whether block_matmul takes the type; else real_matmul does, with activations in f32.
+bool takes_bytes(DType dtype);
+/// As block_matmul, of x in rows ldx floats apart.
+void real_matmul(const PackedBlocks& weights, const float* x, int64_t ldx, int64_t m0, int64_t m1,
+                 int64_t n0, int64_t n1, float* y, int64_t ldy);
 
 /// Weights [n0, n0 + 32) x [k0, k1) as bf16 (round to nearest even) in the order that AMX takes:
 /// [2][(k1 - k0) / 2][16 rows][2]. n0 is a multiple of 16, k0 and k1 of the block length; rows from
