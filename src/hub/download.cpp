@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <set>
 
 #include "hub/fetch.h"
 #include "hub/names.h"
@@ -14,6 +15,7 @@ namespace {
 using Kind = HubError::Kind;
 
 constexpr size_t kThreads = 8;
+constexpr size_t kMostPages = 2000;
 
 /// Whether the hub could not be asked, so that what the cache holds may do. What the hub says about
 /// a revision or a file, and what is wrong here, is final.
@@ -174,12 +176,13 @@ class Job {
   }
 
   Listing ask_for_listing() {
-    constexpr int kMostPages = 2000;
     Listing listing;
     std::optional<Url> page =
         client_.api_url(repo_, str("tree/", commit_, "?recursive=true&expand=false"));
-    for (int i = 0; page; ++i) {
-      if (i == kMostPages) fail_hub(Kind::answer, page->text(), ": the list of files has no end");
+    for (std::set<std::string> seen; page;) {
+      if (!seen.insert(page->target).second || seen.size() > kMostPages) {
+        fail_hub(Kind::answer, page->text(), ": the list of files has no end");
+      }
       Answer answer;
       const std::string text = client_.get(*page, {repo_}, answer);
       parse_tree_page(text, describe(repo_) + ": list of files", listing);

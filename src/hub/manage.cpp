@@ -8,6 +8,7 @@
 
 #include "hub/cache.h"
 #include "hub/names.h"
+#include "hub/shared_blobs.h"
 
 namespace tallow::hub {
 namespace {
@@ -112,13 +113,14 @@ const CachedRevision& find_revision(const CachedRepo& repo, const std::string& r
            "\"; `tallow cache` lists those that it has");
 }
 
-/// The names of the blobs that a snapshot's links lead to.
+/// The blobs that a snapshot's links lead to.
 std::set<std::string> blobs_of(const RepoCache& layout, const CachedRevision& revision) {
   std::set<std::string> blobs;
   for (const std::string& file : revision.files) {
     std::error_code error;
     const fs::path target = fs::read_symlink(layout.pointer(revision.commit, file), error);
-    if (!error && target.parent_path().filename() == "blobs") blobs.insert(target.filename());
+    if (!error && target.parent_path().filename() == "blobs")
+      blobs.insert(layout.blob(target.filename()));
   }
   return blobs;
 }
@@ -138,6 +140,18 @@ class Deleter {
     if (dry_run_) return;
     fs::remove_all(path, error);
     if (error) fail_hub(Kind::disk, path, ": cannot delete: ", error.message());
+  }
+
+  /// Deletes blobs of a repository, and what they shared with others once nobody else does.
+  void remove_blobs(const std::set<std::string>& blobs) {
+    std::set<std::string> shared;
+    for (const std::string& blob : blobs) {
+      if (const auto content = shared_blob_of(below_, blob)) shared.insert(*content);
+    }
+    for (const std::string& blob : blobs) remove(blob);
+    for (const std::string& content : shared) {
+      result_.bytes += release_shared_blob(below_, content, blobs, dry_run_);
+    }
   }
 
   Deleted result() && { return std::move(result_); }
@@ -186,6 +200,11 @@ Deleted delete_cached(const std::string& cache, RepoType type, const std::string
   Deleter deleter(cache, dry_run);
   const std::string locks = parent_of(layout.lock("x"));
   if (revision.empty()) {
+    std::set<std::string> blobs;
+    for (const std::string& name : names_in(layout.root() + "/blobs")) {
+      if (shared_blob_of(cache, layout.blob(name))) blobs.insert(layout.blob(name));
+    }
+    deleter.remove_blobs(blobs);
     deleter.remove(layout.root());
     deleter.remove(locks);
     return std::move(deleter).result();
@@ -202,7 +221,7 @@ Deleted delete_cached(const std::string& cache, RepoType type, const std::string
   deleter.remove(layout.snapshot(gone.commit));
   deleter.remove(layout.tree(gone.commit));
   deleter.remove(layout.root() + "/.no_exist/" + gone.commit);
-  for (const std::string& blob : blobs) deleter.remove(layout.blob(blob));
+  deleter.remove_blobs(blobs);
   return std::move(deleter).result();
 }
 

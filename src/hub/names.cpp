@@ -121,15 +121,18 @@ void check_file_name(std::string_view name, std::string_view what) {
   }
 }
 
+bool is_etag(std::string_view text) {
+  return !text.empty() && text.size() <= 128 && text.front() != '.' &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_alnum(c) || c == '-' || c == '_' || c == '.'; });
+}
+
 std::string normalized_etag(std::string_view header) {
   std::string_view etag = header;
   while (!etag.empty() && (etag.front() == 'W' || etag.front() == '/')) etag.remove_prefix(1);
   while (!etag.empty() && etag.front() == '"') etag.remove_prefix(1);
   while (!etag.empty() && etag.back() == '"') etag.remove_suffix(1);
-  const bool plain = std::all_of(etag.begin(), etag.end(), [](char c) {
-    return is_alnum(c) || c == '-' || c == '_' || c == '.';
-  });
-  if (etag.empty() || etag.size() > 128 || etag.front() == '.' || !plain) {
+  if (!is_etag(etag)) {
     fail_hub(Kind::answer, "the hub's etag \"", header.substr(0, 80),
              "\" cannot name a file; is HF_ENDPOINT a hub?");
   }

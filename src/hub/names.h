@@ -24,6 +24,8 @@ void check_repo(const Repo& repo);
 /// A relative path without "..", control characters or a drive, of a length that file systems take.
 /// `what` begins the message.
 void check_file_name(std::string_view name, std::string_view what);
+/// Whether a blob may be called that.
+bool is_etag(std::string_view text);
 /// An etag as a file's name: without weak mark and quotes. Throws HubError for what no blob may be
 /// called.
 std::string normalized_etag(std::string_view header);

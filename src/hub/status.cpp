@@ -113,7 +113,7 @@ void raise_status(const HttpReply& reply, const Url& url, const Subject& subject
                     settings.token.empty() ? ", or log in, which raises the limit" : ""),
                 wait);
   }
-  if (reply.status >= 500 || reply.status == 408) {
+  if (reply.status / 100 == 5 || reply.status == 408) {
     throw Later(Kind::network,
                 str(url.authority(), ": has trouble, status ", reply.status, said(reply),
                     "; try again later"),

@@ -51,7 +51,8 @@ class Fault:
     """Answers `times` requests that `where` (a regular expression of "METHOD /path") finds in
     another way: status=(code, headers), drop=bytes of the body before the connection is cut,
     short=bytes that are announced and sent, headers={...} to send instead, slow=seconds between
-    pieces, raw=bytes to send instead of an answer, body=bytes instead of the file's."""
+    pieces, raw=bytes to send instead of an answer, body=bytes instead of the file's, silent=True for
+    no answer until the client leaves."""
 
     def __init__(self, where, times=1, **how):
         self.where, self.times, self.how = re.compile(where), times, how
@@ -67,6 +68,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def log_message(self, *args):
         pass
@@ -84,6 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.how = fault.how if fault else {}
         if "raw" in self.how:
             self.wfile.write(self.how["raw"])
+            self.close_connection = True
+        elif "silent" in self.how:
+            self.connection.recv(1)
             self.close_connection = True
         elif "status" in self.how:
             self.send(*self.how["status"])
