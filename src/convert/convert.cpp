@@ -1,6 +1,7 @@
 // From one format into another: what is given, what is wanted, and the way between.
 #include "tallow/convert.h"
 
+#include "convert/folder.h"
 #include "convert/plan.h"
 #include "formats/file_bytes.h"
 #include "tallow/error.h"
@@ -47,7 +48,10 @@ GgufModel open_as_gguf(const std::string& path, std::optional<DType> dtype) {
 void convert(const std::string& in, const std::string& out, const ConvertOptions& options) {
   if (out.ends_with(".gguf"))
     return write_gguf(open_as_gguf(in, options.dtype), out, options.progress);
-  fail(out, ": the name says no format; give one that ends in .gguf");
+  const bool folder = is_folder(in);
+  converting::write_folder(folder ? converting::plan_folder(in, options.dtype)
+                                  : converting::translate_gguf(GgufFile::open(in), options.dtype),
+                           out, options);
 }
 
 }  // namespace tallow

@@ -8,6 +8,7 @@
 #include "formats/byte_reader.h"
 #include "formats/gguf_names.h"
 #include "tallow/error.h"
+#include "tallow/language_model.h"
 #include "tallow/nn.h"
 #include "tallow/ops.h"
 #include "tallow/weights.h"
@@ -64,16 +65,16 @@ class Translation {
 
   Folder translate() {
     Folder out;
-    out.config = config().values();
-    for (const char* ours : {"rope_interleaved", "rotary_dim"}) erase(out.config, ours);
-    out.config.set("head_dim", head_dim_);
-    out.config.set("num_key_value_heads", kv_heads_);
-    out.config.set("hidden_act", "silu");
+    config_ = config().values();
+    for (const char* ours : {"rope_interleaved", "rotary_dim"}) erase(config_, ours);
+    config_.set("head_dim", head_dim_);
+    config_.set("num_key_value_heads", kv_heads_);
+    config_.set("hidden_act", "silu");
     add_weights(out);
-    out.config.set("dtype", matrices_ == DType::f32   ? "float32"
-                            : matrices_ == DType::f16 ? "float16"
-                                                      : "bfloat16");
-    out.generation = checkpoint_.generation.values();
+    config_.set("dtype", torch_name(matrices_));
+    add_tokenizer(out);
+    add(out, "generation_config.json", checkpoint_.generation.values());
+    add(out, "config.json", config_);
     return out;
   }
 
@@ -96,8 +97,8 @@ class Translation {
     for (const std::string& name : weights.names()) {
       if (name == kDivisors) {
         const nn::RotaryEmbedding plain(config(), head_dim_);
-        out.config.set("rope_scaling", llama3_scaling(weights.get_any(name).to_vector(),
-                                                      plain.frequencies().to_vector()));
+        config_.set("rope_scaling", llama3_scaling(weights.get_any(name).to_vector(),
+                                                   plain.frequencies().to_vector()));
         continue;
       }
       const Tensor x = weights.get_any(name);
@@ -114,8 +115,33 @@ class Translation {
       mlp_bias = mlp_bias || name.ends_with("down_proj.bias");
     }
     if (std::string_view(architecture_->gguf) != "llama") return;
-    out.config.set("attention_bias", q_bias || o_bias);
-    out.config.set("mlp_bias", mlp_bias);
+    config_.set("attention_bias", q_bias || o_bias);
+    config_.set("mlp_bias", mlp_bias);
+  }
+
+  static void add(Folder& out, const char* name, const Json& json) {
+    out.texts.emplace_back(name, json.dump(2) + "\n");
+  }
+
+  void add_tokenizer(Folder& out) const {
+    if (!file_->find_value("tokenizer.ggml.model")) return;
+    const TextModel text = TextModel::open(*file_);
+    out.texts.emplace_back("tokenizer.json", text.tokenizer.to_json());
+    Json settings = Json::object();
+    settings.set("tokenizer_class", "PreTrainedTokenizerFast");
+    settings.set("clean_up_tokenization_spaces", false);
+    constexpr std::pair<const char*, const char*> kSpecial[] = {
+        {"bos_token", "bos"},       {"eos_token", "eos"},     {"unk_token", "unknown"},
+        {"sep_token", "seperator"}, {"pad_token", "padding"}, {"mask_token", "mask"},
+    };
+    for (const auto& [key, name] : kSpecial) {
+      const auto id = file_->integer(str("tokenizer.ggml.", name, "_token_id"));
+      if (id && *id >= 0 && *id < text.tokenizer.vocab_size()) {
+        settings.set(key, text.tokenizer.token(static_cast<int32_t>(*id)));
+      }
+    }
+    if (text.chat_template) settings.set("chat_template", text.chat_template->source());
+    add(out, "tokenizer_config.json", settings);
   }
 
   std::shared_ptr<const GgufFile> file_;
@@ -123,6 +149,7 @@ class Translation {
   std::optional<DType> dtype_;
   const GgufArchitecture* architecture_ = nullptr;
   int64_t heads_ = 0, kv_heads_ = 0, head_dim_ = 0;
+  Json config_;
   DType matrices_ = DType::f32;
 };
 

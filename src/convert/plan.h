@@ -13,11 +13,6 @@ namespace tallow::converting {
 PlannedTensor planned(const Weights& weights, const std::string& name, std::string new_name,
                       DType dtype);
 
-/// The heads of queries and keys, whose rows GGUF may hold in another order.
-struct Heads {
-  int64_t count = 1;
-  bool operator==(const Heads&) const = default;
-};
 /// Rows [heads, 2, half] of a weight or bias, as rope on halves wants them, in the order
 /// [heads, half, 2] of rope on neighbours; and back.
 Tensor interleave_rows(const Tensor& x, int64_t heads);
@@ -30,9 +25,6 @@ DType converted_dtype(const Tensor& x, std::optional<DType> wanted, DType otherw
 /// The tokenizer and the chat template of a folder as tokenizer.* metadata; `rows` is the number of
 /// the embedding's, up to which the vocabulary is filled.
 void add_tokenizer(const std::string& folder, int64_t rows, GgufMetadata& out);
-
-/// The files of a tokenizer from GGUF's metadata: tokenizer.json, tokenizer_config.json.
-void write_tokenizer(const GgufFile& file, const std::string& folder);
 
 /// A folder's model in GGUF's terms.
 GgufModel translate_folder(const std::string& folder, std::optional<DType> dtype);

@@ -16,7 +16,7 @@ ALLOWED = {
     "backends": {"core", "ops", "cpu"},
     "nn": {"core", "ops", "formats"},
     "models": {"core", "ops", "formats", "text", "hub", "nn"},
-    "convert": {"core", "ops", "formats", "text", "nn"},
+    "convert": {"core", "ops", "formats", "text", "nn", "models"},
     "apps": {"core", "ops", "formats", "text", "hub", "cpu", "nn", "models", "convert"},
 }
 
