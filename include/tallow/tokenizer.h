@@ -47,7 +47,7 @@ struct AddedToken {
 };
 
 /// How an encoding is cut to a length; what is cut off overflows into encodings of its own.
-struct Truncation {
+struct TextTruncation {
   enum class Strategy { longest_first, only_first, only_second };
   int64_t max_length = 512;  ///< special tokens included
   int64_t stride = 0;        ///< how many tokens neighbouring encodings share
@@ -56,7 +56,7 @@ struct Truncation {
 };
 
 /// How an encoding is filled up.
-struct Padding {
+struct TextPadding {
   std::optional<int64_t> length;  ///< none: that of the longest in the batch
   int64_t multiple_of = 0;        ///< rounds the length up; 0: does not
   int32_t id = 0;
@@ -164,10 +164,10 @@ class Tokenizer {
   const std::vector<AddedToken>& added_tokens() const;
   /// Adds tokens; returns how many were not there before.
   int64_t add_tokens(std::vector<AddedToken> tokens);
-  const std::optional<Truncation>& truncation() const { return truncation_; }
-  void set_truncation(std::optional<Truncation> truncation);
-  const std::optional<Padding>& padding() const { return padding_; }
-  void set_padding(std::optional<Padding> padding);
+  const std::optional<TextTruncation>& truncation() const { return truncation_; }
+  void set_truncation(std::optional<TextTruncation> truncation);
+  const std::optional<TextPadding>& padding() const { return padding_; }
+  void set_padding(std::optional<TextPadding> padding);
   /// Whether special tokens in a text are text like any other.
   bool encodes_special_tokens() const { return encodes_special_; }
   void set_encodes_special_tokens(bool on) { encodes_special_ = on; }
@@ -182,8 +182,8 @@ class Tokenizer {
   friend class Encode;
   explicit Tokenizer(std::shared_ptr<const detail::TokenizerPipeline> pipeline);
   std::shared_ptr<const detail::TokenizerPipeline> pipeline_;
-  std::optional<Truncation> truncation_;
-  std::optional<Padding> padding_;
+  std::optional<TextTruncation> truncation_;
+  std::optional<TextPadding> padding_;
   bool encodes_special_ = false;
 };
 

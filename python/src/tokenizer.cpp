@@ -147,10 +147,10 @@ nb::dict vocabulary(const Tokenizer& self, bool with_added) {
   return vocab;
 }
 
-Truncation::Strategy strategy_of(std::string_view name) {
-  if (name == "longest_first") return Truncation::Strategy::longest_first;
-  if (name == "only_first") return Truncation::Strategy::only_first;
-  if (name == "only_second") return Truncation::Strategy::only_second;
+TextTruncation::Strategy strategy_of(std::string_view name) {
+  if (name == "longest_first") return TextTruncation::Strategy::longest_first;
+  if (name == "only_first") return TextTruncation::Strategy::only_first;
+  if (name == "only_second") return TextTruncation::Strategy::only_second;
   fail("truncation: the strategy ", name,
        " is not known; longest_first, only_first and only_second are");
 }
@@ -165,7 +165,7 @@ bool is_left(std::string_view direction) {
 nb::object truncation(const Tokenizer& self) {
   if (!self.truncation()) return nb::none();
   constexpr const char* kNames[] = {"longest_first", "only_first", "only_second"};
-  const Truncation& t = *self.truncation();
+  const TextTruncation& t = *self.truncation();
   nb::dict d;
   d["max_length"] = t.max_length;
   d["stride"] = t.stride;
@@ -176,7 +176,7 @@ nb::object truncation(const Tokenizer& self) {
 
 nb::object padding(const Tokenizer& self) {
   if (!self.padding()) return nb::none();
-  const Padding& p = *self.padding();
+  const TextPadding& p = *self.padding();
   nb::dict d;
   d["length"] = p.length;
   d["pad_to_multiple_of"] = p.multiple_of ? nb::cast(p.multiple_of) : nb::none();
@@ -257,7 +257,7 @@ void add_settings(nb::class_<Tokenizer>& c) {
        [](Tokenizer& t, int64_t max_length, int64_t stride, std::string_view strategy,
           std::string_view direction) {
          t.set_truncation(
-             Truncation{max_length, stride, strategy_of(strategy), is_left(direction)});
+             TextTruncation{max_length, stride, strategy_of(strategy), is_left(direction)});
        },
        "max_length"_a, "stride"_a = 0, "strategy"_a = "longest_first", "direction"_a = "right")
       .def("no_truncation", [](Tokenizer& t) { t.set_truncation(std::nullopt); })
@@ -267,8 +267,8 @@ void add_settings(nb::class_<Tokenizer>& c) {
           [](Tokenizer& t, std::string_view direction, int32_t id, int32_t type_id,
              const std::string& token, std::optional<int64_t> length,
              std::optional<int64_t> multiple_of) {
-            t.set_padding(
-                Padding{length, multiple_of.value_or(0), id, type_id, token, is_left(direction)});
+            t.set_padding(TextPadding{length, multiple_of.value_or(0), id, type_id, token,
+                                      is_left(direction)});
           },
           "direction"_a = "right", "pad_id"_a = 0, "pad_type_id"_a = 0, "pad_token"_a = "[PAD]",
           "length"_a = nb::none(), "pad_to_multiple_of"_a = nb::none())

@@ -110,7 +110,7 @@ text::Origin trimmed(text::Origin offset, std::string_view token, const Run& run
 }
 
 /// Cuts a draft of one run to `length` tokens.
-void truncate(Draft& draft, size_t length, const Truncation& how) {
+void truncate(Draft& draft, size_t length, const TextTruncation& how) {
   const size_t n = draft.size();
   if (length >= n) return;
   if (length == 0) {
@@ -164,8 +164,8 @@ std::pair<size_t, size_t> longest_first(size_t a, size_t b, size_t limit) {
   return {a, b};
 }
 
-void truncate(std::vector<Draft>& drafts, size_t limit, const Truncation& how) {
-  using Strategy = Truncation::Strategy;
+void truncate(std::vector<Draft>& drafts, size_t limit, const TextTruncation& how) {
+  using Strategy = TextTruncation::Strategy;
   if (limit == 0) {
     for (Draft& draft : drafts) truncate(draft, 0, how);
     return;
@@ -189,7 +189,7 @@ void truncate(std::vector<Draft>& drafts, size_t limit, const Truncation& how) {
   truncate(drafts[which], drafts[which].size() - remove, how);
 }
 
-void pad(Draft& draft, size_t length, const Padding& how) {
+void pad(Draft& draft, size_t length, const TextPadding& how) {
   for (Draft& other : draft.overflowing) pad(other, length, how);
   const size_t n = draft.size();
   if (n >= length) return;
@@ -204,7 +204,7 @@ void pad(Draft& draft, size_t length, const Padding& how) {
 }
 
 /// The length to pad to, for sequences of up to `longest` tokens.
-size_t padded_length(size_t longest, const Padding& how) {
+size_t padded_length(size_t longest, const TextPadding& how) {
   size_t length = how.length ? static_cast<size_t>(*how.length) : longest;
   const auto multiple = static_cast<size_t>(how.multiple_of);
   if (multiple > 0 && length % multiple > 0) length += multiple - length % multiple;
@@ -264,7 +264,7 @@ class Encode {
 
  private:
   void truncate_all(std::vector<Draft>& drafts) const {
-    const Truncation& how = *tokenizer_.truncation_;
+    const TextTruncation& how = *tokenizer_.truncation_;
     auto limit = static_cast<size_t>(how.max_length);
     const size_t added =
         special_ ? tokenizer_.pipeline_->special_tokens_added(drafts.size() == 2) : 0;

@@ -70,9 +70,9 @@ struct TokenizerPipeline {
   mutable std::vector<std::unique_ptr<text::ModelState>> states_;
 };
 
-std::optional<Truncation> read_truncation(const Json& json);
-std::optional<Padding> read_padding(const Json& json);
-Json write_truncation(const std::optional<Truncation>& truncation);
-Json write_padding(const std::optional<Padding>& padding);
+std::optional<TextTruncation> read_truncation(const Json& json);
+std::optional<TextPadding> read_padding(const Json& json);
+Json write_truncation(const std::optional<TextTruncation>& truncation);
+Json write_padding(const std::optional<TextPadding>& padding);
 
 }  // namespace tallow::detail

@@ -9,10 +9,10 @@ namespace tallow {
 namespace detail {
 namespace {
 
-constexpr std::pair<std::string_view, Truncation::Strategy> kStrategies[] = {
-    {"LongestFirst", Truncation::Strategy::longest_first},
-    {"OnlyFirst", Truncation::Strategy::only_first},
-    {"OnlySecond", Truncation::Strategy::only_second}};
+constexpr std::pair<std::string_view, TextTruncation::Strategy> kStrategies[] = {
+    {"LongestFirst", TextTruncation::Strategy::longest_first},
+    {"OnlyFirst", TextTruncation::Strategy::only_first},
+    {"OnlySecond", TextTruncation::Strategy::only_second}};
 
 bool is_left(const Json& json, const char* what) {
   const std::string direction = text::string_or(json, "direction", "Right");
@@ -30,9 +30,9 @@ int64_t count_or(const Json& json, std::string_view key, int64_t otherwise) {
 
 }  // namespace
 
-std::optional<Truncation> read_truncation(const Json& json) {
+std::optional<TextTruncation> read_truncation(const Json& json) {
   if (json.is_null()) return std::nullopt;
-  Truncation made;
+  TextTruncation made;
   made.left = is_left(json, "truncation");
   made.max_length = count_or(json, "max_length", made.max_length);
   made.stride = count_or(json, "stride", 0);
@@ -44,7 +44,7 @@ std::optional<Truncation> read_truncation(const Json& json) {
   return made;
 }
 
-Json write_truncation(const std::optional<Truncation>& truncation) {
+Json write_truncation(const std::optional<TextTruncation>& truncation) {
   if (!truncation) return {};
   const auto* row = std::find_if(std::begin(kStrategies), std::end(kStrategies),
                                  [&](const auto& r) { return r.second == truncation->strategy; });
@@ -54,9 +54,9 @@ Json write_truncation(const std::optional<Truncation>& truncation) {
                       {"stride", truncation->stride}};
 }
 
-std::optional<Padding> read_padding(const Json& json) {
+std::optional<TextPadding> read_padding(const Json& json) {
   if (json.is_null()) return std::nullopt;
-  Padding made;
+  TextPadding made;
   made.left = is_left(json, "padding");
   if (const Json* strategy = json.find("strategy"); strategy && strategy->is_object()) {
     made.length = count_or(*strategy, "Fixed", 0);
@@ -68,7 +68,7 @@ std::optional<Padding> read_padding(const Json& json) {
   return made;
 }
 
-Json write_padding(const std::optional<Padding>& padding) {
+Json write_padding(const std::optional<TextPadding>& padding) {
   if (!padding) return {};
   Json strategy = "BatchLongest";
   if (padding->length) strategy = Json::Object{{"Fixed", *padding->length}};
@@ -85,7 +85,7 @@ Json write_padding(const std::optional<Padding>& padding) {
 
 using detail::TokenizerPipeline;
 
-void Tokenizer::set_truncation(std::optional<Truncation> truncation) {
+void Tokenizer::set_truncation(std::optional<TextTruncation> truncation) {
   if (truncation && (truncation->max_length < 0 || truncation->stride < 0)) {
     fail("truncation: to ", truncation->max_length, " tokens with a stride of ",
          truncation->stride);
@@ -93,7 +93,7 @@ void Tokenizer::set_truncation(std::optional<Truncation> truncation) {
   truncation_ = truncation;
 }
 
-void Tokenizer::set_padding(std::optional<Padding> padding) {
+void Tokenizer::set_padding(std::optional<TextPadding> padding) {
   constexpr int64_t kMost = INT32_MAX;
   if (padding && (padding->length.value_or(0) < 0 || padding->length.value_or(0) > kMost ||
                   padding->multiple_of < 0 || padding->multiple_of > kMost)) {
