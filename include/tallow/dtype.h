@@ -10,8 +10,9 @@ namespace tallow {
 
 // clang-format off
 enum class DType : uint8_t {
-  f64, f32, f16, bf16, f8_e4m3, f8_e5m2,
+  f64, f32, f16, bf16, f8_e4m3, f8_e5m2, f8_e4m3fnuz, f8_e5m2fnuz, f8_e8m0,
   i8, i16, i32, i64, u8, u16, u32, u64, boolean, c64, c128,
+  f4_e2m1, f6_e2m3, f6_e3m2,
   q4_0, q4_1, q5_0, q5_1, q8_0,
   q2_k, q3_k, q4_k, q5_k, q6_k,
   iq4_nl, iq4_xs, mxfp4, tq2_0, tq1_0, nvfp4,

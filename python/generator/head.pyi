@@ -48,6 +48,9 @@ half: dtype
 bfloat16: dtype
 float8_e4m3fn: dtype
 float8_e5m2: dtype
+float8_e4m3fnuz: dtype
+float8_e5m2fnuz: dtype
+float8_e8m0fnu: dtype
 int8: dtype
 int16: dtype
 short: dtype

@@ -51,11 +51,13 @@ struct TypeRow {
   uint8_t code, bits;
 };
 constexpr TypeRow kTypes[] = {
-    {DType::i8, 0, 8},       {DType::i16, 0, 16},   {DType::i32, 0, 32},    {DType::i64, 0, 64},
-    {DType::u8, 1, 8},       {DType::u16, 1, 16},   {DType::u32, 1, 32},    {DType::u64, 1, 64},
-    {DType::f16, 2, 16},     {DType::f32, 2, 32},   {DType::f64, 2, 64},    {DType::bf16, 4, 16},
-    {DType::c64, 5, 64},     {DType::c128, 5, 128}, {DType::boolean, 6, 8}, {DType::f8_e4m3, 10, 8},
-    {DType::f8_e5m2, 12, 8},
+    {DType::i8, 0, 8},           {DType::i16, 0, 16},     {DType::i32, 0, 32},
+    {DType::i64, 0, 64},         {DType::u8, 1, 8},       {DType::u16, 1, 16},
+    {DType::u32, 1, 32},         {DType::u64, 1, 64},     {DType::f16, 2, 16},
+    {DType::f32, 2, 32},         {DType::f64, 2, 64},     {DType::bf16, 4, 16},
+    {DType::c64, 5, 64},         {DType::c128, 5, 128},   {DType::boolean, 6, 8},
+    {DType::f8_e4m3, 10, 8},     {DType::f8_e5m2, 12, 8}, {DType::f8_e4m3fnuz, 11, 8},
+    {DType::f8_e5m2fnuz, 13, 8}, {DType::f8_e8m0, 14, 8},
 };
 
 DLDataType dlpack_type(DType dtype) {

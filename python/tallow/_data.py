@@ -8,11 +8,14 @@ from ._C import Tensor
 _from_numpy_name = {
     "float64": _C.float64, "float32": _C.float32, "float16": _C.float16,
     "bfloat16": _C.bfloat16, "float8_e4m3fn": _C.float8_e4m3fn, "float8_e5m2": _C.float8_e5m2,
+    "float8_e4m3fnuz": _C.float8_e4m3fnuz, "float8_e5m2fnuz": _C.float8_e5m2fnuz,
+    "float8_e8m0fnu": _C.float8_e8m0fnu,
     "int8": _C.int8, "int16": _C.int16, "int32": _C.int32, "int64": _C.int64,
     "uint8": _C.uint8, "uint16": _C.uint16, "uint32": _C.uint32, "uint64": _C.uint64,
     "bool": _C.bool, "complex64": _C.complex64, "complex128": _C.complex128,
 }
-_of_ml_dtypes = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
+_of_ml_dtypes = {"bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz",
+                 "float8_e5m2fnuz", "float8_e8m0fnu"}
 
 
 def _is_array(data):

@@ -82,6 +82,8 @@ _REAL = {  # bits, mantissa bits, largest exponent, smallest normal exponent
     "float64": (64, 52, 1023, -1022), "float32": (32, 23, 127, -126),
     "float16": (16, 10, 15, -14), "bfloat16": (16, 7, 127, -126),
     "float8_e5m2": (8, 2, 15, -14), "float8_e4m3fn": (8, 3, 8, -6),
+    "float8_e5m2fnuz": (8, 2, 15, -15), "float8_e4m3fnuz": (8, 3, 7, -7),
+    "float8_e8m0fnu": (8, 0, 127, -127),
 }  # fmt: skip
 
 
@@ -100,8 +102,10 @@ class finfo:
         last = 2 if name == "float8_e4m3fn" else 1  # its largest bit pattern is NaN
         self.max = (2.0 - last * self.eps) * 2.0**top
         self.min = -self.max
-        self.resolution = {"float64": 1e-15, "float32": 1e-6, "float16": 1e-3, "bfloat16": 1e-2,
-                           "float8_e5m2": 1.0, "float8_e4m3fn": 1.0}[name]
+        if name == "float8_e8m0fnu":  # powers of two: no sign, no zero
+            self.max, self.min = 2.0**top, self.tiny
+        self.resolution = {"float64": 1e-15, "float32": 1e-6, "float16": 1e-3, "bfloat16": 1e-2}.get(
+            name, 1.0)
 
     def __repr__(self):
         return (f"finfo(resolution={self.resolution:g}, min={self.min:g}, max={self.max:g}, "

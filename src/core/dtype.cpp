@@ -12,6 +12,7 @@
 #include "core/blocks.h"
 #include "core/blocks_grouped.h"
 #include "core/half.h"
+#include "core/small_floats.h"
 #include "tallow/error.h"
 
 namespace tallow {
@@ -109,6 +110,9 @@ constexpr DTypeInfo kTable[] = {
     {DType::bf16,    "bf16",    "BF16",     30, real,      1,   2, bf16_to, bf16_from},
     {DType::f8_e4m3, "f8_e4m3", "F8_E4M3",  -1, real,      1,   1, e4m3_to, e4m3_from},
     {DType::f8_e5m2, "f8_e5m2", "F8_E5M2",  -1, real,      1,   1, e5m2_to, e5m2_from},
+    {DType::f8_e4m3fnuz, "f8_e4m3fnuz", "F8_E4M3FNUZ", -1, real, 1, 1, small_floats::f8_e4m3fnuz_to_f32, small_floats::f8_e4m3fnuz_from_f32},
+    {DType::f8_e5m2fnuz, "f8_e5m2fnuz", "F8_E5M2FNUZ", -1, real, 1, 1, small_floats::f8_e5m2fnuz_to_f32, small_floats::f8_e5m2fnuz_from_f32},
+    {DType::f8_e8m0, "f8_e8m0", "F8_E8M0",  -1, real,      1,   1, small_floats::f8_e8m0_to_f32, small_floats::f8_e8m0_from_f32},
     {DType::i8,      "i8",      "I8",       24, integer,   1,   1, ints_to<int8_t>, ints_from<int8_t>},
     {DType::i16,     "i16",     "I16",      25, integer,   1,   2, ints_to<int16_t>, ints_from<int16_t>},
     {DType::i32,     "i32",     "I32",      26, integer,   1,   4, ints_to<int32_t>, ints_from<int32_t>},
@@ -120,6 +124,9 @@ constexpr DTypeInfo kTable[] = {
     {DType::boolean, "bool",    "BOOL",     -1, boolean,   1,   1, bool_to_f32, bool_from_f32},
     {DType::c64,     "c64",     "C64",      -1, complex,   1,   8, complex_to_f32<float>, complex_from_f32<float>},
     {DType::c128,    "c128",    nullptr,    -1, complex,   1,  16, complex_to_f32<double>, complex_from_f32<double>},
+    {DType::f4_e2m1, "f4_e2m1", "F4",       -1, block,     2,   1, small_floats::f4_e2m1_to_f32, small_floats::f4_e2m1_from_f32},
+    {DType::f6_e2m3, "f6_e2m3", "F6_E2M3",  -1, block,     4,   3, small_floats::f6_e2m3_to_f32, small_floats::f6_e2m3_from_f32},
+    {DType::f6_e3m2, "f6_e3m2", "F6_E3M2",  -1, block,     4,   3, small_floats::f6_e3m2_to_f32, small_floats::f6_e3m2_from_f32},
     {DType::q4_0,    "q4_0",    nullptr,     2, block,    32,  18, blocks::q4_0_to_f32, blocks::q4_0_from_f32},
     {DType::q4_1,    "q4_1",    nullptr,     3, block,    32,  20, blocks::q4_1_to_f32, blocks::q4_1_from_f32},
     {DType::q5_0,    "q5_0",    nullptr,     6, block,    32,  22, blocks::q5_0_to_f32, blocks::q5_0_from_f32},

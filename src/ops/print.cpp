@@ -205,6 +205,9 @@ const char* long_name(DType dtype) {
     case DType::bf16: return "bfloat16";
     case DType::f8_e4m3: return "float8_e4m3fn";
     case DType::f8_e5m2: return "float8_e5m2";
+    case DType::f8_e4m3fnuz: return "float8_e4m3fnuz";
+    case DType::f8_e5m2fnuz: return "float8_e5m2fnuz";
+    case DType::f8_e8m0: return "float8_e8m0fnu";
     case DType::i8: return "int8";
     case DType::i16: return "int16";
     case DType::i32: return "int32";

@@ -3,6 +3,7 @@ and panels, at every instruction set, against NumPy on the dequantized weights.
 """
 
 import gguf
+import ml_dtypes
 import numpy as np
 import pytest
 import torch
@@ -98,7 +99,10 @@ def test_from_f32_writes_the_same_bytes(probe, dtype):
 
 
 TORCH = {"f16": torch.float16, "bf16": torch.bfloat16, "f8_e4m3": torch.float8_e4m3fn,
-         "f8_e5m2": torch.float8_e5m2}
+         "f8_e5m2": torch.float8_e5m2, "f8_e4m3fnuz": torch.float8_e4m3fnuz,
+         "f8_e5m2fnuz": torch.float8_e5m2fnuz, "f8_e8m0": torch.float8_e8m0fnu}
+PACKED_FLOATS = {"f4_e2m1": (ml_dtypes.float4_e2m1fn, 4), "f6_e2m3": (ml_dtypes.float6_e2m3fn, 6),
+                 "f6_e3m2": (ml_dtypes.float6_e3m2fn, 6)}
 
 
 @pytest.mark.parametrize("dtype", TORCH)
@@ -131,6 +135,28 @@ def test_rounding_to_small_floats_equals_pytorch(probe, dtype):
     np.testing.assert_array_equal(got[~nan], want[~nan])
     back = np.frombuffer(probe("dequantize", dtype, stdin=got.tobytes()).stdout, np.float32)
     assert np.isnan(back[nan]).all()
+
+
+def packed(codes, bits):
+    """Codes of a few bits one after the other, the first in the lowest bits."""
+    flat = (codes[:, None] >> np.arange(bits) & 1).astype(np.uint8)
+    return np.packbits(flat.ravel(), bitorder="little").tobytes()
+
+
+@pytest.mark.parametrize("dtype", PACKED_FLOATS)
+def test_floats_of_4_and_6_bits_equal_ml_dtypes(probe, dtype):
+    kind, bits = PACKED_FLOATS[dtype]
+    codes = np.arange(1 << bits, dtype=np.uint8)
+    values = codes.view(kind).astype(np.float32)
+    got = np.frombuffer(probe("dequantize", dtype, stdin=packed(codes, bits)).stdout, np.float32)
+    np.testing.assert_array_equal(got.view(np.uint32), values.view(np.uint32))
+    exact = np.unique(values)
+    middle = (exact[1:] + exact[:-1]) / 2
+    x = np.concatenate([values, middle, np.nextafter(middle, np.float32(9)), [1e30, -1e30, np.inf],
+                        np.random.default_rng(4).normal(0, 4, 4096)]).astype(np.float32)
+    x = x[:len(x) // 4 * 4]
+    want = packed(x.astype(kind).view(np.uint8), bits)
+    assert probe("quantize", dtype, stdin=x.tobytes()).stdout == want
 
 
 def run_packed(probe, dtype, blocks, x, level):

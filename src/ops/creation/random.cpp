@@ -35,8 +35,11 @@ int digits_of(DType dtype) {
   switch (dtype) {
     case DType::f16: return 11;
     case DType::bf16: return 8;
-    case DType::f8_e4m3: return 4;
-    case DType::f8_e5m2: return 3;
+    case DType::f8_e4m3:
+    case DType::f8_e4m3fnuz: return 4;
+    case DType::f8_e5m2:
+    case DType::f8_e5m2fnuz: return 3;
+    case DType::f8_e8m0: return 1;
     default: return 24;
   }
 }

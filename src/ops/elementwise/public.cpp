@@ -201,7 +201,10 @@ double largest(DType dtype) {
     case DType::f16: return 65504;
     case DType::bf16: return bf16_to_f32(0x7f7f);
     case DType::f8_e4m3: return 448;
-    case DType::f8_e5m2: return 57344;
+    case DType::f8_e4m3fnuz: return 240;
+    case DType::f8_e5m2:
+    case DType::f8_e5m2fnuz: return 57344;
+    case DType::f8_e8m0: return 0x1p127;
     default: return std::numeric_limits<float>::max();
   }
 }
