@@ -7,6 +7,7 @@ find_package(Boost 1.74 REQUIRED)  # Beast, which is headers
 include(${CMAKE_CURRENT_LIST_DIR}/external.cmake)
 tallow_external(pcre2 pcre2.h pcre2-8)
 tallow_external(utf8proc utf8proc.h utf8proc)
+tallow_external(zlib zlib.h z)
 tallow_external(libedit histedit.h edit bsd md tinfo)
 tallow_external(openblas cblas.h openblas gfortran quadmath)
 tallow_external(mbedtls mbedtls/ssl.h mbedtls mbedx509 mbedcrypto)

@@ -8,8 +8,8 @@
 namespace tallow {
 
 /// {"path", "format", "metadata", "tensors": [{"name", "dtype", "shape", "bytes", "file"}],
-/// "totals": {"tensors", "parameters", "bytes"}} of a .gguf, .safetensors or .npy file, or of a
-/// folder of safetensors with its config.json. Metadata arrays past a million elements are
+/// "totals": {"tensors", "parameters", "bytes"}} of a file of tensors of any format, or of a
+/// folder of such with its config.json. Metadata arrays past a million elements are
 /// abbreviated to {"type", "count", "first"}. Throws Error.
 Json inspect_json(const std::string& path);
 

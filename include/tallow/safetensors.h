@@ -1,4 +1,4 @@
-// safetensors files and sharded sets of them: mapped tensors, fully checked headers.
+// safetensors files: mapped tensors, fully checked headers; and their writer.
 // Format: https://huggingface.co/docs/safetensors
 #pragma once
 
@@ -31,28 +31,6 @@ class SafetensorsFile final : public TensorFile {
   using TensorFile::TensorFile;
   static std::shared_ptr<const SafetensorsFile> parse(std::shared_ptr<const FileBytes> file);
   Metadata metadata_;
-};
-
-/// The safetensors of a folder: model.safetensors, or the shards that
-/// model.safetensors.index.json names.
-class SafetensorsFolder final : public WeightSource {
- public:
-  /// Throws Error for a missing shard, a tensor that is in two shards, and a listed tensor that its
-  /// shard lacks.
-  static std::shared_ptr<const SafetensorsFolder> open(const std::string& folder);
-
-  const std::string& path() const override { return path_; }
-  std::vector<std::string> names() const override;
-  bool contains(std::string_view name) const override { return index_.contains(name); }
-  Tensor get(std::string_view name) const override;
-  const std::vector<std::shared_ptr<const SafetensorsFile>>& files() const { return files_; }
-
- private:
-  void add(const std::shared_ptr<const SafetensorsFile>& file);
-
-  std::string path_;
-  std::vector<std::shared_ptr<const SafetensorsFile>> files_;
-  std::unordered_map<std::string_view, const SafetensorsFile*> index_;
 };
 
 /// Writes a safetensors file: first the list of its tensors, then their data in that order, so that
@@ -91,9 +69,15 @@ class SafetensorsWriter {
   bool header_done_ = false;
 };
 
+/// Writes a file as the package safetensors does, byte for byte, one tensor in memory at a time.
+void save_safetensors(const std::string& path, std::vector<PlannedTensor> tensors,
+                      const SafetensorsFile::Metadata& metadata = {},
+                      const WriteProgress& progress = {});
+
 /// Writes model.safetensors; or, where that would be over `max_shard_bytes`, shards and
-/// model.safetensors.index.json, as transformers does. A tensor is never divided. Returns the names
-/// of the files. Throws Error when they cannot be written.
+/// model.safetensors.index.json, as transformers does. A tensor is never divided. All files are
+/// written before the first takes its place; those of an earlier model are removed. Returns the
+/// names of the files. Throws Error when they cannot be written.
 std::vector<std::string> save_safetensors_folder(const std::string& folder,
                                                  std::vector<PlannedTensor> tensors,
                                                  int64_t max_shard_bytes,

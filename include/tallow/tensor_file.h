@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tallow/tensor.h"
@@ -16,6 +17,9 @@
 namespace tallow {
 
 class FileBytes;
+
+/// Tensors by name, in an order.
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
 /// What a file says about one of its tensors.
 struct TensorInfo {
@@ -51,6 +55,8 @@ class TensorFile : public WeightSource {
   const FileBytes& file() const { return *file_; }
   /// Takes over the list of tensors. Throws Error for a name that occurs twice.
   void set_tensors(std::vector<TensorInfo> tensors);
+  /// The tensor, when it is first asked for; here, over the file's bytes, row-major.
+  virtual Tensor make(const TensorInfo& tensor) const;
 
  private:
   std::shared_ptr<const FileBytes> file_;

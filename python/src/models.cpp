@@ -14,8 +14,6 @@
 #include "tallow/json.h"
 #include "tallow/language_model.h"
 #include "tallow/limits.h"
-#include "tallow/npy.h"
-#include "tallow/safetensors.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -112,13 +110,6 @@ nb::object logits(const Model& model, const std::vector<std::vector<int32_t>>& s
   return to_python(std::move(result));
 }
 
-nb::dict load_safetensors(const std::string& path) {
-  auto file = SafetensorsFile::open(path);
-  nb::dict tensors;
-  for (const std::string& name : file->names()) tensors[name.c_str()] = to_python(file->get(name));
-  return tensors;
-}
-
 void add_models(nb::module_& m) {
   nb::class_<Generation>(m, "Generation", "An answer and how it came about.")
       .def_ro("text", &Generation::text)
@@ -155,11 +146,6 @@ void add_language_models(PyObject* module) {
   m.def("read_bandwidth", &read_bandwidth, "bytes"_a, "threads"_a);
   m.def("peak_f32", &peak_f32, "threads"_a);
   m.def("peak_bf16", &peak_bf16, "threads"_a);
-  m.def("_load_safetensors", load_safetensors);
-  m.def("_load_npy", [](const std::string& path) { return to_python(load_npy(path)); });
-  m.def("_save_npy", [](const std::string& path, nb::handle tensor) {
-    save_npy(path, tensor_of(tensor.ptr()));
-  });
 }
 
 }  // namespace tallow::python

@@ -24,6 +24,7 @@ void add_generator(PyObject* module);        // generator.cpp
 void add_language_models(PyObject* module);  // models.cpp
 void add_hub(PyObject* module);              // hub.cpp
 void add_tokenizers(PyObject* module);       // tokenizer.cpp
+void add_files(PyObject* module);            // files.cpp
 
 namespace {
 
@@ -187,6 +188,7 @@ void fill(PyObject* module) {
   add_tokenizers(module);
   add_language_models(module);
   add_hub(module);
+  add_files(module);
 }
 
 }  // namespace

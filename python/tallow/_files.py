@@ -1,82 +1,91 @@
-"""Loading and saving: models, safetensors, NumPy's files, pickled objects."""
+"""Loading and saving: models, and files of tensors in every format."""
 
-import json
 import os
 import pickle
-import struct
+import tempfile
 
 from . import _C
-from ._C import LanguageModel, Tensor
+from ._C import LanguageModel, Tensor, TensorFiles
 
-_SAFETENSORS_NAMES = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
-    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "int64": "I64", "int32": "I32",
-    "int16": "I16", "int8": "I8", "uint64": "U64", "uint32": "U32", "uint16": "U16",
-    "uint8": "U8", "bool": "BOOL", "complex64": "C64",
-}
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+          "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}  # fmt: skip
+
+
+def load_file(path):
+    """The tensors of a file or folder by name: safetensors, GGUF, PyTorch's files, .npz, .npy,
+    whatever the name; folders of shards, or their index.json. They lie over the mapped file."""
+    return _C._load_file(os.fspath(path))
+
+
+def open_file(path):
+    """The same, opened: keys(), metadata(), and [name] for each tensor, without the others."""
+    return TensorFiles(os.fspath(path))
+
+
+def _bytes_of(size):
+    """A number of bytes, or a text such as "5GB"."""
+    if not isinstance(size, str):
+        return int(size or 0)
+    number = size.strip().upper().rstrip("KMGTIB")
+    unit = size.strip().upper()[len(number):].strip()
+    if unit and unit not in _UNITS:
+        raise ValueError(f"save_file: max_shard_size {size!r} has no unit of {', '.join(_UNITS)}")
+    return int(float(number) * _UNITS.get(unit, 1))
+
+
+def save_file(tensors, path, metadata=None, *, max_shard_size=None, compressed=False):
+    """Writes a dictionary of tensors as .safetensors, .gguf, .pth, .pt, .bin, .npz (`compressed` or
+    not) or .npy, as the path ends, or as shards of at most `max_shard_size` ("5GB") into a folder.
+    `metadata` is a dictionary of strings, which .safetensors and .gguf hold."""
+    rows = [(str(key), str(value)) for key, value in (metadata or {}).items()]
+    _C._save_file(dict(tensors), os.fspath(path), rows, _bytes_of(max_shard_size), compressed)
 
 
 def _suffix(path):
     return os.path.splitext(path)[1].lower()
 
 
-def load(f):
-    """A LanguageModel of a folder, a .gguf file or a name on the hub (tallow.hub.download); a dictionary of tensors of a .safetensors file;
-    the tensor of a .npy file; else the object that save() wrote. Only load pickled files that you
-    trust: unpickling runs code."""
-    if hasattr(f, "read"):
-        return pickle.load(f)
-    path = os.fspath(f)
-    kind = _suffix(path)
-    if kind == ".safetensors":
-        return _C._load_safetensors(path)
-    if kind == ".npy":
-        return _C._load_npy(path)
-    if os.path.isdir(path) or kind == ".gguf" or not os.path.exists(path):
-        return LanguageModel(path)
+def _is_pytorch(path):
+    """Whether a file is one of torch.save: a zip archive with a pickle in it, or a pickle."""
     with open(path, "rb") as file:
-        return pickle.load(file)
+        start = file.read(4)
+    return start[:1] == b"\x80" or (start == b"PK\3\4" and TensorFiles(path).format == "pytorch")
+
+
+def load(f, *, weights_only=True):
+    """A LanguageModel of a folder, a .gguf file or a name on the hub (tallow.hub.download); the tensor
+    of a .npy file; what torch.save wrote, tensors in containers; else a dictionary of the tensors
+    of a file. Nothing of a file is ever run, unless weights_only=False unpickles one that you
+    trust."""
+    if not weights_only:
+        if hasattr(f, "read"):
+            return pickle.load(f)
+        with open(f, "rb") as file:
+            return pickle.load(file)
+    if hasattr(f, "read"):
+        return _C._load_pytorch_bytes(f.read(), str(getattr(f, "name", "the stream")))
+    path = os.fspath(f)
+    if os.path.isdir(path) or _suffix(path) == ".gguf" or not os.path.exists(path):
+        return LanguageModel(path)
+    if _suffix(path) == ".npy":
+        return _C._load_npy(path)
+    return _C._load_pytorch(path) if _is_pytorch(path) else load_file(path)
 
 
 def save(obj, f):
-    """Writes a dictionary of tensors to a .safetensors file, a tensor to a .npy file, and anything
-    else by pickling."""
+    """Writes a dictionary of tensors to a .safetensors, .gguf or .npz file, a tensor to a .npy
+    file; else, as torch.save, tensors in containers of plain values, which torch.load reads."""
     if hasattr(f, "write"):
-        return pickle.dump(obj, f)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "archive.pt")
+            _C._save_pytorch(obj, path)
+            with open(path, "rb") as file:
+                f.write(file.read())
+        return
     path = os.fspath(f)
     kind = _suffix(path)
-    if kind == ".safetensors":
-        return save_safetensors(obj, path)
-    if kind == ".npy":
-        return _C._save_npy(path, obj.detach())
-    with open(path, "wb") as file:
-        pickle.dump(obj, file)
-
-
-def save_safetensors(tensors, path, metadata=None):
-    """Writes a dictionary of tensors. huggingface.co/docs/safetensors"""
-    header, parts, offset = {}, [], 0
-    if metadata:
-        header["__metadata__"] = dict(metadata)
-    # Wide elements first, so that all are aligned.
-    order = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    for name in order:
-        tensor = tensors[name]
-        if not isinstance(tensor, Tensor):
-            raise TypeError(f"save: {name} is a {type(tensor).__name__}, not a Tensor")
-        kind = _SAFETENSORS_NAMES.get(tensor.dtype.name)
-        if kind is None:
-            raise _C.Error(f"save: safetensors has no {tensor.dtype} ({name})")
-        end = offset + tensor.nbytes
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [offset, end]}
-        parts.append(tensor)
-        offset = end
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    partial = f"{path}.part"
-    with open(partial, "wb") as file:
-        file.write(struct.pack("<Q", len(text)))
-        file.write(text)
-        for tensor in parts:
-            file.write(_C._to_bytes(tensor))
-    os.replace(partial, path)
+    if kind == ".npy" and isinstance(obj, Tensor):
+        return save_file({"data": obj.detach()}, path)
+    if kind in (".safetensors", ".gguf", ".npz", ".npy"):
+        return save_file(obj, path)
+    _C._save_pytorch(obj, path)

@@ -2,6 +2,7 @@
 // `file: field: offset N: reason`.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <span>
@@ -26,8 +27,9 @@ inline std::string quoted(std::string_view text) {
 
 class ByteReader {
  public:
-  ByteReader(std::span<const std::byte> bytes, const std::string& file)
-      : bytes_(bytes), file_(file) {}
+  /// Begins at `offset`, which must be in the bytes.
+  ByteReader(std::span<const std::byte> bytes, const std::string& file, uint64_t offset = 0)
+      : bytes_(bytes), file_(&file), offset_(std::min<uint64_t>(offset, bytes.size())) {}
 
   uint64_t offset() const { return offset_; }
   uint64_t remaining() const { return bytes_.size() - offset_; }
@@ -59,13 +61,13 @@ class ByteReader {
 
   template <class... T>
   [[noreturn]] void fail_at(std::string_view field, const T&... reason) const {
-    fail(file_, ": ", field, ": offset ", offset_, ": ", reason...);
+    fail(*file_, ": ", field, ": offset ", offset_, ": ", reason...);
   }
 
  private:
   std::span<const std::byte> bytes_;
-  const std::string& file_;
-  uint64_t offset_ = 0;
+  const std::string* file_;
+  uint64_t offset_;
 };
 
 /// The text of bytes.

@@ -4,7 +4,7 @@
 #include "formats/gguf_checkpoint.h"
 #include "formats/quantized/quantized.h"
 #include "tallow/error.h"
-#include "tallow/safetensors.h"
+#include "tallow/tensor_folder.h"
 #include "tallow/weights.h"
 
 namespace tallow {
@@ -50,7 +50,7 @@ Checkpoint open_folder(const std::string& folder) {
   std::string architecture = architecture_of(config, config_path);
   const std::string generation_path = folder + "/generation_config.json";
   Json generation = file_exists(generation_path) ? read_object(generation_path) : Json::object();
-  auto source = SafetensorsFolder::open(folder);
+  auto source = TensorFolder::open(folder);
   for (const auto& file : source->files()) file->will_need();
   Weights weights(open_quantized(std::move(source), quantization_of(config, folder)));
   return Checkpoint{Config(std::move(config), config_path), std::move(weights),

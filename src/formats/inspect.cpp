@@ -8,9 +8,8 @@
 #include "formats/byte_reader.h"
 #include "formats/file_bytes.h"
 #include "tallow/error.h"
+#include "tallow/files.h"
 #include "tallow/gguf.h"
-#include "tallow/npy.h"
-#include "tallow/safetensors.h"
 
 namespace tallow {
 namespace {
@@ -49,68 +48,36 @@ struct Listing {
   }
 };
 
-void list_gguf(Listing& out, uint64_t max_items) {
-  const auto file = GgufFile::open(out.path);
-  out.format = str("GGUF v", file->version());
+Json gguf_metadata(const GgufFile& file, uint64_t max_items) {
+  Json out = Json::object();
   // Keys are unique, so Json::set's search for an old one is not needed.
-  auto& members = out.metadata.members();
+  auto& members = out.members();
   uint64_t budget = 4 * kJsonItems;
-  for (const GgufValue& value : file->metadata()) {
+  for (const GgufValue& value : file.metadata()) {
     const uint64_t items = value.is_array ? std::min(max_items, budget) : 1;
     members.emplace_back(std::string(value.key), to_json(value, items));
     budget -= std::min({value.count, items, budget});
   }
-  out.add(*file);
+  return out;
 }
 
-void add_metadata(Listing& out, const SafetensorsFile& file) {
-  for (const auto& [key, value] : file.metadata()) {
-    if (!out.metadata.find(key)) out.metadata.set(key, value);
-  }
-  out.add(file);
-}
-
-void list_folder(Listing& out) {
-  const auto folder = SafetensorsFolder::open(out.path);
-  out.format = "safetensors";
-  const std::string config = out.path + "/config.json";
-  if (file_exists(config)) out.metadata.set("config", Json::read(config));
-  for (const auto& file : folder->files()) add_metadata(out, *file);
-}
-
-void list_npy(Listing& out) {
-  const Tensor tensor = load_npy(out.path);
-  out.format = "npy";
-  out.metadata.set("fortran_order", !tensor.is_contiguous());
-  TensorInfo t;
-  t.shape = tensor.shape();
-  t.dtype = tensor.dtype();
-  t.type = to_string(tensor.dtype());
-  t.bytes = tensor.nbytes();
-  t.name = "data";
-  out.tensors.emplace_back(std::move(t), out.path.substr(out.path.rfind('/') + 1));
-}
-
-/// By the first bytes of the file, so that any name will do.
 Listing list(const std::string& path, uint64_t max_items) {
+  const TensorFiles opened = open_tensors(path);
   Listing out;
   out.path = path;
-  if (is_folder(path)) {
-    list_folder(out);
-    return out;
+  out.format = opened.format;
+  if (const std::string config = path + "/config.json"; is_folder(path) && file_exists(config)) {
+    out.metadata.set("config", Json::read(config));
   }
-  const auto file = FileBytes::open(path);
-  const std::string_view text = as_text(file->bytes());
-  if (text.empty()) fail(path, ": the file is empty");
-  if (text.starts_with("GGUF") || path.ends_with(".gguf")) {
-    list_gguf(out, max_items);
-  } else if (text.starts_with("\x93NUMPY") || path.ends_with(".npy")) {
-    list_npy(out);
-  } else if ((text.size() > 8 && text[8] == '{') || path.ends_with(".safetensors")) {
-    out.format = "safetensors";
-    add_metadata(out, *SafetensorsFile::open(path));
-  } else {
-    fail(path, ": is neither GGUF nor safetensors nor npy");
+  if (opened.format == "npy") {
+    out.metadata.set("fortran_order", !opened.source->get("data").is_contiguous());
+  }
+  for (const auto& [key, value] : opened.metadata) out.metadata.set(key, value);
+  for (const auto& file : opened.files) {
+    if (const auto* gguf = dynamic_cast<const GgufFile*>(file.get())) {
+      out.metadata = gguf_metadata(*gguf, max_items);
+    }
+    out.add(*file);
   }
   return out;
 }

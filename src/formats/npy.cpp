@@ -1,12 +1,13 @@
 // .npy files in and out.
 #include "tallow/npy.h"
 
-#include <vector>
+#include <cstring>
 
 #include "formats/byte_reader.h"
 #include "formats/file_bytes.h"
 #include "formats/npy_header.h"
 #include "formats/output_file.h"
+#include "formats/tensor_bytes.h"
 #include "tallow/error.h"
 
 namespace tallow {
@@ -51,31 +52,52 @@ int64_t checked_bytes(const ByteReader& reader, const NpyHeader& header) {
   return bytes;
 }
 
-Tensor parse(const std::shared_ptr<const FileBytes>& file) {
-  if (file->bytes().empty()) fail(file->path(), ": the file is empty");
-  ByteReader reader(file->bytes(), file->path());
-  const std::string_view text = read_header_text(reader);
-  const NpyHeader header = parse_npy_header(text, str(file->path(), ": header: "));
-  const int64_t bytes = checked_bytes(reader, header);
-  if (static_cast<uint64_t>(bytes) != reader.remaining()) {
-    reader.fail_at("data", info(header.dtype).name, " ", header.shape, " takes ", bytes,
-                   " bytes, but ", reader.remaining(), " are left; the file is damaged");
-  }
-  std::byte* data = const_cast<std::byte*>(file->bytes().data()) + reader.offset();
-  std::shared_ptr<Buffer> buffer;
-  if (reinterpret_cast<uintptr_t>(data) % static_cast<size_t>(info(header.dtype).bytes) == 0) {
-    const auto kind = file->is_mapped() ? Buffer::Kind::mapped : Buffer::Kind::borrowed;
-    buffer = Buffer::wrap(data, bytes, std::const_pointer_cast<FileBytes>(file), kind);
-  } else {
-    buffer = Buffer::allocate(bytes);
-    std::memcpy(buffer->data(), data, static_cast<size_t>(bytes));
-  }
-  const bool fortran = header.fortran_order && bytes > 0;
-  const Shape strides = fortran ? fortran_strides(header.shape) : contiguous_strides(header.shape);
-  return Tensor(std::move(buffer), 0, header.shape, strides, header.dtype);
+std::shared_ptr<Buffer> whole(std::shared_ptr<const FileBytes> file) {
+  const auto bytes = file->bytes();
+  const auto kind = file->is_mapped() ? Buffer::Kind::mapped : Buffer::Kind::borrowed;
+  return Buffer::wrap(const_cast<std::byte*>(bytes.data()), static_cast<int64_t>(bytes.size()),
+                      std::const_pointer_cast<FileBytes>(std::move(file)), kind);
 }
 
-std::string make_header(const char* descr, const Shape& shape) {
+}  // namespace
+
+NpyHeader read_npy_header(ByteReader& reader, uint64_t size, const std::string& what) {
+  if (size == 0) fail(what, ": the file is empty");
+  const std::string_view text = read_header_text(reader);
+  NpyHeader header = parse_npy_header(text, str(what, ": header: "));
+  header.bytes = checked_bytes(reader, header);
+  const uint64_t left = size - reader.offset();
+  if (static_cast<uint64_t>(header.bytes) != left) {
+    reader.fail_at("data", info(header.dtype).name, " ", header.shape, " takes ", header.bytes,
+                   " bytes, but ", left, " are left; the file is damaged");
+  }
+  return header;
+}
+
+Tensor parse_npy(std::shared_ptr<Buffer> buffer, const std::string& what) {
+  const auto size = static_cast<size_t>(buffer->bytes());
+  ByteReader reader({buffer->data(), size}, what);
+  const NpyHeader header = read_npy_header(reader, size, what);
+  auto offset = static_cast<int64_t>(reader.offset());
+  const std::byte* data = buffer->data() + offset;
+  const int width = number_bytes(header.dtype);
+  const bool swap = header.swapped && width > 1;
+  if (swap || reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(width) != 0) {
+    auto copy = Buffer::allocate(header.bytes);
+    if (header.bytes > 0) std::memcpy(copy->data(), data, static_cast<size_t>(header.bytes));
+    if (swap) swap_bytes({copy->data(), static_cast<size_t>(header.bytes)}, width);
+    buffer = std::move(copy);
+    offset = 0;
+  }
+  const bool fortran = header.fortran_order && header.bytes > 0;
+  const Shape strides = fortran ? fortran_strides(header.shape) : contiguous_strides(header.shape);
+  return Tensor(std::move(buffer), offset, header.shape, strides, header.dtype);
+}
+
+std::string make_npy_header(const Tensor& tensor, const std::string& what) {
+  const char* descr = npy_descr(tensor.dtype());
+  if (!descr) fail(what, ": NumPy has no ", tensor.dtype(), "; call .to(DType::f32) first");
+  const Shape& shape = tensor.shape();
   std::string dict = str("{'descr': '", descr, "', 'fortran_order': False, 'shape': (");
   for (const int64_t size : shape) dict += str(size, ", ");
   if (shape.size() > 1) dict.resize(dict.size() - 2);
@@ -94,50 +116,18 @@ std::string make_header(const char* descr, const Shape& shape) {
   return header + dict;
 }
 
-/// The bytes of a tensor in row-major order, wherever its strides lead.
-std::vector<std::byte> gathered(const Tensor& tensor) {
-  const Shape& shape = tensor.shape();
-  const Shape& strides = tensor.strides();
-  const int64_t each = info(tensor.dtype()).bytes;
-  std::vector<std::byte> out(static_cast<size_t>(tensor.nbytes()));
-  const std::byte* source = static_cast<const std::byte*>(tensor.raw());
-  Shape index = Shape::filled(shape.size(), 0);
-  int64_t at = 0;  // in elements of the source
-  for (size_t done = 0; done < out.size(); done += static_cast<size_t>(each)) {
-    std::memcpy(&out[done], source + at * each, static_cast<size_t>(each));
-    for (int d = shape.size() - 1; d >= 0; --d) {
-      at += strides[d];
-      if (++index[d] < shape[d]) break;
-      at -= strides[d] * shape[d];
-      index[d] = 0;
-    }
-  }
-  return out;
-}
-
-}  // namespace
-
 void save_npy(const std::string& path, const Tensor& tensor) {
-  const char* descr = npy_descr(tensor.dtype());
-  if (!descr) {
-    fail(path, ": NumPy has no ", to_string(tensor.dtype()), "; call .to(DType::f32) first");
-  }
+  const std::string header = make_npy_header(tensor, path);
   OutputFile file(path);
-  const std::string header = make_header(descr, tensor.shape());
   file.write(header.data(), header.size());
-  if (tensor.is_contiguous()) {
-    file.write(tensor.raw(), static_cast<size_t>(tensor.nbytes()));
-  } else {
-    const std::vector<std::byte> rows = gathered(tensor);
-    file.write(rows.data(), rows.size());
-  }
+  give_bytes(tensor, [&](ByteSpan bytes) { file.write(bytes.data(), bytes.size()); });
   file.commit();
 }
 
-Tensor load_npy(const std::string& path) { return parse(FileBytes::open(path)); }
+Tensor load_npy(const std::string& path) { return parse_npy(whole(FileBytes::open(path)), path); }
 
 Tensor load_npy(std::span<const std::byte> bytes, std::string what) {
-  return parse(FileBytes::copy(bytes, std::move(what)));
+  return parse_npy(whole(FileBytes::copy(bytes, what)), what);
 }
 
 }  // namespace tallow

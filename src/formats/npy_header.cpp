@@ -1,6 +1,8 @@
 // A reader of the Python literal that NumPy writes.
 #include "formats/npy_header.h"
 
+#include <algorithm>
+
 #include "formats/byte_reader.h"
 #include "tallow/error.h"
 
@@ -12,9 +14,10 @@ struct Descr {
   DType dtype;
 };
 constexpr Descr kDescrs[] = {
-    {"<f8", DType::f64}, {"<f4", DType::f32}, {"<f2", DType::f16}, {"|i1", DType::i8},
-    {"<i2", DType::i16}, {"<i4", DType::i32}, {"<i8", DType::i64}, {"|u1", DType::u8},
-    {"<u2", DType::u16}, {"<u4", DType::u32}, {"<u8", DType::u64}, {"|b1", DType::boolean},
+    {"<f8", DType::f64}, {"<f4", DType::f32},   {"<f2", DType::f16}, {"|i1", DType::i8},
+    {"<i2", DType::i16}, {"<i4", DType::i32},   {"<i8", DType::i64}, {"|u1", DType::u8},
+    {"<u2", DType::u16}, {"<u4", DType::u32},   {"<u8", DType::u64}, {"|b1", DType::boolean},
+    {"<c8", DType::c64}, {"<c16", DType::c128},
 };
 
 class DictReader {
@@ -28,7 +31,7 @@ class DictReader {
       expect(':');
       if (key == "descr") {
         once(kDescr, key);
-        header_.dtype = read_descr();
+        read_descr();
       } else if (key == "fortran_order") {
         once(kOrder, key);
         header_.fortran_order = read_boolean();
@@ -82,19 +85,42 @@ class DictReader {
     at_ = end + 1;
     return result;
   }
-  DType read_descr() {
+  /// A byte order and a type. NumPy takes '=' for the machine's order, and any sign where the order
+  /// does not matter.
+  void read_descr() {
     skip_space();
-    if (at_ < text_.size() && text_[at_] == '[') bad("structured arrays are not supported");
-    const std::string_view descr = read_string();
-    for (const Descr& row : kDescrs) {
-      // NumPy takes '=' for the machine's order, and any sign where the order does not matter.
-      const std::string_view name = row.name;
-      const bool order = !descr.empty() && (descr[0] == '=' || descr[0] == name[0] ||
-                                            (name[0] == '|' && descr[0] == '<'));
-      if (order && descr.substr(1) == name.substr(1)) return row.dtype;
+    if (at_ < text_.size() && text_[at_] == '[') {
+      bad("structured arrays are not supported; save each field as an array of its own");
     }
-    bad("the dtype ", quoted(descr), " is not supported; save the array as one of NumPy's ",
-        "little-endian number types");
+    const std::string_view descr = read_string();
+    const char order = descr.empty() ? '\0' : descr[0];
+    const std::string_view type = descr.substr(std::min<size_t>(1, descr.size()));
+    for (const Descr& row : kDescrs) {
+      const std::string_view name = row.name;
+      if (type != name.substr(1)) continue;
+      const bool ordered = name[0] == '<';
+      if (order != '<' && order != '=' && order != (ordered ? '>' : '|') &&
+          !(order == '>' && !ordered)) {
+        continue;
+      }
+      header_.dtype = row.dtype;
+      header_.swapped = ordered && order == '>';
+      return;
+    }
+    bad("the dtype ", quoted(descr), " is not supported", reason_of(type));
+  }
+  static const char* reason_of(std::string_view type) {
+    switch (type.empty() ? '\0' : type[0]) {
+      case 'O': return ": it is pickled objects; save an array of numbers";
+      case 'V':
+        return ": it is bytes without a meaning, which bfloat16 and float8 are saved as; "
+               "save them as another type";
+      case 'S':
+      case 'U': return ": it is text; save an array of numbers";
+      case 'M':
+      case 'm': return ": it is times; save an array of numbers";
+      default: return "; save the array as one of NumPy's number types up to 64 bits";
+    }
   }
   bool read_boolean() {
     skip_space();
@@ -131,6 +157,7 @@ class DictReader {
       }
     }
     const bool leading_zero = at_ - begin > 1 && text_[begin] == '0';
+    if (at_ > begin && at_ < text_.size() && text_[at_] == 'L') ++at_;  // as Python 2 wrote it
     if (at_ == begin || leading_zero) bad("a dimension is not an integer of 0 or more");
     return value;
   }

@@ -2,6 +2,7 @@
 #include "formats/output_file.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -36,7 +37,8 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
     return;
   }
   path_ = resolved(path);
-  temporary_ = str(path_, ".", int64_t{::getpid()}, ".tmp");
+  static std::atomic<uint32_t> count{0};  // two threads may write the same path
+  temporary_ = str(path_, ".", int64_t{::getpid()}, "-", count++, ".tmp");
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) {
     temporary_.clear();

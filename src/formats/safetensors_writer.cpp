@@ -2,10 +2,15 @@
 // folders of shards.
 #include <algorithm>
 #include <cstdio>
+#include <span>
 #include <unordered_set>
+
+#include <dirent.h>
+#include <unistd.h>
 
 #include "formats/byte_reader.h"
 #include "formats/output_file.h"
+#include "formats/tensor_bytes.h"
 #include "tallow/error.h"
 #include "tallow/json.h"
 #include "tallow/safetensors.h"
@@ -15,6 +20,7 @@ namespace {
 
 constexpr size_t kHeaderAlignment = 8;
 constexpr const char* kFormatKey = "format";
+constexpr const char* kIndexName = "model.safetensors.index.json";
 
 std::string shard_name(size_t index, size_t count) {
   char name[64];
@@ -22,20 +28,106 @@ std::string shard_name(size_t index, size_t count) {
   return name;
 }
 
-/// Where each shard begins, and the end.
-std::vector<size_t> divided(const std::vector<PlannedTensor>& tensors, int64_t most) {
-  std::vector<size_t> starts = {0};
+/// The package orders data by the dtype's place in this list, the last first, and then by name.
+constexpr DType kOrder[] = {
+    DType::boolean,     DType::f4_e2m1, DType::f6_e2m3, DType::f6_e3m2, DType::u8,
+    DType::i8,          DType::f8_e5m2, DType::f8_e4m3, DType::f8_e8m0, DType::f8_e4m3fnuz,
+    DType::f8_e5m2fnuz, DType::i16,     DType::u16,     DType::f16,     DType::bf16,
+    DType::i32,         DType::u32,     DType::f32,     DType::c64,     DType::f64,
+    DType::i64,         DType::u64,
+};
+
+size_t rank(DType dtype) {
+  return static_cast<size_t>(std::find(std::begin(kOrder), std::end(kOrder), dtype) - kOrder);
+}
+
+/// Wide elements first, so that all are aligned.
+void sort_as_package(std::span<PlannedTensor> tensors) {
+  std::sort(tensors.begin(), tensors.end(), [](const PlannedTensor& a, const PlannedTensor& b) {
+    const size_t x = rank(a.dtype), y = rank(b.dtype);
+    return x != y ? x > y : a.name < b.name;
+  });
+}
+
+using Shards = std::vector<std::span<PlannedTensor>>;
+
+/// In order, a new shard where the next tensor would not fit.
+Shards divided(std::vector<PlannedTensor>& tensors, int64_t most) {
+  Shards shards;
   int64_t bytes = 0;
+  size_t begin = 0;
   for (size_t i = 0; i < tensors.size(); ++i) {
     const int64_t more = bytes_of(tensors[i]);
-    if (bytes > 0 && bytes + more > most) {
-      starts.push_back(i);
+    if (bytes > 0 && (bytes > most || more > most - bytes)) {
+      shards.push_back(std::span(tensors).subspan(begin, i - begin));
+      begin = i;
       bytes = 0;
     }
     bytes += more;
   }
-  starts.push_back(tensors.size());
-  return starts;
+  shards.push_back(std::span(tensors).subspan(begin));
+  return shards;
+}
+
+/// Tells of progress over all files of one write.
+class Progress {
+ public:
+  Progress(const std::vector<PlannedTensor>& tensors, const WriteProgress& tell) : tell_(tell) {
+    for (const PlannedTensor& t : tensors) total_ += bytes_of(t);
+  }
+  void begin(const PlannedTensor& tensor) {
+    if (tell_) tell_(tensor.name, done_, total_);
+    done_ += bytes_of(tensor);
+  }
+  int64_t total() const { return total_; }
+
+ private:
+  const WriteProgress& tell_;
+  int64_t done_ = 0, total_ = 0;
+};
+
+void write_all(SafetensorsWriter& writer, std::span<PlannedTensor> tensors, Progress& progress) {
+  sort_as_package(tensors);
+  for (const PlannedTensor& t : tensors) writer.add_tensor(t.name, t.shape, t.dtype);
+  for (const PlannedTensor& t : tensors) {
+    progress.begin(t);
+    writer.write(t.make());
+  }
+}
+
+/// As transformers writes it.
+std::string index_text(const Shards& shards, const std::vector<std::string>& files, int64_t total) {
+  Json::Object places;
+  int64_t parameters = 0;
+  for (size_t shard = 0; shard < shards.size(); ++shard) {
+    for (const PlannedTensor& t : shards[shard]) {
+      places.emplace_back(t.name, Json(files[shard]));
+      parameters += t.shape.numel();
+    }
+  }
+  std::ranges::sort(places, {}, &std::pair<std::string, Json>::first);
+  const Json index(Json::Object{
+      {"metadata",
+       Json(Json::Object{{"total_parameters", Json(parameters)}, {"total_size", Json(total)}})},
+      {"weight_map", Json(std::move(places))},
+  });
+  return index.dump(2) + "\n";
+}
+
+/// Removes the files of an earlier model, of which a shard of the same name may be left.
+void remove_others(const std::string& folder, const std::vector<std::string>& kept) {
+  DIR* directory = ::opendir(folder.c_str());
+  if (!directory) return;
+  std::vector<std::string> old;
+  while (const dirent* entry = ::readdir(directory)) {
+    const std::string name = entry->d_name;
+    const bool shard = name.starts_with("model-") && name.ends_with(".safetensors") &&
+                       name.find("-of-") != name.npos;
+    const bool of_model = shard || name == "model.safetensors" || name == kIndexName;
+    if (of_model && std::ranges::find(kept, name) == kept.end()) old.push_back(name);
+  }
+  ::closedir(directory);
+  for (const std::string& name : old) ::unlink((folder + "/" + name).c_str());
 }
 
 }  // namespace
@@ -60,25 +152,33 @@ void SafetensorsWriter::add_tensor(const std::string& name, const Shape& shape, 
 void SafetensorsWriter::write_header() {
   header_done_ = true;
   std::unordered_set<std::string_view> names = {"__metadata__"};
-  Json::Object header;
+  std::string text = "{";
+  const auto append_key = [](std::string& out, const std::string& key) {
+    if (out.back() != '{') out += ',';
+    append_json_string(out, key);
+    out += ':';
+  };
   if (!metadata_.empty()) {
-    Json::Object pairs;
-    for (const auto& [key, value] : metadata_) pairs.emplace_back(key, Json(value));
-    header.emplace_back("__metadata__", Json(std::move(pairs)));
+    append_key(text, "__metadata__");
+    text += '{';
+    for (const auto& [key, value] : metadata_) {
+      append_key(text, key);
+      append_json_string(text, value);
+    }
+    text += '}';
   }
   int64_t offset = 0;
   for (const Planned& t : tensors_) {
     if (!names.insert(t.name).second) {
       fail(path_, ": tensor ", quoted(t.name), ": the name occurs twice");
     }
-    Json::Array shape, span = {Json(offset), Json(offset + t.bytes)};
-    for (const int64_t size : t.shape) shape.emplace_back(size);
-    header.emplace_back(t.name, Json(Json::Object{{"dtype", Json(info(t.dtype).safetensors)},
-                                                  {"shape", Json(std::move(shape))},
-                                                  {"data_offsets", Json(std::move(span))}}));
+    append_key(text, t.name);
+    text += str("{\"dtype\":\"", info(t.dtype).safetensors, "\",\"shape\":[");
+    for (int d = 0; d < t.shape.size(); ++d) text += str(d > 0 ? "," : "", t.shape[d]);
+    text += str("],\"data_offsets\":[", offset, ",", offset + t.bytes, "]}");
     offset += t.bytes;
   }
-  std::string text = Json(std::move(header)).dump();
+  text += '}';
   text.append((kHeaderAlignment - text.size() % kHeaderAlignment) % kHeaderAlignment, ' ');
   const uint64_t size = text.size();
   file_->write(&size, sizeof size);
@@ -93,8 +193,7 @@ void SafetensorsWriter::write(const Tensor& tensor) {
          tensor.dtype(), " ", tensor.shape());
   }
   if (!header_done_) write_header();
-  const Tensor data = tensor.contiguous();
-  if (t.bytes > 0) file_->write(data.raw(), static_cast<size_t>(t.bytes));
+  give_bytes(tensor, [&](ByteSpan bytes) { file_->write(bytes.data(), bytes.size()); });
   ++current_;
 }
 
@@ -106,60 +205,43 @@ void SafetensorsWriter::finish() {
   file_->commit();
 }
 
+void save_safetensors(const std::string& path, std::vector<PlannedTensor> tensors,
+                      const SafetensorsFile::Metadata& metadata, const WriteProgress& progress) {
+  Progress told(tensors, progress);
+  SafetensorsWriter writer(path, metadata);
+  write_all(writer, tensors, told);
+  writer.finish();
+}
+
 std::vector<std::string> save_safetensors_folder(const std::string& folder,
                                                  std::vector<PlannedTensor> tensors,
                                                  int64_t max_shard_bytes,
                                                  const SafetensorsFile::Metadata& metadata,
                                                  const WriteProgress& progress) {
-  const std::vector<size_t> starts = divided(tensors, max_shard_bytes);
-  const size_t shards = starts.size() - 1;
-  int64_t total = 0, done = 0, parameters = 0;
-  for (const PlannedTensor& t : tensors) {
-    total += bytes_of(t);
-    int64_t elements = 1;
-    for (const int64_t size : t.shape) elements *= size;
-    parameters += elements;
-  }
+  const Shards shards = divided(tensors, max_shard_bytes);
+  Progress told(tensors, progress);
   SafetensorsFile::Metadata all = metadata;
   if (std::ranges::find(all, kFormatKey, &std::pair<std::string, std::string>::first) ==
       all.end()) {
     all.emplace_back(kFormatKey, "pt");  // without it transformers refuses the file
   }
   std::vector<std::string> files;
-  Json::Object places;
-  for (size_t shard = 0; shard < shards; ++shard) {
-    files.push_back(shards == 1 ? "model.safetensors" : shard_name(shard, shards));
-    const auto begin = tensors.begin() + static_cast<std::ptrdiff_t>(starts[shard]);
-    const auto end = tensors.begin() + static_cast<std::ptrdiff_t>(starts[shard + 1]);
-    // Wide elements first, so that all are aligned.
-    std::stable_sort(begin, end, [](const PlannedTensor& a, const PlannedTensor& b) {
-      return info(a.dtype).bytes > info(b.dtype).bytes;
-    });
-    SafetensorsWriter writer(folder + "/" + files.back(), all);
-    for (auto t = begin; t != end; ++t) {
-      writer.add_tensor(t->name, t->shape, t->dtype);
-      places.emplace_back(t->name, Json(files.back()));
-    }
-    for (auto t = begin; t != end; ++t) {
-      if (progress) progress(t->name, done, total);
-      writer.write(t->make());
-      done += bytes_of(*t);
-    }
-    writer.finish();
+  std::vector<std::unique_ptr<SafetensorsWriter>> writers;
+  for (size_t shard = 0; shard < shards.size(); ++shard) {
+    files.push_back(shards.size() == 1 ? "model.safetensors" : shard_name(shard, shards.size()));
+    writers.push_back(std::make_unique<SafetensorsWriter>(folder + "/" + files.back(), all));
+    write_all(*writers.back(), shards[shard], told);
   }
-  if (shards > 1) {
-    std::ranges::sort(places, {}, &std::pair<std::string, Json>::first);
-    const Json index(Json::Object{
-        {"metadata",
-         Json(Json::Object{{"total_parameters", Json(parameters)}, {"total_size", Json(total)}})},
-        {"weight_map", Json(std::move(places))},
-    });
-    const std::string name = "model.safetensors.index.json", text = index.dump(2) + "\n";
-    OutputFile file(folder + "/" + name);
+  // All are written before the first takes its place, and the index comes last.
+  for (const auto& writer : writers) writer->finish();
+  if (shards.size() > 1) {
+    const std::string text = index_text(shards, files, told.total());
+    OutputFile file(folder + "/" + kIndexName);
     file.write(text.data(), text.size());
     file.commit();
-    files.push_back(name);
+    files.push_back(kIndexName);
   }
+  remove_others(folder, files);
   return files;
 }
 

@@ -57,9 +57,11 @@ Tensor TensorFile::get(std::string_view name) const {
   }
   const std::lock_guard lock(mutex_);
   Tensor& opened = opened_[static_cast<size_t>(t - tensors_.data())];
-  if (!opened) opened = make_tensor(file_, *t);
+  if (!opened) opened = make(*t);
   return opened;
 }
+
+Tensor TensorFile::make(const TensorInfo& tensor) const { return make_tensor(file_, tensor); }
 
 void TensorFile::will_need() const { file_->will_need(); }
 

@@ -37,7 +37,7 @@ FOLDERS = {
 # The layer that each public header belongs to: that of the folder which implements it.
 PUBLIC = {
     "core": "autograd buffer device dtype error json op parallel profile random reals scalar shape shared_memory tensor tensor_methods",
-    "formats": "gguf inspect npy safetensors tensor_file weights",
+    "formats": "files gguf inspect npy object pytorch safetensors tensor_file tensor_folder weights",
     "text": "chat_template sampling tokenizer",
     "hub": "hub",
     "ops": "from_data indexing ops padding print print_fmt",
@@ -55,6 +55,7 @@ THIRD_PARTY = {
     "Boost": r"boost/",
     "mbedTLS": r"mbedtls/(?!sha|version)",
     "mbedTLS's hashes": r"mbedtls/sha",
+    "zlib": r"zlib\.h",
     "libedit": r"histedit\.h|editline/",
 }
 

@@ -4,10 +4,10 @@
 #include <string>
 
 #include "tallow/error.h"
+#include "tallow/files.h"
 #include "tallow/gguf.h"
 #include "tallow/inspect.h"
 #include "tallow/npy.h"
-#include "tallow/safetensors.h"
 #include "tallow/weights.h"
 
 namespace probe {
@@ -22,20 +22,13 @@ struct File {
 
 void put(const std::string& text) { std::printf("%s\n", text.c_str()); }
 
-std::shared_ptr<const tallow::TensorFile> open_tensors(const std::string& path) {
-  if (path.ends_with(".gguf")) return tallow::GgufFile::open(path);
-  return tallow::SafetensorsFile::open(path);
-}
-
-/// Opens a file in every way that fits its name; throws tallow::Error.
+/// Opens a file and all its tensors; throws tallow::Error.
 void open_whole(const std::string& path) {
-  if (path.ends_with(".npy")) {
-    tallow::load_npy(path);
-    return;
-  }
-  const auto file = open_tensors(path);
-  for (const auto& t : file->tensors()) {
-    if (t.dtype) file->get(t.name);
+  const auto opened = tallow::open_tensors(path);
+  for (const auto& file : opened.files) {
+    for (const auto& t : file->tensors()) {
+      if (t.dtype) file->get(t.name);
+    }
   }
   if (path.ends_with(".gguf")) tallow::open_checkpoint(path);
   tallow::inspect_json(path);
@@ -53,12 +46,14 @@ int inspect(int argc, char** argv) {
 
 /// tensors FILE OUT: the bytes of every tensor, one after the other in the file's order.
 int tensors(int, char** argv) {
-  const auto file = open_tensors(argv[1]);
+  const auto opened = tallow::open_tensors(argv[1]);
   const File out{std::fopen(argv[2], "wb")};
   if (!out.handle) tallow::fail(argv[2], ": cannot create");
-  for (const auto& t : file->tensors()) {
-    const tallow::Tensor tensor = file->get(t.name);
-    std::fwrite(tensor.raw(), 1, static_cast<size_t>(tensor.nbytes()), out.handle);
+  for (const auto& file : opened.files) {
+    for (const auto& t : file->tensors()) {
+      const tallow::Tensor tensor = file->get(t.name).contiguous();
+      std::fwrite(tensor.raw(), 1, static_cast<size_t>(tensor.nbytes()), out.handle);
+    }
   }
   return 0;
 }

@@ -14,13 +14,13 @@
 
 #include "formats/byte_reader.h"
 #include "tallow/error.h"
-#include "tallow/safetensors.h"
+#include "tallow/tensor_folder.h"
 
 namespace tallow::quantized {
 
 /// A module of the checkpoint ("model.layers.0.mlp.up_proj"), and what is said of all of them.
 struct Module {
-  const SafetensorsFolder& source;
+  const TensorFolder& source;
   const Json& config;  ///< quantization_config
   std::string name;
 
@@ -129,7 +129,7 @@ namespace tallow {
 /// The tensors of a folder with the quantized ones joined into weights, as `config` (that of
 /// config.json, or of a file beside it) says; `folder` itself where nothing is quantized. Throws
 /// Error for a scheme that is not known.
-std::shared_ptr<const WeightSource> open_quantized(std::shared_ptr<const SafetensorsFolder> folder,
+std::shared_ptr<const WeightSource> open_quantized(std::shared_ptr<const TensorFolder> folder,
                                                    const Json& config);
 
 }  // namespace tallow

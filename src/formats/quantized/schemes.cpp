@@ -119,7 +119,7 @@ constexpr const char* kParts[] = {
 
 class QuantizedFolder final : public WeightSource {
  public:
-  QuantizedFolder(std::shared_ptr<const SafetensorsFolder> folder, const std::string& method,
+  QuantizedFolder(std::shared_ptr<const TensorFolder> folder, const std::string& method,
                   Json config)
       : folder_(std::move(folder)), config_(std::move(config)) {
     const std::vector<std::string> all = folder_->names();
@@ -178,7 +178,7 @@ class QuantizedFolder final : public WeightSource {
     return false;
   }
 
-  std::shared_ptr<const SafetensorsFolder> folder_;
+  std::shared_ptr<const TensorFolder> folder_;
   Json config_;
   std::unordered_map<std::string, Entry> weights_;
   std::unordered_set<std::string> modules_, markers_;
@@ -232,7 +232,7 @@ void check_variant(const std::string& path, const std::string& method, const Jso
 }  // namespace
 }  // namespace quantized
 
-std::shared_ptr<const WeightSource> open_quantized(std::shared_ptr<const SafetensorsFolder> folder,
+std::shared_ptr<const WeightSource> open_quantized(std::shared_ptr<const TensorFolder> folder,
                                                    const Json& config) {
   if (!config.is_object()) return folder;
   const std::string method = quantized::method_of(config);

@@ -1,6 +1,7 @@
 // torchao's tensors whose layout is plain: Int8Tensor, IntxUnpackedToInt8Tensor, Int4Tensor and
 // Float8Tensor, flattened to _weight_qdata, _weight_scale and _weight_zero_point.
 #include "formats/quantized/quantized.h"
+#include "tallow/safetensors.h"
 
 namespace tallow::quantized {
 namespace {
@@ -9,7 +10,9 @@ namespace {
 std::string class_of(const Module& m) {
   const std::string name = m.name + ".weight";
   for (const auto& file : m.source.files()) {
-    for (const auto& [key, value] : file->metadata()) {
+    const auto* safetensors = dynamic_cast<const SafetensorsFile*>(file.get());
+    if (!safetensors) continue;
+    for (const auto& [key, value] : safetensors->metadata()) {
       if (key != name) continue;
       const Json json = Json::parse(value, str(file->path(), ": metadata ", quoted(key)));
       const Json* type = json.find("_type");
