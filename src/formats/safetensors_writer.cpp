@@ -49,23 +49,30 @@ void sort_as_package(std::span<PlannedTensor> tensors) {
   });
 }
 
-using Shards = std::vector<std::span<PlannedTensor>>;
+using Shards = std::vector<std::vector<PlannedTensor>>;
 
-/// In order, a new shard where the next tensor would not fit.
-Shards divided(std::vector<PlannedTensor>& tensors, int64_t most) {
+/// As huggingface_hub divides: in order, a new shard where the next tensor would not fit; one that
+/// never fits has its own, and the shard at hand goes on.
+Shards divided(std::vector<PlannedTensor> tensors, int64_t most) {
   Shards shards;
+  std::vector<PlannedTensor> current;
   int64_t bytes = 0;
-  size_t begin = 0;
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const int64_t more = bytes_of(tensors[i]);
-    if (bytes > 0 && (bytes > most || more > most - bytes)) {
-      shards.push_back(std::span(tensors).subspan(begin, i - begin));
-      begin = i;
-      bytes = 0;
+  const auto end_shard = [&] {
+    if (!current.empty()) shards.push_back(std::exchange(current, {}));
+    bytes = 0;
+  };
+  for (PlannedTensor& tensor : tensors) {
+    const int64_t more = bytes_of(tensor);
+    if (more > most) {
+      shards.emplace_back().push_back(std::move(tensor));
+      continue;
     }
+    if (more > most - bytes) end_shard();
+    current.push_back(std::move(tensor));
     bytes += more;
   }
-  shards.push_back(std::span(tensors).subspan(begin));
+  end_shard();
+  if (shards.empty()) shards.emplace_back();
   return shards;
 }
 
@@ -218,8 +225,8 @@ std::vector<std::string> save_safetensors_folder(const std::string& folder,
                                                  int64_t max_shard_bytes,
                                                  const SafetensorsFile::Metadata& metadata,
                                                  const WriteProgress& progress) {
-  const Shards shards = divided(tensors, max_shard_bytes);
   Progress told(tensors, progress);
+  Shards shards = divided(std::move(tensors), max_shard_bytes);
   SafetensorsFile::Metadata all = metadata;
   if (std::ranges::find(all, kFormatKey, &std::pair<std::string, std::string>::first) ==
       all.end()) {
