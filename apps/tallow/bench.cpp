@@ -54,11 +54,7 @@ class Bench {
   }
 
   /// Bytes of keys and values that one token is beside `length` others.
-  double cache_bytes(double length) const {
-    const KvCacheSpec& s = cache_.spec();
-    return 2.0 * static_cast<double>(s.layers * s.kv_heads * s.head_dim) * info(s.dtype).bytes *
-           length;
-  }
+  double cache_bytes(double length) const { return cache_.spec().token_bytes() * length; }
   double flops(int64_t tokens, int64_t rows) const { return network_.flops(tokens, rows); }
   int64_t chunk() const { return chunk_; }
 

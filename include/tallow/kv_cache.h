@@ -18,9 +18,25 @@ struct Batch {
   Tensor lengths;       ///< i32 [sequences]: tokens in the cache, these included
   Tensor page_table;    ///< i32 [sequences, max_pages]
   Tensor logit_rows;    ///< i32 [rows]: the tokens whose logits are wanted
+  /// i32 [tokens], or undefined: how many of its sequence's tokens each one sees where that is more
+  /// than those up to itself: an image's tokens may see one another. Never falls within a sequence,
+  /// and never passes its length. Architectures say in which layers it counts.
+  Tensor visible;
+  /// f32 [soft, hidden], or undefined: what an encoder made of an image or a sound, in place of the
+  /// embeddings of the tokens soft_rows (i32 [soft]).
+  Tensor soft_tokens, soft_rows;
   /// Per sequence, the length that rope scaling goes by: all of the prompt's, also while it is
   /// still being prefilled in chunks, so that chunks and one pass agree.
   std::vector<int64_t> rope_lengths;
+
+  /// The same pass for the tokens of logit_rows only, once nobody else's keys and values are to be
+  /// written: queries for the tails of the sequences. logit_rows of the result are all its rows.
+  /// Slots and soft tokens are left out.
+  Batch wanted() const;
+};
+
+struct KvHeads {
+  int64_t count = 0, dim = 0;
 };
 
 struct KvCacheSpec {
@@ -29,6 +45,15 @@ struct KvCacheSpec {
   int64_t head_dim = 0;
   DType dtype = DType::bf16;  ///< f32 or bf16
   int64_t page_size = 32;
+  /// Where layers differ: the heads of each, in place of kv_heads and head_dim. A layer without
+  /// heads has no memory.
+  std::vector<KvHeads> each = {};
+
+  KvHeads heads(int64_t layer) const {
+    return each.empty() ? KvHeads{kv_heads, head_dim} : each[static_cast<size_t>(layer)];
+  }
+  /// Bytes of keys and values of one token in all layers.
+  double token_bytes() const;
 };
 
 /// Keys and values of many sequences in pages. Sequences may share pages; a shared page is copied
@@ -67,7 +92,7 @@ class KvCache {
   Batch append(std::span<const Chunk> chunks);
 
   const KvCacheSpec& spec() const { return spec_; }
-  /// Layer l's keys [pages, kv_heads, page_size, head_dim].
+  /// Layer l's keys [pages, kv_heads, page_size, head_dim], sizes as spec().heads(l).
   const Tensor& keys(int64_t layer) const { return keys_[layer]; }
   /// Layer l's values, transposed: [pages, kv_heads, head_dim, page_size].
   const Tensor& values(int64_t layer) const { return values_[layer]; }

@@ -26,9 +26,7 @@ KvCacheSpec cache_spec(const CausalLM& network, const SessionOptions& options) {
 /// What the model was made for, as far as a quarter of the machine's memory holds it.
 int64_t default_context(const CausalLM& network, const SessionOptions& options) {
   const KvCacheSpec spec = cache_spec(network, options);
-  const double token_bytes = 2.0 *
-                             static_cast<double>(spec.layers * spec.kv_heads * spec.head_dim) *
-                             info(spec.dtype).bytes;
+  const double token_bytes = spec.token_bytes();
   const double memory =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
   const auto room = static_cast<int64_t>(memory / 4 / std::max(token_bytes, 1.0));

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "tallow/error.h"
+#include "tallow/ops.h"
 
 namespace tallow {
 namespace {
@@ -31,8 +32,7 @@ int64_t physical_memory() {
 }
 
 void check_memory(const KvCacheSpec& spec, int64_t capacity) {
-  double bytes = 2.0 * static_cast<double>(spec.layers * spec.kv_heads * spec.head_dim) *
-                 info(spec.dtype).bytes * static_cast<double>(capacity);
+  double bytes = spec.token_bytes() * static_cast<double>(capacity);
   double memory = static_cast<double>(physical_memory());
   if (capacity > INT32_MAX - spec.page_size) {
     fail("key-value cache: ", capacity,
@@ -52,13 +52,46 @@ Tensor list(const std::vector<T>& values) {
 
 }  // namespace
 
+double KvCacheSpec::token_bytes() const {
+  double elements = 0;
+  for (int64_t l = 0; l < layers; ++l) {
+    elements += 2.0 * static_cast<double>(heads(l).count) * static_cast<double>(heads(l).dim);
+  }
+  return elements * info(dtype).bytes;
+}
+
+Batch Batch::wanted() const {
+  Batch result = *this;
+  const int32_t* starts = query_starts.data<int32_t>();
+  const int32_t* rows = logit_rows.data<int32_t>();
+  const int64_t count = logit_rows.numel();
+  std::vector<int32_t> kept{0}, all;
+  for (int64_t s = 0, row = 0; s + 1 < query_starts.numel(); ++s) {
+    const int64_t first = row;
+    while (row < count && rows[row] < starts[s + 1]) ++row;
+    if (row > first && rows[first] + (row - first) != starts[s + 1]) {
+      fail("batch: logit_rows of sequence ", s, " are not its last ones");
+    }
+    kept.push_back(static_cast<int32_t>(row));
+  }
+  for (int32_t row = 0; row < count; ++row) all.push_back(row);
+  for (Tensor* t : {&result.tokens, &result.positions, &result.visible}) {
+    if (*t) *t = index_select(*t, 0, logit_rows);
+  }
+  result.query_starts = list(kept);
+  result.logit_rows = list(all);
+  result.slots = result.soft_tokens = result.soft_rows = {};
+  return result;
+}
+
 KvCache::KvCache(const KvCacheSpec& spec, int64_t capacity) : spec_(spec) {
   check_memory(spec, capacity);
   int64_t pages = (capacity + spec.page_size - 1) / spec.page_size;
   capacity_ = pages * spec.page_size;
   for (int64_t l = 0; l < spec.layers; ++l) {
-    keys_.push_back(reserve({pages, spec.kv_heads, spec.page_size, spec.head_dim}, spec.dtype));
-    values_.push_back(reserve({pages, spec.kv_heads, spec.head_dim, spec.page_size}, spec.dtype));
+    const auto [heads, dim] = spec.heads(l);
+    keys_.push_back(reserve({pages, heads, spec.page_size, dim}, spec.dtype));
+    values_.push_back(reserve({pages, heads, dim, spec.page_size}, spec.dtype));
   }
   references_.resize(static_cast<size_t>(pages));
   for (int64_t p = pages - 1; p >= 0; --p) free_.push_back(static_cast<int32_t>(p));

@@ -53,9 +53,11 @@ struct AttentionOptions {
 ///   lengths      [sequences] i32: tokens in the cache, this pass's included; the last query of a
 ///                sequence is at position lengths[s] - 1
 ///   page_table   [sequences, max_pages] i32
+///   visible      [tokens] i32, or undefined: the tokens of its sequence that a query sees where
+///                they are more than those up to itself; never falls within a sequence
 /// Returns f32 [tokens, heads, head_dim]. Never holds a [tokens, tokens] matrix. Dao et al. 2022.
 Tensor paged_attention(const Tensor& queries, const Tensor& k_cache, const Tensor& v_cache,
                        const Tensor& query_starts, const Tensor& lengths, const Tensor& page_table,
-                       const AttentionOptions& options);
+                       const AttentionOptions& options, const Tensor& visible = {});
 
 }  // namespace tallow

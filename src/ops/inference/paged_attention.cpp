@@ -34,6 +34,7 @@ Specs infer(Inputs in, const AttentionOptions&) {
   check_index("query_starts", in[3], 1);
   check_index("lengths", in[4], 1);
   check_index("page_table", in[5], 2);
+  if (in.size() > 6 && in[6]) check_index("visible", in[6], 1);
   if (in[3].size(0) != in[4].size(0) + 1 || in[5].size(0) != in[4].size(0))
     fail("paged_attention: query_starts ", in[3], ", lengths ", in[4], " and page_table ", in[5],
          " disagree; they need [n + 1], [n] and [n, max_pages]");
@@ -92,8 +93,8 @@ void cpu(Inputs in, Outputs out, const AttentionOptions& options) {
   const int64_t group = inputs.heads / inputs.kv_heads;
   for (int64_t s = 0; s < inputs.sequences; ++s) {
     for (int64_t i = 0; i < inputs.queries_of(s); ++i) {
-      const int64_t end = inputs.first_position(s) + i + 1;
-      const int64_t begin = options.window > 0 ? std::max<int64_t>(0, end - options.window) : 0;
+      const int64_t end = inputs.end(s, i), next = inputs.first_position(s) + i + 1;
+      const int64_t begin = options.window > 0 ? std::max<int64_t>(0, next - options.window) : 0;
       for (int64_t h = 0; h < inputs.heads; ++h) {
         const int64_t row = ((inputs.start(s) + i) * inputs.heads + h) * inputs.dim;
         reference.run(
@@ -129,6 +130,7 @@ PagedInputs::PagedInputs(Inputs in)
       query_starts(in[3].contiguous()),
       lengths(in[4].contiguous()),
       page_table(in[5].contiguous()),
+      visible(in.size() > 6 && in[6] ? in[6].contiguous() : Tensor()),
       tokens(queries.size(0)),
       heads(queries.size(1)),
       kv_heads(k_cache.size(1)),
@@ -152,6 +154,20 @@ PagedInputs::PagedInputs(Inputs in)
              "; allocate it first");
     }
   }
+  if (visible) check_visible();
+}
+
+void PagedInputs::check_visible() const {
+  if (visible.size(0) != tokens)
+    fail("paged_attention: visible is ", visible, "; queries ", queries, " need i32 [", tokens,
+         "]");
+  for (int64_t s = 0; s < sequences; ++s) {
+    for (int64_t i = 1; i < queries_of(s); ++i) {
+      if (end(s, i) < end(s, i - 1))
+        fail("paged_attention: visible falls from ", end(s, i - 1), " to ", end(s, i),
+             " within sequence ", s, "; a later query must see as far");
+    }
+  }
 }
 
 constinit Op<AttentionOptions> paged_attention_op{"paged_attention",
@@ -159,9 +175,9 @@ constinit Op<AttentionOptions> paged_attention_op{"paged_attention",
 
 Tensor paged_attention(const Tensor& queries, const Tensor& k_cache, const Tensor& v_cache,
                        const Tensor& query_starts, const Tensor& lengths, const Tensor& page_table,
-                       const AttentionOptions& options) {
-  return apply(paged_attention_op, {queries, k_cache, v_cache, query_starts, lengths, page_table},
-               options);
+                       const AttentionOptions& options, const Tensor& visible) {
+  return apply(paged_attention_op,
+               {queries, k_cache, v_cache, query_starts, lengths, page_table, visible}, options);
 }
 
 }  // namespace tallow

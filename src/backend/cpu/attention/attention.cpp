@@ -95,10 +95,11 @@ int64_t range_length(int64_t positions, int64_t rows) {
   return positions <= 2048 ? 256 : 512;
 }
 
-void plan_rows(Plan& plan, AttentionItem item, const AttentionCall& call, bool one_block) {
+void plan_rows(Plan& plan, AttentionItem item, const PagedInputs& in, const AttentionCall& call,
+               bool one_block) {
   const int64_t group = call.group, rows = item.row_end - item.row_begin;
   const int64_t first = item.first_position + item.row_begin / group;
-  const int64_t end = item.first_position + (item.row_end - 1) / group + 1;
+  const int64_t end = in.end(item.sequence, (item.row_end - 1) / group);
   const int64_t seen = call.window > 0 ? std::max<int64_t>(0, first - call.window + 1) : 0;
   const int64_t begin = seen / kAttentionChunk * kAttentionChunk;
   plan.cost += (rows + 4) * (end - begin) * call.dim;
@@ -137,7 +138,7 @@ void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call) {
       item.row_begin = row;
       item.row_end = std::min(rows, row + kAttentionRows);
       for (item.kv_head = 0; item.kv_head < in.kv_heads; ++item.kv_head)
-        plan_rows(plan, item, call, rows <= kAttentionRows);
+        plan_rows(plan, item, in, call, rows <= kAttentionRows);
     }
   }
 }
@@ -211,7 +212,8 @@ void paged_attention(Inputs in, Outputs out, const AttentionOptions& options) {
                            .page_size = inputs.page_size,
                            .scale = options.scale,
                            .soft_cap = options.soft_cap,
-                           .window = options.window};
+                           .window = options.window,
+                           .visible = inputs.visible ? inputs.visible.data<int32_t>() : nullptr};
   if (out[0].numel() == 0) return;
   thread_local Plan plan;
   make_plan(plan, inputs, call);

@@ -19,6 +19,7 @@ struct AttentionCall {
   float scale, soft_cap;
   int64_t window;
   bool causal = true;           // else every row sees all of its sequence
+  const int32_t* visible = nullptr;  // [tokens]: what a row sees where that is more; null for none
   const float* mask = nullptr;  // added to the scores (after the cap); null for none
   int64_t mask_row_stride = 0, mask_key_stride = 0;
 };

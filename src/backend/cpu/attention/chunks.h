@@ -160,6 +160,11 @@ struct RowCursor {
     if (++head == call.group) head = 0, ++token;
   }
   int64_t position() const { return call.causal ? item.first_position + token : item.length - 1; }
+  /// The last position that the row sees.
+  int64_t last() const {
+    if (!call.visible) return position();
+    return larger(position(), smaller(call.visible[item.first_token + token], item.length) - 1);
+  }
   const float* query() const {
     return call.queries + (item.first_token + token) * call.query_stride +
            (item.kv_head * call.group + head) * call.dim;

@@ -73,6 +73,7 @@ class FewAttention {
     for (int r = 0; r < R; ++r, cursor.next()) {
       const float* q = cursor.query();
       positions[r] = cursor.position();
+      lasts[r] = cursor.last();
       results[r] = cursor.result();
       float* padded = sums;
       for (int64_t d = 0; d < width; ++d) padded[d] = d < call.dim ? q[d] * scale : 0;
@@ -81,7 +82,7 @@ class FewAttention {
       totals[r] = 0;
     }
     __builtin_memset(sums, 0, static_cast<size_t>(R * width) * 4);
-    const int64_t end = smaller(item.kv_end, positions[R - 1] + 1);
+    const int64_t end = smaller(item.kv_end, lasts[R - 1] + 1);
     for (int64_t at = item.kv_begin; at < end; at += kAttentionBlock)
       block<R>(at, smaller(kAttentionBlock, end - at));
     for (int r = 0; r < R; ++r) finish(r);
@@ -150,9 +151,9 @@ class FewAttention {
       for (int64_t i = 0; i < padded; i += kLanes)
         store(s + i, tanh(load(s + i)) * (call.soft_cap * kLog2e));
     }
-    const int64_t position = positions[r] - at;
-    const int64_t end = larger(0, smaller(seen, position + 1));
-    const int64_t begin = call.window > 0 ? smaller(end, larger(0, position - call.window + 1)) : 0;
+    const int64_t end = larger(0, smaller(seen, lasts[r] - at + 1));
+    const int64_t low = positions[r] - at - call.window + 1;
+    const int64_t begin = call.window > 0 ? smaller(end, larger(0, low)) : 0;
     for (int64_t i = 0; i < begin; ++i) s[i] = -__builtin_inff();
     for (int64_t i = end; i < padded; ++i) s[i] = -__builtin_inff();
 
@@ -193,7 +194,7 @@ class FewAttention {
   alignas(64) float scores[kFewRows * kAttentionBlock];
   alignas(64) Operand weights[kFewRows * kAttentionBlock];
   float tops[kFewRows], totals[kFewRows];
-  int64_t positions[kFewRows];
+  int64_t positions[kFewRows], lasts[kFewRows];
   float* results[kFewRows];
 };
 

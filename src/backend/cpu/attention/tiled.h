@@ -65,6 +65,7 @@ class TiledAttention {
       for (int64_t i = 0; i < kLanes; ++i) {
         from[i] = cursor.query();
         positions[g + i] = cursor.position();
+        lasts[g + i] = cursor.last();
         if (g + i + 1 < rows) cursor.next();
       }
       Engine::pack(from, call.dim, width, scale, queries + g / kGroup * kGroup * width, g % kGroup);
@@ -75,24 +76,23 @@ class TiledAttention {
     Chunk<Element> chunks[kChunks];
     int64_t read = 0;
     for (int64_t g = 0; g < rows; g += kGroup) {
-      const int64_t first = positions[g], last = positions[smaller(g + kGroup, rows) - 1];
-      const int64_t end = smaller(smaller(at + kAttentionBlock, item.kv_end), last + 1);
+      const int64_t last_row = smaller(g + kGroup, rows) - 1;
+      const int64_t end = smaller(smaller(at + kAttentionBlock, item.kv_end), lasts[last_row] + 1);
       if (end <= at) continue;
-      if (call.window > 0 && at + kAttentionBlock <= first - call.window + 1) continue;
+      if (call.window > 0 && at + kAttentionBlock <= positions[g] - call.window + 1) continue;
       const int64_t count = (end - at + kAttentionChunk - 1) / kAttentionChunk;
       const int64_t seen = round_up(end - at, Engine::kKeys);
       for (; read < count; ++read) chunks[read] = reader.read(at + read * kAttentionChunk, read);
       if (rows - g > kLanes) {
-        group<2>(g, at, chunks, seen, first, last);
+        group<2>(g, last_row, at, chunks, seen);
       } else {
-        group<1>(g, at, chunks, seen, first, last);
+        group<1>(g, last_row, at, chunks, seen);
       }
     }
   }
 
   template <int V>
-  void group(int64_t g, int64_t at, const Chunk<Element>* chunks, int64_t seen, int64_t first,
-             int64_t last) {
+  void group(int64_t g, int64_t last_row, int64_t at, const Chunk<Element>* chunks, int64_t seen) {
     float* out = sums + g * width;
     Engine::template scores<V>(chunks, seen, width, queries + g * width, scores);
     if (Engine::kRounds && (call.soft_cap > 0 || call.mask)) {
@@ -102,9 +102,10 @@ class TiledAttention {
       left_over = rest;
     }
     if (call.soft_cap > 0) cap<V>(seen);
-    const bool causal = at + seen - 1 > first || at + seen > item.kv_end;
+    const bool causal = at + seen - 1 > lasts[g] || at + seen > item.kv_end;
+    const bool slides = call.window > 0 && at < positions[last_row] - call.window + 1;
     if (call.mask) add_mask<V>(g, at, seen);
-    if (causal || (call.window > 0 && at < last - call.window + 1)) mask<V>(g, at, seen);
+    if (causal || slides) mask<V>(g, at, seen);
     soften<V>(g, seen, out);
     Engine::template values<V>(chunks, seen, width, weights, out);
   }
@@ -185,7 +186,8 @@ class TiledAttention {
       int32_t first[kLanes], last[kLanes];  // what each lane sees, counted from `at`
       for (int64_t i = 0; i < kLanes; ++i) {
         const int64_t p = positions[g + v * kLanes + i];
-        last[i] = static_cast<int32_t>(smaller(smaller(p, item.kv_end - 1) - at, seen));
+        const int64_t end = smaller(lasts[g + v * kLanes + i], item.kv_end - 1);
+        last[i] = static_cast<int32_t>(smaller(end - at, seen));
         first[i] = call.window > 0 ? static_cast<int32_t>(larger(p - call.window + 1 - at, 0)) : 0;
       }
       const Ints low = load_as<Ints>(first), high = load_as<Ints>(last);
@@ -310,7 +312,7 @@ class TiledAttention {
   float* totals;
   float rest = 1;       // of the scale, where queries were multiplied by a power of two
   float left_over = 1;  // what the block's scores are still to be multiplied by
-  int64_t positions[kAttentionRows];
+  int64_t positions[kAttentionRows], lasts[kAttentionRows];  // of each row, and what it sees last
 };
 
 }  // namespace
