@@ -44,7 +44,8 @@ struct RmsNorm {
   double eps = 1e-6;
 
   RmsNorm() = default;
-  RmsNorm(const Weights& w, int64_t dim, double epsilon);
+  /// `offset` is added to the weight: 1 where a checkpoint holds what it differs from 1 by.
+  RmsNorm(const Weights& w, int64_t dim, double epsilon, double offset = 0);
   Tensor operator()(const Tensor& x) const { return rms_norm(x, weight.shape(), weight, eps); }
   /// Adds `delta` (if defined) to the residual stream x and returns the norm of the sum.
   Tensor add(Tensor& x, const Tensor& delta) const;
@@ -55,7 +56,7 @@ struct RmsNorm {
 };
 
 /// Rotary positions with every scaling that a configuration may name: default, linear, dynamic,
-/// yarn, longrope, llama3. Definitions as in transformers' modeling_rope_utils.
+/// yarn, longrope, llama3, proportional. Definitions as in transformers' modeling_rope_utils.
 class RotaryEmbedding {
  public:
   RotaryEmbedding() = default;

@@ -13,8 +13,10 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, Bias has_bias)
 Embedding::Embedding(const Weights& w, int64_t vocab, int64_t dim)
     : weight(w.get("weight", {vocab, dim})) {}
 
-RmsNorm::RmsNorm(const Weights& w, int64_t dim, double epsilon)
-    : weight(w.get("weight", {dim}).to(DType::f32)), eps(epsilon) {}
+RmsNorm::RmsNorm(const Weights& w, int64_t dim, double epsilon, double offset)
+    : weight(w.get("weight", {dim}).to(DType::f32)), eps(epsilon) {
+  if (offset != 0) weight = weight + offset;
+}
 
 Tensor RmsNorm::add(Tensor& x, const Tensor& delta) const {
   if (!delta.defined()) return rms_norm(x, weight.shape(), weight, eps);

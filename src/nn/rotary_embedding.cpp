@@ -20,8 +20,10 @@ class RopeConfig {
     theta = number_or("rope_theta", config.number_or("rope_theta", 10000));
     type = rope_.string_or("rope_type", rope_.string_or("type", "default"));
     double part = number_or("partial_rotary_factor", config.number_or("partial_rotary_factor", 1));
+    turning = static_cast<int64_t>(static_cast<double>(head_dim) * part / 2);
     rotated = config.integer_or("rotary_dim",
                                 static_cast<int64_t>(static_cast<double>(head_dim) * part), 0);
+    if (type == "proportional") rotated = head_dim;
     if (!(theta > 0) || !std::isfinite(theta)) {
       fail(config.what(), ": rope_theta ", theta, " is not a positive number");
     }
@@ -63,6 +65,7 @@ class RopeConfig {
   double theta;
   std::string type;
   int64_t rotated, positions, original;
+  int64_t turning;  // pairs, of proportional
 
  private:
   static Json section(const Config& config) {
@@ -147,6 +150,16 @@ Frequencies llama3_frequencies(const RopeConfig& c) {
   return f;
 }
 
+// Exponents over the whole head, of which only the first pairs turn.
+Frequencies proportional_frequencies(const RopeConfig& c) {
+  const auto factor = static_cast<float>(c.number_or("factor", 1));
+  Frequencies f = default_frequencies(c.theta, c.rotated);
+  for (size_t i = 0; i < f.size(); ++i) {
+    f[i] = static_cast<int64_t>(i) < c.turning ? f[i] / factor : 0;
+  }
+  return f;
+}
+
 double longrope_scale(const RopeConfig& c) {
   if (c.has("attention_factor")) return c.number("attention_factor");
   auto original = static_cast<double>(c.original);
@@ -183,6 +196,8 @@ RotaryEmbedding::RotaryEmbedding(const Config& config, int64_t head_dim, const T
     f = yarn_frequencies(c, scale_);
   } else if (type_ == "llama3") {
     f = llama3_frequencies(c);
+  } else if (type_ == "proportional") {
+    f = proportional_frequencies(c);
   } else if (type_ == "longrope") {
     long_frequencies_ = to_tensor(divided(f, c.list("long_factor")));
     f = divided(f, c.list("short_factor"));
@@ -190,7 +205,8 @@ RotaryEmbedding::RotaryEmbedding(const Config& config, int64_t head_dim, const T
     scale_ = longrope_scale(c);
   } else if (type_ != "default") {
     fail(config.what(), ": rope_type '", type_,
-         "' is unknown; known are default, linear, dynamic, yarn, longrope, llama3");
+         "' is unknown; known are default, linear, dynamic, yarn, longrope, llama3, "
+         "proportional");
   }
   if (divisors.defined()) {
     if (divisors.numel() != rotated_ / 2) {
