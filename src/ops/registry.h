@@ -21,6 +21,7 @@ struct SoftmaxOptions {
 
 extern Op<LinearOptions> linear_op;  // also linear_concat
 extern Op<> gated_linear_op;         // x, gate, up, gate_bias, up_bias
+extern Op<> routed_linear_op;        // x, weight, experts
 extern Op<> embedding_rows_op;       // weight, ids
 extern Op<RmsNormOptions> rms_norm_op;
 extern Op<RmsNormOptions> add_rms_norm_op;

@@ -14,6 +14,13 @@ Tensor linear_concat(const Tensor& x, const Tensors& weights, const Tensors& bia
 Tensor gated_linear(const Tensor& x, const Tensor& gate, const Tensor& up,
                     const Tensor& gate_bias = {}, const Tensor& up_bias = {});
 
+/// Each row of x through the weight of the expert that it is routed to:
+///   y[t, j] = x[t, j] weight[experts[t, j]]^T
+/// x [tokens, 1 or routes, k] f32, weight [experts, n, k] of any real or block dtype, experts
+/// [tokens, routes] i32 or i64 in [0, experts): f32 [tokens, routes, n]. Reads the weights of those
+/// experts only. Throws Error for an expert outside. Shazeer et al. 2017.
+Tensor routed_linear(const Tensor& x, const Tensor& weight, const Tensor& experts);
+
 /// {x + delta, rms_norm(x + delta, weight)} in one pass.
 Tensors add_rms_norm(const Tensor& x, const Tensor& delta, const Tensor& weight, double eps = 1e-6);
 /// silu(gate) * up.

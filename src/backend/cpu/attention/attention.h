@@ -18,9 +18,9 @@ struct AttentionCall {
   int64_t max_pages, heads, kv_heads, group, dim, page_size;  // group: heads / kv_heads
   float scale, soft_cap;
   int64_t window;
-  bool causal = true;           // else every row sees all of its sequence
+  bool causal = true;                // else every row sees all of its sequence
   const int32_t* visible = nullptr;  // [tokens]: what a row sees where that is more; null for none
-  const float* mask = nullptr;  // added to the scores (after the cap); null for none
+  const float* mask = nullptr;       // added to the scores (after the cap); null for none
   int64_t mask_row_stride = 0, mask_key_stride = 0;
 };
 
