@@ -14,7 +14,7 @@ namespace {
 class GgufWeights final : public WeightSource {
  public:
   GgufWeights(std::shared_ptr<const GgufFile> file, const GgufArchitecture* architecture)
-      : file_(std::move(file)) {
+      : file_(std::move(file)), architecture_(architecture) {
     const auto& tensors = file_->tensors();
     names_.reserve(tensors.size());
     index_.reserve(tensors.size());
@@ -32,11 +32,18 @@ class GgufWeights final : public WeightSource {
   Tensor get(std::string_view name) const override {
     const auto found = index_.find(name);
     if (found == index_.end()) fail(path(), ": tensor ", quoted(name), " is not in the file");
-    return file_->get(file_->tensors()[found->second].name);
+    const TensorInfo& info = file_->tensors()[found->second];
+    const float added = architecture_ ? gguf_added(*architecture_, info.name) : 0;
+    const Tensor tensor = file_->get(info.name);
+    if (added == 0) return tensor;
+    std::vector<float> values = tensor.to_vector();
+    for (float& value : values) value -= added;
+    return Tensor::from(std::span<const float>(values), tensor.shape());
   }
 
  private:
   std::shared_ptr<const GgufFile> file_;
+  const GgufArchitecture* architecture_;
   std::vector<std::string> names_;  // parallel to the file's tensors; never changed, so views hold
   std::unordered_map<std::string_view, size_t> index_;
 };
@@ -51,6 +58,32 @@ void add_keys(Json& out, const GgufFile& file, std::span<const GgufKey> keys,
       case GgufKeyKind::number: out.set(row.hugging_face, *file.number(key)); break;
       case GgufKeyKind::boolean: out.set(row.hugging_face, *file.boolean(key)); break;
     }
+  }
+}
+
+void add_lists(Json& out, const GgufFile& file, std::span<const GgufList> lists,
+               const std::string& prefix) {
+  constexpr uint64_t kMostLayers = 4096;
+  for (const GgufList& row : lists) {
+    const GgufValue* value = file.find_value(prefix + row.gguf);
+    if (!value) continue;
+    if (value->count > kMostLayers) {
+      fail(file.path(), ": metadata ", quoted(value->key), " has ", value->count,
+           " values; a model has at most ", kMostLayers, " layers");
+    }
+    const Json plain = to_json(*value, kMostLayers);
+    if (row.kind != GgufListKind::sliding || !plain.is_array()) {
+      // Where one number says every how many layers one slides not, the model knows it.
+      if (row.kind != GgufListKind::sliding) out.set(row.hugging_face, plain);
+      continue;
+    }
+    Json::Array names;
+    for (const Json& item : plain.items()) {
+      const bool slides =
+          item.is_boolean() ? item.boolean() : item.is_number() && item.number() != 0;
+      names.emplace_back(slides ? "sliding_attention" : "full_attention");
+    }
+    out.set(row.hugging_face, Json(std::move(names)));
   }
 }
 
@@ -88,6 +121,7 @@ Json make_config(const GgufFile& file, const GgufArchitecture& architecture) {
   out.set("architectures", Json::Array{architecture.hugging_face});
   out.set("model_type", architecture.gguf);
   add_keys(out, file, architecture.keys, prefix);
+  add_lists(out, file, architecture.lists, prefix);
   add_keys(out, file, gguf_token_keys(), "");
   // The rows that are there count; the key says at times how many the tokenizer has.
   const TensorInfo* embedding = file.find("token_embd.weight");

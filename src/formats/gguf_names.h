@@ -8,10 +8,12 @@
 
 namespace tallow {
 
-/// A tensor's name without its ".weight" or ".bias"; '*' stands for a layer's number.
+/// A tensor's name without its ".weight" or ".bias", or a whole one; '*' stands for a layer's
+/// number.
 struct GgufTensorName {
   const char* gguf;
   const char* hugging_face;
+  float added = 0;  ///< what GGUF's values are more than Hugging Face's
 };
 
 enum class GgufKeyKind { integer, number, boolean };
@@ -21,6 +23,16 @@ struct GgufKey {
   const char* gguf;
   const char* hugging_face;
   GgufKeyKind kind;
+};
+
+enum class GgufListKind { integers, numbers, sliding };
+
+/// A metadata key with a value for each layer, or one for all. `sliding` is a list of booleans in
+/// GGUF, and of the names of layer types in config.json.
+struct GgufList {
+  const char* gguf;
+  const char* hugging_face;
+  GgufListKind kind;
 };
 
 /// A configuration flag that GGUF says by the presence of a tensor.
@@ -37,6 +49,7 @@ struct GgufArchitecture {
   std::span<const GgufKey> keys;
   std::span<const GgufFlag> flags;
   bool rope_interleaved;  ///< the converter permuted the rows of q and k
+  std::span<const GgufList> lists = {};
 };
 
 /// The table of an architecture, or null.
@@ -53,6 +66,9 @@ std::span<const GgufKey> gguf_sampling_keys();
 
 /// Hugging Face's name of a tensor; the name itself where the table has no row.
 std::string hugging_face_name(const GgufArchitecture& architecture, std::string_view name);
+
+/// What the values of a tensor, by GGUF's name, are more than Hugging Face's.
+float gguf_added(const GgufArchitecture& architecture, std::string_view name);
 
 /// GGUF's name of a tensor; none where the table has no row.
 std::optional<std::string> gguf_name(const GgufArchitecture& architecture, std::string_view name);
