@@ -13,6 +13,14 @@ struct Row {
 };
 
 constexpr Row kCausalLMs[] = {
+    {"Gemma2ForCausalLM", make_gemma2},
+    {"Gemma3ForCausalLM", make_gemma3},
+    {"Gemma3ForConditionalGeneration", make_gemma3},
+    {"Gemma3nForCausalLM", make_gemma3n},
+    {"Gemma3nForConditionalGeneration", make_gemma3n},
+    {"Gemma4ForCausalLM", make_gemma4},
+    {"Gemma4ForConditionalGeneration", make_gemma4},
+    {"GemmaForCausalLM", make_gemma},
     {"LlamaForCausalLM", make_llama},
     {"LLaMAForCausalLM", make_llama},  // the first conversions' spelling
     {"Qwen2ForCausalLM", make_qwen2},
