@@ -33,9 +33,10 @@ Object sample() {
       Object::SequenceKind::list,
       {Object(int64_t{7}), Object(2.5), Object(true), Object(), Object("text"),
        Object::sequence(Object::SequenceKind::tuple, {Object(tallow::DType::f16)})});
-  Object::Entries inner = {{Object("weight"), Object(a)},
-                           {Object("view"), Object(a.select(0, 1))},
-                           {Object("u16"), Object(tallow::Tensor::zeros({3}, tallow::DType::u16))}};
+  Object::Entries inner = {
+      {Object("weight"), Object(a)},
+      {Object("view"), Object(tallow::Tensor(a.buffer(), 12, {3}, {1}, a.dtype()))},
+      {Object("u16"), Object(tallow::Tensor::empty({0}, tallow::DType::u16))}};
   return Object::dict({{Object("model"), Object::dict(std::move(inner), true)},
                        {Object(int64_t{3}), list},
                        {Object("again"), list}});
