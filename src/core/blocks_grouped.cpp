@@ -54,8 +54,12 @@ const float kBnb4Values[16] = {
 void put_codes(int bits, const uint8_t* codes, uint8_t* out) {
   if (bits == 8) std::memcpy(out, codes, 32);
   if (bits == 4) {
-    for (int j = 0; j < 16; ++j) {
-      out[j] = static_cast<uint8_t>((codes[j] & 15) | (codes[j + 16] & 15) << 4);
+    for (int j = 0; j < 16; j += 8) {  // 8 bytes at a time
+      uint64_t low, high;
+      std::memcpy(&low, codes + j, 8);
+      std::memcpy(&high, codes + j + 16, 8);
+      low = (low & 0x0f0f0f0f0f0f0f0f) | (high & 0x0f0f0f0f0f0f0f0f) << 4;
+      std::memcpy(out + j, &low, 8);
     }
   }
   if (bits > 3) return;

@@ -84,7 +84,7 @@ Tensor open_integer_words(const Module& m, const Tensor& packed, const Tensor& s
     for (int64_t r = begin; r < end; ++r) {
       const auto* row =
           reinterpret_cast<const uint8_t*>(packed.data<int32_t>()) + r * packed.size(1) * 4;
-      for (int64_t j = 0; j < k; ++j) *out++ = bits_at(row, j, bits);
+      unpack_bits(row, k, bits, out + (r - begin) * k);
     }
   };
   w.origin = {{packed}, true};

@@ -1,5 +1,7 @@
 // GPTQ and AWQ: 32-bit words of codes, with packed zero points.
 #include <algorithm>
+#include <cctype>
+#include <cstring>
 
 #include "formats/quantized/quantized.h"
 
@@ -29,21 +31,25 @@ std::string config_string(const Json& config, const char* key) {
   return text;
 }
 
-/// Codes of words [k / 32 * bits, n], packed down the columns.
+/// Codes of words [k / 32 * bits, n], packed down the columns: 16 rows and 32 columns at a time, so
+/// that whole cache lines are read and written.
 Rows<uint8_t> codes_down(const Tensor& packed, int64_t k, int bits) {
   return [packed, k, bits](int64_t begin, int64_t end, uint8_t* out) {
-    const int64_t n = packed.size(1), per_unit = bits == 3 ? 32 : 32 / bits;
-    const int64_t unit_words = bits == 3 ? 3 : 1;
-    uint32_t unit[3];
-    for (int64_t j = 0; j < k; j += per_unit) {
-      for (int64_t r = begin; r < end; ++r) {
-        for (int64_t w = 0; w < unit_words; ++w) {
-          unit[w] = static_cast<uint32_t>(
-              packed.data<int32_t>()[(j / per_unit * unit_words + w) * n + r]);
+    constexpr int64_t kRows = 16;
+    const int64_t n = packed.size(1);
+    const auto* from = packed.data<int32_t>();
+    for (int64_t r0 = begin; r0 < end; r0 += kRows) {
+      const int64_t rows = std::min(kRows, end - r0);
+      for (int64_t j = 0; j < k; j += 32) {
+        int32_t words[kRows][8];
+        for (int w = 0; w < bits; ++w) {
+          const int32_t* line = from + (j / 32 * bits + w) * n + r0;
+          for (int64_t r = 0; r < rows; ++r) words[r][w] = line[r];
         }
-        uint8_t* row = out + (r - begin) * k + j;
-        const auto* bytes = reinterpret_cast<const uint8_t*>(unit);
-        for (int64_t e = 0; e < per_unit; ++e) row[e] = bits_at(bytes, e, bits);
+        for (int64_t r = 0; r < rows; ++r) {
+          const auto* bytes = reinterpret_cast<const uint8_t*>(words[r]);
+          unpack_bits(bytes, 32, bits, out + (r0 - begin + r) * k + j);
+        }
       }
     }
   };
@@ -112,6 +118,23 @@ uint8_t awq_nibble(const Tensor& t, int64_t row, int64_t column) {
   return word >> (4 * kAwqNibble[column % 8]) & 15;
 }
 
+constexpr int64_t kAwqColumns = 64;
+
+/// Columns [j, j + columns) of `rows` rows from the one in nibble `first` of their word on.
+void awq_tile(const Tensor& packed, int64_t word, int64_t j, int64_t columns, int64_t rows,
+              int64_t first, uint8_t* out, int64_t out_stride) {
+  const int32_t* from = packed.data<int32_t>() + j * packed.size(1) + word;
+  uint8_t bytes[kAwqColumns][8];
+  for (int64_t c = 0; c < columns; ++c) {
+    const uint64_t spread = spread_nibbles(static_cast<uint32_t>(from[c * packed.size(1)]));
+    std::memcpy(bytes[c], &spread, 8);
+  }
+  for (int64_t r = 0; r < rows; ++r, out += out_stride) {
+    const int nibble = kAwqNibble[first + r];
+    for (int64_t c = 0; c < columns; ++c) out[c] = bytes[c][nibble];
+  }
+}
+
 /// AutoAWQ's "gemm": qweight [k, n / 8], qzeros [groups, n / 8], scales [groups, n], each word with
 /// its columns interleaved.
 IntegerWeight awq_gemm(const Module& m, const Tensor& packed, const Tensor& scales,
@@ -126,8 +149,12 @@ IntegerWeight awq_gemm(const Module& m, const Tensor& packed, const Tensor& scal
   if (zeros) m.check_shape(".qzeros", zeros, {groups, w.n / 8});
   w.group = w.k / groups;
   w.codes = [packed, k = w.k](int64_t begin, int64_t end, uint8_t* out) {
-    for (int64_t j = 0; j < k; ++j) {
-      for (int64_t r = begin; r < end; ++r) out[(r - begin) * k + j] = awq_nibble(packed, j, r);
+    for (int64_t j = 0; j < k; j += kAwqColumns) {
+      const int64_t columns = std::min(kAwqColumns, k - j);
+      for (int64_t r = begin; r < end; r += 8 - r % 8) {
+        awq_tile(packed, r / 8, j, columns, std::min(end - r, 8 - r % 8), r % 8,
+                 out + (r - begin) * k + j, k);
+      }
     }
   };
   w.scale = [scales, n = w.n](int64_t row, int64_t g) { return element(scales, g * n + row); };
@@ -155,8 +182,7 @@ IntegerWeight awq_gemv(const Module& m, const Tensor& packed, const Tensor& scal
   }
   w.codes = [packed, k = w.k](int64_t begin, int64_t end, uint8_t* out) {
     for (int64_t r = begin; r < end; ++r) {
-      const uint8_t* row = words(packed, r * packed.size(1));
-      for (int64_t j = 0; j < k; ++j) *out++ = bits_at(row, j, 4);
+      unpack_bits(words(packed, r * packed.size(1)), k, 4, out + (r - begin) * k);
     }
   };
   w.scale = [scales, columns](int64_t row, int64_t g) {

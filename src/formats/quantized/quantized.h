@@ -61,6 +61,16 @@ inline uint8_t bits_at(const uint8_t* row, int64_t index, int bits) {
   return static_cast<uint8_t>(word >> (bit % 8) & ((1u << bits) - 1));
 }
 
+/// The 8 nibbles of a word, a byte each.
+inline uint64_t spread_nibbles(uint32_t word) {
+  uint64_t x = word;
+  x = (x | x << 16) & 0x0000ffff0000ffff;
+  x = (x | x << 8) & 0x00ff00ff00ff00ff;
+  return (x | x << 4) & 0x0f0f0f0f0f0f0f0f;
+}
+/// The first `count` codes of such a row, a byte each.
+void unpack_bits(const uint8_t* row, int64_t count, int bits, uint8_t* out);
+
 /// Writes rows [begin, end) of a weight, of `T` each.
 template <class T>
 using Rows = std::function<void(int64_t begin, int64_t end, T* out)>;

@@ -135,6 +135,23 @@ Tensor dense_integers(IntegerWeight weight) {
 
 }  // namespace
 
+void unpack_bits(const uint8_t* row, int64_t count, int bits, uint8_t* out) {
+  int64_t i = 0;
+  if (bits == 8) return static_cast<void>(std::memcpy(out, row, static_cast<size_t>(count)));
+  for (; bits == 4 && i + 8 <= count; i += 8) {
+    uint32_t word;
+    std::memcpy(&word, row + i / 2, sizeof word);
+    const uint64_t bytes = spread_nibbles(word);
+    std::memcpy(out + i, &bytes, sizeof bytes);
+  }
+  for (; i + 8 <= count; i += 8) {  // 8 codes are whole bytes
+    uint64_t unit = 0;
+    std::memcpy(&unit, row + i / 8 * bits, static_cast<size_t>(bits));
+    for (int e = 0; e < 8; ++e) out[i + e] = unit >> (bits * e) & ((1u << bits) - 1);
+  }
+  for (; i < count; ++i) out[i] = bits_at(row, i, bits);
+}
+
 Tensor deferred_weight(DType dtype, const Shape& shape, Rows<std::byte> rows, Origin origin) {
   const int64_t row_bytes = storage_bytes(dtype, shape.back()), count = row_count(shape);
   int64_t bytes;
