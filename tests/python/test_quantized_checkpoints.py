@@ -24,7 +24,8 @@ def modules(model):
     return {name: m for name, m in model.named_modules() if LINEAR.search(name)}
 
 
-def write(folder, model, quantize, config, dtype=torch.float16, name="config.json"):
+def write(folder, model, quantize, config, dtype=torch.float16, name="config.json",
+          pattern=LINEAR):
     """Saves `model` with the tensors of quantize(weight, name) for each projection. Returns the
     dequantized weights, with which `model` goes on."""
     model.save_pretrained(folder)
@@ -32,7 +33,7 @@ def write(folder, model, quantize, config, dtype=torch.float16, name="config.jso
     tensors, weights = {}, {}
     for key, value in model.state_dict().items():
         module = key.removesuffix(".weight")
-        if LINEAR.search(module):
+        if pattern.search(module):
             parts, weights[key] = quantize(value, module)
             tensors |= {module + suffix: t.contiguous() for suffix, t in parts.items()}
         else:
@@ -445,6 +446,24 @@ def test_compressed_tensors_of_act_order(checked, tmp_path):
     _, config = compressed("pack-quantized", "group", 4, 32)
     model = make_model(**SIZES)
     weights = write(tmp_path, model, quantize, config)
+    checked(tmp_path, model, weights, dtype="u4_g32")
+
+
+def test_embeddings_and_heads_are_quantized_too(checked, tmp_path):
+    """With columns in an order of their own, which embedding_rows undoes."""
+    from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
+
+    def quantize(w, name):
+        n, k = w.shape
+        g_idx = (torch.arange(k) // 32)[torch.randperm(k)]
+        scales, zeros, codes, value = affine_groups(w, 4, g_idx, k // 32, True, torch.float16)
+        return {".weight_packed": pack_to_int32((codes.T - 8).to(torch.int8), 4),
+                ".weight_scale": scales.T, ".weight_g_idx": g_idx.int(),
+                ".weight_shape": torch.tensor([n, k])}, value
+    _, config = compressed("pack-quantized", "group", 4, 32)
+    model = make_model(**SIZES)
+    weights = write(tmp_path, model, quantize, config,
+                    pattern=re.compile("embed_tokens|lm_head|down_proj"))
     checked(tmp_path, model, weights, dtype="u4_g32")
 
 

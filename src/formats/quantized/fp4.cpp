@@ -57,7 +57,8 @@ Tensor open_mxfp4(const Module& m, const Tensor& codes, const Tensor& scales, co
   const int64_t k = shape.back();
   int64_t n = 1;
   for (int i = 0; i + 1 < shape.size(); ++i) n *= shape[i];
-  if (k % 32 != 0 || scales.numel() != n * k / 32 || codes.numel() != n * k / 2) {
+  if (k % 32 != 0 || scales.numel() != n * k / 32 || codes.numel() != n * k / 2 ||
+      info(scales.dtype()).bytes != 1) {
     m.fail("", "codes ", codes, " and scales ", scales, " are not those of MXFP4 weights ", shape);
   }
   const uint8_t *from = bytes_of(codes), *scale = bytes_of(scales);
@@ -76,7 +77,6 @@ Tensor open_mxfp4_experts(const Module& m) {
   const Tensor codes = m.get("_blocks", DType::u8, 4), scales = m.get("_scales");
   if (codes.size(3) != 16) m.fail("_blocks", "is ", codes, "; it needs [experts, n, k / 32, 16]");
   m.check_shape("_scales", scales, {codes.size(0), codes.size(1), codes.size(2)});
-  if (info(scales.dtype()).bytes != 1) m.fail("_scales", "is ", scales, "; it needs u8");
   return open_mxfp4(m, codes, scales, {codes.size(0), codes.size(1), codes.size(2) * 32});
 }
 
