@@ -45,7 +45,8 @@ size_t leading_space(std::string_view text) {
 
 }  // namespace
 
-void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer) {
+void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer,
+                        bool searched) {
   tokens_ = std::move(tokens);
   normalized_texts_.assign(tokens_.size(), {});
   for (size_t i = 0; i < tokens_.size(); ++i) {
@@ -59,7 +60,7 @@ void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& n
   std::vector<Trie::Entry> raw, normalized;
   for (size_t i = 0; i < tokens_.size(); ++i) {
     const AddedToken& token = tokens_[i];
-    if (by_id_[token.id] != i || token.content.empty()) continue;
+    if (!searched || by_id_[token.id] != i || token.content.empty()) continue;
     if (!token.normalized) {
       raw.push_back({token.content, static_cast<uint32_t>(i)});
       continue;

@@ -19,8 +19,9 @@ using tallow::AddedToken;
 class AddedTokens {
  public:
   /// Registers tokens; a later one of the same text replaces the earlier. Throws Error for a token
-  /// of more than 1,024 bytes.
-  void build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer);
+  /// of more than 1,024 bytes. Tokens that are not `searched` for are only known by their ids.
+  void build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer,
+             bool searched = true);
 
   const AddedToken* find(int32_t id) const;
   const AddedToken* find(std::string_view content) const;

@@ -56,11 +56,15 @@ void Edit::keep(size_t end) {
   at_ = end;
 }
 
-void Edit::replace(size_t end, std::string_view text) {
-  if (out_.empty()) first_ = at_ == 0;
+void Edit::put(std::string_view text, size_t at) {
+  if (out_.empty()) first_ = at == 0;
   note(text.size(),
-       target_.tracked_ && at_ < target_.origins_.size() ? target_.origins_[at_] : Origin{});
+       target_.tracked_ && at < target_.origins_.size() ? target_.origins_[at] : Origin{});
   out_ += text;
+}
+
+void Edit::replace(size_t end, std::string_view text) {
+  put(text, at_);
   at_ = end;
 }
 

@@ -62,6 +62,8 @@ class Edit {
   void drop(size_t end) { at_ = end; }
   /// Writes `text` for the old text up to `end`; it stands for the first character of that.
   void replace(size_t end, std::string_view text);
+  /// Writes `text`; it stands for the character at `at` of the old text.
+  void put(std::string_view text, size_t at);
   /// Writes `text`; it stands for what the character before does.
   void insert(std::string_view text);
   /// Keeps the rest and gives the target the new text.

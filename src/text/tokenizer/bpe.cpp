@@ -8,6 +8,7 @@
 
 #include "core/utf8.h"
 #include "tallow/error.h"
+#include "tallow/parallel.h"
 #include "text/tokenizer/merge.h"
 #include "text/tokenizer/unicode.h"
 #include "text/tokenizer/word_cache.h"
@@ -30,6 +31,9 @@ class MergeTable {
     size_t at = key * kMix >> shift_;
     while (slots_[at].join.id >= 0 && slots_[at].key != key) at = (at + 1) & (slots_.size() - 1);
     slots_[at] = {key, join};
+  }
+  void prefetch(int32_t left, int32_t right) const {
+    __builtin_prefetch(&slots_[key_of(left, right) * kMix >> shift_], 1);
   }
   Join find(int32_t left, int32_t right) const {
     const uint64_t key = key_of(left, right);
@@ -107,27 +111,67 @@ class Bpe final : public TokenModel {
   }
 
  private:
+  struct Resolved {
+    int32_t left, right, whole;
+  };
+
   void read_merges(Merges merges) {
-    std::string joined;
-    const size_t skip = options_.continuing_subword_prefix.size();
-    int32_t result = -1;
-    uint32_t rank = 0;
-    for (const auto& [left, right] : merges) {
-      const int32_t a = vocabulary_.find(left);
-      const int32_t b = vocabulary_.find(right);
-      joined = left;
-      joined += right.substr(std::min(skip, right.size()));
-      // Merges are mostly listed in the order of their results, so the next id is tried first.
-      const bool guessed = vocabulary_[result + 1] == std::string_view(joined);
-      result = guessed ? result + 1 : vocabulary_.find(joined);
-      if (a >= 0 && b >= 0 && result >= 0) {
-        table_.set(a, b, {rank, result});
+    std::vector<Resolved> resolved(merges.size());
+    constexpr int64_t kGrain = 4096;
+    const auto n = static_cast<int64_t>(merges.size());
+    parallel_for(n, kGrain, [&](int64_t begin, int64_t end, int) {
+      resolve(merges, static_cast<size_t>(begin), static_cast<size_t>(end), resolved);
+    });
+    constexpr size_t kAhead = 16;
+    for (size_t i = 0; i < resolved.size(); ++i) {
+      if (i + kAhead < resolved.size()) {
+        table_.prefetch(resolved[i + kAhead].left, resolved[i + kAhead].right);
+      }
+      const Resolved& merge = resolved[i];
+      if (merge.left >= 0 && merge.right >= 0 && merge.whole >= 0) {
+        const auto rank =
+            static_cast<uint32_t>(options_.rank_by_result ? static_cast<size_t>(merge.whole) : i);
+        table_.set(merge.left, merge.right, {rank, merge.whole});
       } else if (options_.strict) {
-        fail("model.merges: merge ", rank, " (\"", left, " ", right,
+        fail("model.merges: merge ", i, " (\"", merges[i].first, " ", merges[i].second,
              "\") uses a token that is not in the vocabulary");
       }
-      ++rank;
     }
+  }
+
+  /// Finds the ids of merges [begin, end).
+  void resolve(Merges merges, size_t begin, size_t end, std::vector<Resolved>& out) const {
+    constexpr size_t kBlock = 64;
+    std::string_view texts[2 * kBlock];
+    int32_t ids[2 * kBlock];
+    const size_t skip = options_.continuing_subword_prefix.size();
+    int32_t whole = -1;
+    for (size_t at = begin; at < end; at += kBlock) {
+      const size_t n = std::min(kBlock, end - at);
+      for (size_t k = 0; k < n; ++k) {
+        texts[2 * k] = merges[at + k].first;
+        texts[2 * k + 1] = merges[at + k].second;
+      }
+      vocabulary_.find(std::span(texts, 2 * n), std::span(ids, 2 * n));
+      for (size_t k = 0; k < n; ++k) {
+        const std::string_view right = texts[2 * k + 1];
+        whole = find_joined(texts[2 * k], right.substr(std::min(skip, right.size())), whole);
+        out[at + k] = {ids[2 * k], ids[2 * k + 1], whole};
+      }
+    }
+  }
+
+  /// The id of `left` and `right` joined. Merges are mostly listed in the order of their results,
+  /// so the last one and the next are tried first.
+  int32_t find_joined(std::string_view left, std::string_view right, int32_t last) const {
+    for (const int32_t guess : {last, last + 1}) {
+      const std::string_view guessed = vocabulary_[guess];
+      if (guessed.size() == left.size() + right.size() && guessed.starts_with(left) &&
+          guessed.ends_with(right) && !guessed.empty()) {
+        return guess;
+      }
+    }
+    return vocabulary_.find(str(left, right));
   }
 
   /// `at` is where the word's first token begins in the piece, and becomes where its last ends.
@@ -280,7 +324,7 @@ void Bpe::save(std::string& json) const {
   vocabulary_.save(json);
   json += ",\"merges\":[";
   for (const Listed& merge : merges) {
-    json += merge.rank == merges[0].rank ? "[" : ",[";
+    json += &merge == merges.data() ? "[" : ",[";
     append_json_string(json, vocabulary_[merge.left]);
     json += ',';
     append_json_string(json, vocabulary_[merge.right]);

@@ -20,9 +20,10 @@ struct BpeOptions {
   std::string end_of_word_suffix;         ///< after the last character
   bool fuse_unk = false;
   bool byte_fallback = false;
-  bool ignore_merges = false;  ///< a piece that is a token is that token
-  double dropout = 0;          ///< the chance that a merge waits
-  bool strict = true;          ///< a merge of or into unknown tokens is an error, else skipped
+  bool ignore_merges = false;   ///< a piece that is a token is that token
+  bool rank_by_result = false;  ///< merges go by the ids of their results, not by their order
+  double dropout = 0;           ///< the chance that a merge waits
+  bool strict = true;           ///< a merge of or into unknown tokens is an error, else skipped
 };
 
 /// Merges as pairs of token texts, best first.
@@ -30,9 +31,16 @@ using Merges = std::span<const std::pair<std::string_view, std::string_view>>;
 
 std::unique_ptr<TokenModel> make_bpe(Vocabulary vocabulary, Merges merges, BpeOptions options);
 
-/// `scores` by id (higher first); unknown characters become byte tokens <0x00>, else `unk` (-1:
-/// they vanish).
+struct ScoredBpeOptions {
+  int32_t unk = -1;                 ///< -1: unknown characters vanish
+  bool byte_fallback = true;        ///< they become byte tokens <0x00>, if there are any
+  bool fuse_unk = false;            ///< unknown characters in a row are one token
+  std::span<const uint8_t> hidden;  ///< by id: whether text never becomes it; may be empty
+  std::span<const uint8_t> frozen;  ///< by id: whether it is never split or merged; may be empty
+};
+
+/// `scores` by id, higher first.
 std::unique_ptr<TokenModel> make_scored_bpe(Vocabulary vocabulary, std::span<const float> scores,
-                                            int32_t unk);
+                                            const ScoredBpeOptions& options);
 
 }  // namespace tallow::text

@@ -70,8 +70,9 @@ void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
   }
   const auto tokens = static_cast<int64_t>(from.tokens.size());
   const int64_t unk = from.unk.value_or(0);
-  to.model = text::make_scored_bpe(text::Vocabulary(from.tokens), from.scores,
-                                   unk >= 0 && unk < tokens ? static_cast<int32_t>(unk) : -1);
+  text::ScoredBpeOptions options;
+  options.unk = unk >= 0 && unk < tokens ? static_cast<int32_t>(unk) : -1;
+  to.model = text::make_scored_bpe(text::Vocabulary(from.tokens), from.scores, options);
 }
 
 void add_tokens(const GgufVocabulary& from, TokenizerPipeline& to) {

@@ -15,10 +15,12 @@ JsonCursor::JsonCursor(std::string_view text) : text_(text) {
 void JsonCursor::fail_here(std::string_view reason) const { fail("offset ", at_, ": ", reason); }
 
 char JsonCursor::peek() {
+  constexpr std::string_view kIndent = "        ";
   while (at_ < text_.size()) {
     const char c = text_[at_];
     if (c != ' ' && c != '\n' && c != '\t' && c != '\r') return c;
     ++at_;
+    while (c == '\n' && text_.compare(at_, kIndent.size(), kIndent) == 0) at_ += kIndent.size();
   }
   return 0;
 }

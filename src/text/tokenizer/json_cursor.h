@@ -27,6 +27,7 @@ class JsonCursor {
   double number();
   /// Takes a value of any kind and returns its text.
   std::string_view value();
+  size_t remaining() const { return text_.size() - at_; }
   /// Throws Error unless only white space is left.
   void end();
   [[noreturn]] void fail_here(std::string_view reason) const;

@@ -28,7 +28,9 @@ struct ModelPart {
 };
 
 void read_vocabulary(JsonCursor& cursor, std::vector<std::string_view>& tokens) {
+  constexpr size_t kShortest = 48;  // bytes of text per token, its merges included
   std::vector<std::pair<std::string_view, int64_t>> entries;
+  entries.reserve(cursor.remaining() / kShortest);
   int64_t largest = -1;
   std::string_view token;
   cursor.enter('{');
@@ -47,7 +49,9 @@ void read_vocabulary(JsonCursor& cursor, std::vector<std::string_view>& tokens) 
 }
 
 void read_merges(JsonCursor& cursor, ModelPart& part) {
+  constexpr size_t kShortest = 32;  // bytes of a merge, written with indents
   cursor.enter('[');
+  part.merges.reserve(cursor.remaining() / kShortest);
   while (cursor.next_item()) {
     if (cursor.peek() == '[') {
       std::string_view sides[2];

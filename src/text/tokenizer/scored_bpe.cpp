@@ -9,6 +9,7 @@
 #include "tallow/error.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/merge.h"
+#include "text/tokenizer/trie.h"
 #include "text/tokenizer/word_cache.h"
 
 namespace tallow::text {
@@ -33,15 +34,27 @@ struct ScoredState final : ModelState {
 
 class ScoredBpe final : public TokenModel {
  public:
-  ScoredBpe(Vocabulary vocabulary, std::span<const float> scores, int32_t unk)
-      : TokenModel(std::move(vocabulary)), unk_(unk), words_(vocabulary_.begins_words_with(kMark)) {
+  ScoredBpe(Vocabulary vocabulary, std::span<const float> scores, const ScoredBpeOptions& options)
+      : TokenModel(std::move(vocabulary)),
+        unk_(options.unk),
+        fuse_unk_(options.fuse_unk),
+        words_(vocabulary_.begins_words_with(kMark)),
+        frozen_(options.frozen.begin(), options.frozen.end()) {
     if (scores.size() != static_cast<size_t>(vocabulary_.size())) {
       fail("tokenizer: ", scores.size(), " scores for ", vocabulary_.size(), " tokens");
     }
     ranks_.reserve(scores.size());
-    for (const float score : scores) ranks_.push_back(rank_of(score));
+    std::vector<Trie::Entry> symbols;
+    for (size_t id = 0; id < scores.size(); ++id) {
+      const bool hidden = !options.hidden.empty() && options.hidden[id];
+      ranks_.push_back(hidden ? Join::kNone : rank_of(scores[id]));
+      if (!frozen_.empty() && frozen_[id]) {
+        symbols.push_back({vocabulary_[static_cast<int64_t>(id)], static_cast<uint32_t>(id)});
+      }
+    }
+    symbols_.build(std::move(symbols));
     for (size_t byte = 0; byte < 256; ++byte) {
-      byte_ids_[byte] = vocabulary_.find(byte_token(byte));
+      byte_ids_[byte] = options.byte_fallback ? vocabulary_.find(byte_token(byte)) : -1;
     }
   }
 
@@ -70,11 +83,18 @@ class ScoredBpe final : public TokenModel {
     auto& symbols = state.symbols;
     symbols.clear();
     for (size_t i = 0; i < piece.size();) {
-      const auto begin = static_cast<uint32_t>(i);
+      Symbol symbol{static_cast<uint32_t>(i), 0, -1};
+      symbols_.for_each_prefix(piece.substr(i), [&](size_t length, uint32_t id) {
+        symbol.end = symbol.begin + static_cast<uint32_t>(length);
+        symbol.id = static_cast<int32_t>(id);
+      });
       next_code_point(piece, i);
-      symbols.push_back({begin, static_cast<uint32_t>(i), -1});
+      if (symbol.end == 0) symbol.end = static_cast<uint32_t>(i);
+      i = symbol.end;
+      symbols.push_back(symbol);
     }
     merge(symbols, state.buffers, [&](const Symbol& a, const Symbol& b) {
+      if (is_frozen(a.id) || is_frozen(b.id)) return Join{};
       const int32_t id = find(piece.substr(a.begin, b.end - a.begin));
       return id < 0 ? Join{} : Join{ranks_[static_cast<size_t>(id)], id};
     });
@@ -102,9 +122,20 @@ class ScoredBpe final : public TokenModel {
         add(fallback, span, out);
         continue;
       }
-      if (unk_ >= 0) add(unk_, span, out);
+      if (unk_ >= 0) add_unk(span, out);
       return;
     }
+  }
+
+  void add_unk(ByteSpan span, const TokenSink& out) const {
+    if (!fuse_unk_ || span.begin == 0 || out.ids.empty() || out.ids.back() != unk_) {
+      return add(unk_, span, out);
+    }
+    if (out.spans) out.spans->back().end = span.end;
+  }
+
+  bool is_frozen(int32_t id) const {
+    return id >= 0 && !frozen_.empty() && frozen_[static_cast<size_t>(id)];
   }
 
   /// The id of a token that text may become, or -1.
@@ -116,7 +147,10 @@ class ScoredBpe final : public TokenModel {
   std::vector<uint32_t> ranks_;
   std::array<int32_t, 256> byte_ids_{};
   int32_t unk_;
+  bool fuse_unk_;
   bool words_;
+  std::vector<uint8_t> frozen_;
+  Trie symbols_;
 };
 
 /// As a list of merges: every way to join two tokens into one, the best result first. That is what
@@ -154,8 +188,8 @@ void ScoredBpe::save(std::string& json) const {
 }  // namespace
 
 std::unique_ptr<TokenModel> make_scored_bpe(Vocabulary vocabulary, std::span<const float> scores,
-                                            int32_t unk) {
-  return std::make_unique<ScoredBpe>(std::move(vocabulary), scores, unk);
+                                            const ScoredBpeOptions& options) {
+  return std::make_unique<ScoredBpe>(std::move(vocabulary), scores, options);
 }
 
 }  // namespace tallow::text

@@ -16,6 +16,17 @@ namespace tallow::detail {
 using PipelinePtr = std::shared_ptr<TokenizerPipeline>;
 
 PipelinePtr pipeline_from_json(std::string_view tokenizer_json);
+/// A SentencePiece model: ids as `sentencepiece` gives them, control symbols no part of the text.
+PipelinePtr pipeline_from_sentencepiece(std::string_view bytes);
+/// tiktoken's list of "base64 rank" lines. `name` says which encoding it is, or is empty.
+PipelinePtr pipeline_from_tiktoken(std::string_view lines, std::string_view name,
+                                   const Json* config);
+PipelinePtr pipeline_from_tekken(std::string_view json);
+/// One token a line: BERT's WordPiece, or words, as tokenizer_config.json (or null) says.
+PipelinePtr pipeline_from_vocab_txt(std::string_view lines, const Json* config);
+/// GPT-2's vocab.json and merges.txt.
+PipelinePtr pipeline_from_vocab_and_merges(std::string_view vocab_json, std::string_view merges,
+                                           const Json* config);
 
 /// The "model" member of a tokenizer.json.
 std::shared_ptr<text::TokenModel> read_model(text::JsonCursor& cursor);

@@ -54,7 +54,7 @@ class Unigram final : public TokenModel {
     for (size_t id = 0; id < scores.size(); ++id) {
       if (std::isnan(scores[id])) fail("model.vocab: the score of token ", id, " is not a number");
       if (!options.hidden.empty() && options.hidden[id]) continue;
-      lowest = std::min(lowest, scores[id]);
+      if (options.bonus.empty() || !options.bonus[id]) lowest = std::min(lowest, scores[id]);
       const std::string_view token = vocabulary_[static_cast<int64_t>(id)];
       if (!token.empty()) entries.push_back({token, static_cast<uint32_t>(id)});
     }

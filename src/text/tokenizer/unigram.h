@@ -16,6 +16,7 @@ struct UnigramOptions {
   bool byte_fallback = false;
   bool single_precision = false;    ///< adds scores in f32, as SentencePiece does
   std::span<const uint8_t> hidden;  ///< by id: whether text never becomes it; may be empty
+  std::span<const uint8_t> bonus;   ///< by id: whether its score is no probability; may be empty
 };
 
 /// `scores` by id: the logarithms of the tokens' probabilities. The tokens of a piece are those

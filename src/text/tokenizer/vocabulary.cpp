@@ -1,6 +1,7 @@
 // The token table.
 #include "text/tokenizer/vocabulary.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "tallow/error.h"
@@ -20,22 +21,31 @@ Vocabulary::Vocabulary(std::span<const std::string_view> tokens) {
   slots_.resize(std::bit_ceil(tokens.size() * 2 + 2));
   mask_ = slots_.size() - 1;
   offsets_.push_back(0);
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    const std::string_view token = tokens[i];
-    arena_ += token;
-    offsets_.push_back(static_cast<uint32_t>(arena_.size()));
-    if (token.empty()) continue;
-    const uint64_t hash = hash_bytes(token);
-    const auto tag = static_cast<uint32_t>(hash >> 32);
-    uint64_t at = hash & mask_;
-    bool known = false;
-    for (; slots_[at].id >= 0 && !known; at = (at + 1) & mask_) {
-      known = slots_[at].hash == tag && (*this)[slots_[at].id] == token;
+  constexpr size_t kBlock = 32;  // as many slots are on their way from memory at a time
+  uint64_t hashes[kBlock];
+  for (size_t begin = 0; begin < tokens.size(); begin += kBlock) {
+    const auto block = tokens.subspan(begin, std::min(kBlock, tokens.size() - begin));
+    for (size_t k = 0; k < block.size(); ++k) {
+      hashes[k] = hash_bytes(block[k]);
+      __builtin_prefetch(&slots_[hashes[k] & mask_], 1);
     }
-    if (known) continue;
-    slots_[at] = {tag, static_cast<int32_t>(i)};
-    ++count_;
+    for (size_t k = 0; k < block.size(); ++k) {
+      arena_ += block[k];
+      offsets_.push_back(static_cast<uint32_t>(arena_.size()));
+      add(block[k], hashes[k], static_cast<int32_t>(begin + k));
+    }
   }
+}
+
+void Vocabulary::add(std::string_view token, uint64_t hash, int32_t id) {
+  if (token.empty()) return;
+  const auto tag = static_cast<uint32_t>(hash >> 32);
+  uint64_t at = hash & mask_;
+  for (; slots_[at].id >= 0; at = (at + 1) & mask_) {
+    if (slots_[at].hash == tag && (*this)[slots_[at].id] == token) return;
+  }
+  slots_[at] = {tag, id};
+  ++count_;
 }
 
 std::string byte_token(size_t byte) {
@@ -45,12 +55,39 @@ std::string byte_token(size_t byte) {
 
 int32_t Vocabulary::find(std::string_view text) const {
   if (slots_.empty() || text.empty()) return -1;
-  const uint64_t hash = hash_bytes(text);
+  return find(text, hash_bytes(text));
+}
+
+int32_t Vocabulary::find(std::string_view text, uint64_t hash) const {
   const auto tag = static_cast<uint32_t>(hash >> 32);
   for (uint64_t at = hash & mask_; slots_[at].id >= 0; at = (at + 1) & mask_) {
     if (slots_[at].hash == tag && (*this)[slots_[at].id] == text) return slots_[at].id;
   }
   return -1;
+}
+
+void Vocabulary::find(std::span<const std::string_view> texts, std::span<int32_t> ids) const {
+  if (slots_.empty()) return std::fill(ids.begin(), ids.end(), -1);
+  constexpr size_t kBlock = 32;
+  uint64_t hashes[kBlock];
+  for (size_t begin = 0; begin < texts.size(); begin += kBlock) {
+    const auto block = texts.subspan(begin, std::min(kBlock, texts.size() - begin));
+    const auto each = [&](const auto& f) {
+      for (size_t k = 0; k < block.size(); ++k) {
+        const int32_t id = slots_[hashes[k] & mask_].id;
+        if (id >= 0) f(static_cast<size_t>(id));
+      }
+    };
+    for (size_t k = 0; k < block.size(); ++k) {
+      hashes[k] = hash_bytes(block[k]);
+      __builtin_prefetch(&slots_[hashes[k] & mask_]);
+    }
+    each([&](size_t id) { __builtin_prefetch(&offsets_[id]); });
+    each([&](size_t id) { __builtin_prefetch(arena_.data() + offsets_[id]); });
+    for (size_t k = 0; k < block.size(); ++k) {
+      ids[begin + k] = block[k].empty() ? -1 : find(block[k], hashes[k]);
+    }
+  }
 }
 
 void Vocabulary::save(std::string& json) const {

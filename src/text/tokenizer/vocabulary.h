@@ -53,6 +53,8 @@ class Vocabulary {
 
   /// The id of `text`, or -1.
   int32_t find(std::string_view text) const;
+  /// The ids of many, which is faster than one by one.
+  void find(std::span<const std::string_view> texts, std::span<int32_t> ids) const;
   std::string_view operator[](int64_t id) const {
     if (id < 0 || id >= size()) return {};
     const auto i = static_cast<size_t>(id);
@@ -68,6 +70,8 @@ class Vocabulary {
   bool begins_words_with(std::string_view mark) const;
 
  private:
+  void add(std::string_view token, uint64_t hash, int32_t id);
+  int32_t find(std::string_view text, uint64_t hash) const;
   struct Slot {
     uint32_t hash = 0;
     int32_t id = -1;
