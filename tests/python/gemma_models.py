@@ -1,7 +1,10 @@
 """Tiny random models of the Gemma family, many configurations of each."""
 
 import math
+from statistics import NormalDist
 
+import gguf
+import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -104,7 +107,8 @@ def randomize(model, dtype=torch.float32):
     offset = type(model).__name__.startswith(("GemmaFor", "Gemma2", "Gemma3For", "Gemma3Text"))
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if "inv_freq" in name or "embed_scale" in name or tensor.ndim == 0:
+            if "inv_freq" in name or "embed_scale" in name or tensor.ndim == 0 \
+                    or not tensor.is_floating_point():
                 continue
             if name.endswith("layer_scalar"):
                 tensor.uniform_(0.6, 1.2)
@@ -129,3 +133,130 @@ def make_model(kind, changes, seed=0, dtype=torch.float32):
     config = AutoConfig.for_model(kind, **{**BASE, **changes}, attn_implementation="eager")
     torch.manual_seed(seed)
     return randomize(AutoModelForCausalLM.from_config(config).eval(), dtype)
+
+
+GGUF_KINDS = {"gemma": "GEMMA", "gemma2": "GEMMA2", "gemma3_text": "GEMMA3",
+              "gemma3n_text": "GEMMA3N", "gemma4_text": "GEMMA4"}
+
+
+def add_gemma4(writer, c, sliding):
+    heads = [c.per_layer_config[i] for i in range(c.num_hidden_layers)]
+    full, near = (heads[sliding.index(s)].head_dim if s in sliding else 16 for s in (False, True))
+    for add, dim in ((writer.add_key_length, full), (writer.add_value_length, full),
+                     (writer.add_key_length_swa, near),
+                     (writer.add_value_length_swa, near),
+                     (writer.add_rope_dimension_count, full),
+                     (writer.add_rope_dimension_count_swa, near)):
+        add(dim)
+    writer.add_head_count_kv([h.num_key_value_heads for h in heads])
+    writer.add_rope_freq_base_swa(c.rope_parameters["sliding_attention"]["rope_theta"])
+    if c.enable_moe_block:
+        writer.add_expert_count(c.num_experts)
+        writer.add_expert_used_count(c.top_k_experts)
+        writer.add_expert_feed_forward_length(c.moe_intermediate_size)
+    widths = [c.intermediate_size] * c.num_hidden_layers
+    if c.use_double_wide_mlp:
+        for i in range(c.num_hidden_layers - c.num_kv_shared_layers, c.num_hidden_layers):
+            widths[i] *= 2
+    writer.add_feed_forward_length(widths)
+    # The pairs that do not turn are divided by much.
+    turning = int(full * c.rope_parameters["full_attention"].get("partial_rotary_factor", 1) / 2)
+    divisors = [1.0] * turning + [1e30] * (full // 2 - turning)
+    writer.add_tensor("rope_freqs.weight", np.array(divisors, np.float32))
+
+
+def add_gemma3n(writer, c):
+    writer.add_altup_active_idx(c.altup_active_idx)
+    writer.add_altup_num_inputs(c.altup_num_inputs)
+    writer.add_activation_sparsity_scale(
+        [NormalDist().inv_cdf(s) if s > 0 else -math.inf for s in c.activation_sparsity_pattern])
+
+
+def add_settings(writer, c):
+    """As llama.cpp's converter does."""
+    kind = c.model_type
+    writer.add_context_length(c.max_position_embeddings)
+    writer.add_embedding_length(c.hidden_size)
+    writer.add_block_count(c.num_hidden_layers)
+    writer.add_head_count(c.num_attention_heads)
+    writer.add_layer_norm_rms_eps(c.rms_norm_eps)
+    writer.add_vocab_size(c.vocab_size)
+    rope = c.rope_parameters
+    full_rope = rope.get("full_attention", rope)
+    writer.add_rope_freq_base(full_rope["rope_theta"])
+    if full_rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(full_rope["factor"])
+    if kind != "gemma":
+        writer.add_sliding_window(c.sliding_window)
+    for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+        if getattr(c, key, None):
+            getattr(writer, f"add_{key}")(getattr(c, key))
+    if kind in ("gemma3n_text", "gemma4_text"):
+        sliding = [t == "sliding_attention" for t in c.layer_types]
+        writer.add_sliding_window_pattern(sliding)
+        writer.add_shared_kv_layers(c.num_kv_shared_layers)
+        writer.add_embedding_length_per_layer_input(c.hidden_size_per_layer_input)
+    if kind == "gemma4_text":
+        return add_gemma4(writer, c, sliding)
+    writer.add_key_length(c.head_dim)
+    writer.add_value_length(c.head_dim)
+    writer.add_head_count_kv(c.num_key_value_heads)
+    writer.add_feed_forward_length(c.intermediate_size)
+    if kind == "gemma3n_text":
+        add_gemma3n(writer, c)
+
+
+def add_vocabulary(writer, size):
+    tokens = ["<pad>", "<eos>", "<bos>", "<unk>"] + [f"t{i}" for i in range(4, size)]
+    kinds = [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.UNKNOWN]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * size)
+    writer.add_token_types(kinds + [gguf.TokenType.NORMAL] * (size - 4))
+    for name, token in (("pad", 0), ("eos", 1), ("bos", 2), ("unk", 3)):
+        getattr(writer, f"add_{name}_token_id")(token)
+
+
+def write_gguf(path, model, kind=gguf.GGMLQuantizationType.F32):
+    """The model as llama.cpp's converter writes it; matrices become `kind`, also in the model."""
+    c = model.config
+    arch = gguf.MODEL_ARCH[GGUF_KINDS[c.model_type]]
+    writer = gguf.GGUFWriter(str(path), gguf.MODEL_ARCH_NAMES[arch])
+    names = gguf.get_tensor_name_map(arch, c.num_hidden_layers)
+    add_settings(writer, c)
+    add_vocabulary(writer, c.vocab_size)
+    shifted = c.model_type in ("gemma", "gemma2", "gemma3_text")
+    stacks = {}
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and c.tie_word_embeddings or "inv_freq" in name:
+            continue
+        data = tensor.numpy()
+        if name.endswith("router.scale") or name.endswith("per_expert_scale"):
+            layer = name.split(".")[2]
+            part = "gate_inp" if name.endswith("router.scale") else "down_exps"
+            writer.add_tensor(f"blk.{layer}.ffn_{part}.scale", data)
+            continue
+        if "altup_projections" in name or "altup_unembed_projections" in name:
+            stacks.setdefault(name.split(".")[1], []).append(data)
+            continue
+        if name.endswith(("layer_scalar", "correct_output_scale")) or ".experts." in name:
+            name += ".weight"
+        if shifted and "norm" in name:
+            data = data + 1
+        raw = gguf.GGMLQuantizationType.F32
+        if data.ndim > 1 and data.shape[-1] % gguf.GGML_QUANT_SIZES[kind][0] == 0:
+            raw = kind
+            data = gguf.quantize(data, kind)
+            back = gguf.dequantize(data, kind).reshape(tensor.shape)
+            tensor.copy_(torch.from_numpy(np.array(back)))
+        writer.add_tensor(names.get_name(name, try_suffixes=(".weight", ".bias")), data,
+                          raw_dtype=raw)
+    for name, matrices in stacks.items():
+        writer.add_tensor(names.get_name(f"model.{name}.weight", try_suffixes=(".weight",)),
+                          np.stack(matrices))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return model

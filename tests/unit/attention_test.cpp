@@ -27,9 +27,9 @@ struct Case {
 };
 
 struct Batch {
-  Tensor queries, k_cache, v_cache, starts, lengths, pages;
+  Tensor queries, k_cache, v_cache, starts, lengths, pages, visible;
 
-  Tensors inputs() const { return {queries, k_cache, v_cache, starts, lengths, pages}; }
+  Tensors inputs() const { return {queries, k_cache, v_cache, starts, lengths, pages, visible}; }
 };
 
 Tensor ints(const std::vector<int32_t>& values, const Shape& shape) {
@@ -76,14 +76,16 @@ Batch make_batch(const Case& c, DType dtype, std::mt19937& random) {
               Tensor::full(v_shape, nan).to(dtype),
               ints(starts, {count + 1}),
               ints(lengths, {count}),
-              ints(table, {count, most})};
+              ints(table, {count, most}),
+              {}};
   kv_cache_write(batch.k_cache, batch.v_cache, noise(random, {cached, c.kv_heads, c.dim}),
                  noise(random, {cached, c.kv_heads, c.dim}), ints(slots, {cached}));
   return batch;
 }
 
 Tensor fast(const Batch& b, const AttentionOptions& o) {
-  return paged_attention(b.queries, b.k_cache, b.v_cache, b.starts, b.lengths, b.pages, o);
+  return paged_attention(b.queries, b.k_cache, b.v_cache, b.starts, b.lengths, b.pages, o,
+                         b.visible);
 }
 
 Tensor reference(const Batch& b, const AttentionOptions& o) {
@@ -143,6 +145,49 @@ TEST_CASE("paged_attention over a bf16 cache is within the rounding of weights t
     CAPTURE(c.sequences[0].length);
     CHECK(largest_difference(fast(batch, c.options), reference(batch, c.options)) < 2e-2);
   }
+}
+
+TEST_CASE("paged_attention sees ahead as far as it is told") {
+  std::mt19937 random(7);
+  for (int64_t window : {0, 9, 70}) {
+    for (DType dtype : {DType::f32, DType::bf16}) {
+      const Case c{{{300, 300}, {160, 20}, {150, 2}}, 4, 2, 64, 32, {0.125f, 0, window}};
+      Batch batch = make_batch(c, dtype, random);
+      const Tensor causal = fast(batch, c.options);
+      // Images at 10 to 60 and 100 to 240 of the first text, and at 145 to 155 of the second.
+      std::vector<int32_t> visible(322, 0);
+      for (size_t t = 10; t < 60; ++t) visible[t] = 60;
+      for (size_t t = 100; t < 240; ++t) visible[t] = 240;
+      for (size_t t = 305; t < 315; ++t) visible[t] = 155;
+      batch.visible = ints(visible, {322});
+      const Tensor y = fast(batch, c.options);
+      CHECK(largest_difference(y, reference(batch, c.options)) <
+            (dtype == DType::f32 ? 5e-6 : 2e-2));
+      CHECK(largest_difference(y.narrow(0, 10, 40), causal.narrow(0, 10, 40)) > 0.1);
+      CHECK(largest_difference(y.narrow(0, 60, 40), causal.narrow(0, 60, 40)) < 1e-6);
+      CHECK(largest_difference(y.narrow(0, 320, 2), causal.narrow(0, 320, 2)) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("paged_attention of queries that see all of their text is the same for the same query") {
+  std::mt19937 random(8);
+  const Case c{{{77, 77}}, 2, 1, 32, 32, {.scale = 0.5f}};
+  Batch batch = make_batch(c, DType::f32, random);
+  batch.queries = batch.queries.narrow(0, 0, 1).expand({77, 2, 32}).contiguous();
+  batch.visible = ints(std::vector<int32_t>(77, 77), {77});
+  const Tensor y = fast(batch, c.options);
+  CHECK(largest_difference(y, y.narrow(0, 76, 1).expand({77, 2, 32})) < 1e-6);
+}
+
+TEST_CASE("paged_attention refuses a query that sees less far than the one before it") {
+  std::mt19937 random(9);
+  const Case c{{{40, 3}}, 2, 1, 16, 32, {.scale = 1.f}};
+  Batch batch = make_batch(c, DType::f32, random);
+  batch.visible = ints({40, 0, 0}, {3});
+  CHECK_THROWS_WITH_AS(fast(batch, c.options), doctest::Contains("falls from 40"), Error);
+  batch.visible = ints({40}, {1});
+  CHECK_THROWS_WITH_AS(fast(batch, c.options), doctest::Contains("visible is"), Error);
 }
 
 TEST_CASE("paged_attention does not depend on the number of threads") {
