@@ -227,6 +227,103 @@ You are a helpful assistant.<|im_end|>
 ' + message['content'] | trim + '<end_of_turn>
 ' }}{% endfor %}{% if add_generation_prompt %}{{'<start_of_turn>model
 '}}{% endif %}""",
+    # Turns in marks of their own, tools declared and called without JSON, thoughts that are dropped.
+    "gemma4": r"""{%- macro parameters(properties) -%}
+    {%- set seen = namespace(any=false) -%}
+    {%- for key, value in properties | dictsort -%}
+        {%- if seen.any %},{% endif -%}{%- set seen.any = true -%}
+        {{ key }}:{
+        {%- if value['description'] -%}description:<|"|>{{ value['description'] }}<|"|>,{%- endif -%}
+        {%- if value['type'] | upper == 'STRING' and value['enum'] -%}
+            enum:{{ argument(value['enum']) }},
+        {%- elif value['type'] | upper == 'ARRAY' and value['items'] is mapping -%}
+            items:{type:{{ argument(value['items']['type'] | upper) }}},
+        {%- elif value['type'] | upper == 'OBJECT' and value['properties'] is defined -%}
+            properties:{ {{- parameters(value['properties']) -}} },
+        {%- endif -%}
+        type:<|"|>{{ value['type'] | upper }}<|"|>}
+    {%- endfor -%}
+{%- endmacro -%}
+{%- macro argument(value, escape=True) -%}
+    {%- if value is string -%}{{- '<|"|>' + value + '<|"|>' -}}
+    {%- elif value is boolean -%}{{- 'true' if value else 'false' -}}
+    {%- elif value is mapping -%}
+        {{- '{' -}}
+        {%- for key, item in value | dictsort -%}
+            {{- '<|"|>' + key + '<|"|>' if escape else key -}}:{{- argument(item, escape=escape) -}}
+            {{- ',' if not loop.last -}}
+        {%- endfor -%}
+        {{- '}' -}}
+    {%- elif value is sequence -%}
+        {{- '[' -}}
+        {%- for item in value -%}
+            {{- argument(item, escape=escape) -}}{%- if not loop.last %},{% endif -%}
+        {%- endfor -%}
+        {{- ']' -}}
+    {%- else -%}{{- value -}}{%- endif -%}
+{%- endmacro -%}
+{%- macro without_thoughts(text) -%}
+    {%- set kept = namespace(text='') -%}
+    {%- for part in text.split('</think>') -%}
+        {%- set kept.text = kept.text + part.split('<think>')[0] -%}
+    {%- endfor -%}
+    {{- kept.text | trim -}}
+{%- endmacro -%}
+{%- set state = namespace(last=None, user=-1) -%}
+{%- set turns = messages -%}
+{{- bos_token }}
+{%- if (enable_thinking is defined and enable_thinking) or tools
+       or messages[0]['role'] in ['system', 'developer'] -%}
+    {{- '<|turn>system\n' -}}
+    {%- if enable_thinking is defined and enable_thinking -%}{{- '<|think|>\n' -}}{%- endif -%}
+    {%- if messages[0]['role'] in ['system', 'developer'] -%}
+        {{- messages[0]['content'] | trim -}}
+        {%- set turns = messages[1:] -%}
+    {%- endif -%}
+    {%- for tool in tools or [] %}
+        {{- '<|tool>' -}}declaration:{{- tool['function']['name'] -}}{description:<|"|>
+        {{- tool['function']['description'] -}}<|"|>
+        {%- if tool['function']['parameters']['properties'] -%}
+            ,parameters:{properties:{ {{- parameters(tool['function']['parameters']['properties']) -}} }}
+        {%- endif -%}
+        }{{- '<tool|>' -}}
+    {%- endfor %}
+    {{- '<turn|>\n' -}}
+{%- endif %}
+{%- for message in turns -%}
+    {%- if message['role'] == 'user' -%}{%- set state.user = loop.index0 -%}{%- endif -%}
+{%- endfor -%}
+{%- for message in turns -%}
+    {%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}
+    {{- '<|turn>' + role + '\n' }}
+    {%- set state.last = None -%}
+    {%- for call in message['tool_calls'] or [] -%}
+        {{- '<|tool_call>call:' + call['function']['name'] + '{' -}}
+        {%- if call['function']['arguments'] is mapping -%}
+            {%- for key, value in call['function']['arguments'] | dictsort -%}
+                {{- key -}}:{{- argument(value, escape=False) -}}{{- ',' if not loop.last -}}
+            {%- endfor -%}
+        {%- elif call['function']['arguments'] is string -%}
+            {{- call['function']['arguments'] -}}
+        {%- endif -%}
+        {{- '}<tool_call|>' -}}
+        {%- set state.last = 'call' -%}
+    {%- endfor -%}
+    {%- if message['content'] is string -%}
+        {{- without_thoughts(message['content']) if role == 'model' else message['content'] | trim -}}
+    {%- elif message['content'] is sequence -%}
+        {%- for item in message['content'] -%}
+            {%- if item['type'] == 'text' -%}{{- item['text'] | trim -}}
+            {%- elif item['type'] == 'image' -%}{{- '\n\n<|image|>\n\n' -}}{%- endif -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{- '<turn|>\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {{- '<|turn>model\n' -}}
+    {%- if not enable_thinking | default(false) -%}{{- '<|channel>thought\n<channel|>' -}}{%- endif -%}
+{%- endif -%}
+""",
     "gemma_parts": """{{ bos_token }}
 {%- set first_user_prefix = "" -%}
 {%- if messages[0]['role'] == 'system' -%}
