@@ -35,7 +35,7 @@ class Translation {
       : folder_(folder), checkpoint_(open_checkpoint(folder)), dtype_(dtype) {
     const std::string& name = checkpoint_.architecture;
     architecture_ = find_gguf_architecture_of(name);
-    if (!architecture_) {
+    if (!architecture_ || !architecture_->converts) {
       fail(config().what(), ": architecture ", quoted(name), " has no GGUF form here; known are ",
            known_gguf_architectures());
     }

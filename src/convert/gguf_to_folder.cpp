@@ -54,9 +54,9 @@ class Translation {
       : file_(file), checkpoint_(open_checkpoint(file->path())), dtype_(dtype) {
     const std::string name(file->string("general.architecture").value_or(""));
     architecture_ = find_gguf_architecture(name);
-    if (!architecture_) {
-      fail(file->path(), ": architecture ", quoted(name), " has no table of names here; known are ",
-           known_gguf_architectures());
+    if (!architecture_ || !architecture_->converts) {
+      fail(file->path(), ": architecture ", quoted(name),
+           " has no form as a folder here; known are ", known_gguf_architectures());
     }
     heads_ = config().integer("num_attention_heads");
     kv_heads_ = config().integer_or("num_key_value_heads", heads_);

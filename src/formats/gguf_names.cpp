@@ -167,11 +167,16 @@ constexpr GgufList kGemmaLists[] = {
 };
 
 constexpr GgufArchitecture kArchitectures[] = {
-    {"gemma", "GemmaForCausalLM", kGemmaTensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists},
-    {"gemma2", "Gemma2ForCausalLM", kGemma3Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists},
-    {"gemma3", "Gemma3ForCausalLM", kGemma3Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists},
-    {"gemma3n", "Gemma3nForCausalLM", kGemma4Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists},
-    {"gemma4", "Gemma4ForCausalLM", kGemma4Tensors, kGemma4Keys, kLlamaFlags, false, kGemmaLists},
+    {"gemma", "GemmaForCausalLM", kGemmaTensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
+     false},
+    {"gemma2", "Gemma2ForCausalLM", kGemma3Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
+     false},
+    {"gemma3", "Gemma3ForCausalLM", kGemma3Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
+     false},
+    {"gemma3n", "Gemma3nForCausalLM", kGemma4Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
+     false},
+    {"gemma4", "Gemma4ForCausalLM", kGemma4Tensors, kGemma4Keys, kLlamaFlags, false, kGemmaLists,
+     false},
     {"llama", "LlamaForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, true},
     {"qwen2", "Qwen2ForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, false},
 };
@@ -254,6 +259,7 @@ const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face)
 std::string known_gguf_architectures() {
   std::string known;
   for (const GgufArchitecture& architecture : kArchitectures) {
+    if (!architecture.converts) continue;
     known.append(known.empty() ? "" : ", ").append(architecture.hugging_face);
   }
   return known;

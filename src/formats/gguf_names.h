@@ -50,6 +50,7 @@ struct GgufArchitecture {
   std::span<const GgufFlag> flags;
   bool rope_interleaved;  ///< the converter permuted the rows of q and k
   std::span<const GgufList> lists = {};
+  bool converts = true;  ///< the table says all that a conversion changes
 };
 
 /// The table of an architecture, or null.
@@ -57,7 +58,7 @@ const GgufArchitecture* find_gguf_architecture(std::string_view name);
 
 /// That of a class as config.json names it, or null.
 const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face);
-/// The classes that have a table, for messages.
+/// The classes whose models convert, for messages.
 std::string known_gguf_architectures();
 
 /// Keys that are alike in every architecture: special tokens, and how to sample.
