@@ -1,4 +1,4 @@
-// Hashes from mbedTLS.
+// SHA-1 is mbedTLS's.
 #include "hub/digest.h"
 
 #include <algorithm>
@@ -7,7 +7,6 @@
 #include <vector>
 
 #include <mbedtls/sha1.h>
-#include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
 #include <unistd.h>
 
@@ -15,9 +14,6 @@
 
 // Version 2 has these under another name, beside deprecated ones that return nothing.
 #if MBEDTLS_VERSION_MAJOR < 3
-#define mbedtls_sha256_starts mbedtls_sha256_starts_ret
-#define mbedtls_sha256_update mbedtls_sha256_update_ret
-#define mbedtls_sha256_finish mbedtls_sha256_finish_ret
 #define mbedtls_sha1_starts mbedtls_sha1_starts_ret
 #define mbedtls_sha1_update mbedtls_sha1_update_ret
 #define mbedtls_sha1_finish mbedtls_sha1_finish_ret
@@ -38,27 +34,6 @@ std::string hexadecimal(const unsigned char* bytes, size_t count) {
 const unsigned char* bytes_of(const void* data) { return static_cast<const unsigned char*>(data); }
 
 }  // namespace
-
-struct Sha256::State {
-  mbedtls_sha256_context context;
-};
-
-Sha256::Sha256() : state_(std::make_unique<State>()) {
-  mbedtls_sha256_init(&state_->context);
-  mbedtls_sha256_starts(&state_->context, 0);
-}
-
-Sha256::~Sha256() { mbedtls_sha256_free(&state_->context); }
-
-void Sha256::update(const void* data, size_t bytes) {
-  mbedtls_sha256_update(&state_->context, bytes_of(data), bytes);
-}
-
-std::string Sha256::finish() {
-  unsigned char digest[32];
-  mbedtls_sha256_finish(&state_->context, digest);
-  return hexadecimal(digest, sizeof digest);
-}
 
 std::string git_blob_name(int fd, size_t bytes) {
   mbedtls_sha1_context sha1;

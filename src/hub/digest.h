@@ -1,26 +1,11 @@
-// The hashes that the hub names files by.
+// What SHA-1 and base64 are needed for.
 #pragma once
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
 namespace tallow::hub {
-
-/// SHA-256 of what it was fed, as the etag of a file in large file storage.
-class Sha256 {
- public:
-  Sha256();
-  ~Sha256();
-  void update(const void* data, size_t bytes);
-  /// In hexadecimal digits; once, at the end.
-  std::string finish();
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
 
 /// The name that git gives to a file of this content: sha1("blob SIZE\0" + content). Reads from
 /// `fd` from the beginning. Throws HubError when it cannot.

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "hub/cache.h"
+#include "hub/digest.h"
 #include "hub/names.h"
 
 namespace tallow::hub {

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-#include "hub/digest.h"
+#include "hub/sha256.h"
 
 namespace tallow::hub {
 

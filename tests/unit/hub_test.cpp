@@ -4,6 +4,7 @@
 #include "hub/digest.h"
 #include "hub/environment.h"
 #include "hub/names.h"
+#include "hub/sha256.h"
 #include "hub/url.h"
 
 using namespace tallow::hub;
@@ -83,10 +84,28 @@ TEST_CASE("hub: no_proxy names hosts and domains") {
   }
 }
 
-TEST_CASE("hub: hashes and their texts") {
+// RFC 6234 and FIPS 180-4's examples; of 'a' a million times, fed in pieces of every length.
+TEST_CASE("hub: SHA-256") {
+  const auto hash = [](const std::string& text) {
+    Sha256 sha;
+    sha.update(text.data(), text.size());
+    return sha.finish();
+  };
+  CHECK(hash("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  const std::string many(1'000'000, 'a');
   Sha256 sha;
-  sha.update("abc", 3);
-  CHECK(sha.finish() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  for (size_t at = 0, step = 0; at < many.size(); step = step % 200 + 1) {
+    const size_t taken = std::min(step, many.size() - at);
+    sha.update(many.data() + at, taken);
+    at += taken;
+  }
+  CHECK(sha.finish() == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST_CASE("hub: base64") {
   CHECK(base64("") == "");
   CHECK(base64("a") == "YQ==");
   CHECK(base64("ab") == "YWI=");
