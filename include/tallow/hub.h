@@ -76,7 +76,8 @@ struct Progress {
     bool finished = false;
   };
   std::vector<File> files;
-  std::string note;  ///< what is being waited for, or nothing
+  std::string note;    ///< what is being waited for, or nothing
+  bool ended = false;  ///< the last report
 };
 /// Called some ten times a second by the thread that asked; false stops, throwing HubError.
 using OnProgress = std::function<bool(const Progress&)>;

@@ -1,7 +1,6 @@
 // download() and download_file(): what is asked for, what is there, and the rest from the network.
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <set>
 
 #include "hub/fetch.h"
@@ -73,7 +72,7 @@ class Job {
     if (!entry) return cached_file(name);
     const auto place = place_of(*entry);
     note_ref();
-    if (what_.force || !place->present()) bring(*entry);
+    if (what_.force || !place->present()) bring(*entry, board_.add(name, entry->size));
     return place->path();
   }
 
@@ -205,43 +204,32 @@ class Job {
     }
   }
 
+  struct Wanted {
+    Entry entry;
+    FileState* state;
+  };
+
   void bring_all(const Listing& selected) {
-    std::deque<Entry> small;
-    std::vector<Entry> large;
+    std::vector<Wanted> small, large;
     for (const Entry& entry : selected) {
       if (!what_.force && place_of(entry)->present()) continue;
-      if (entry.size >= kLarge) {
-        large.push_back(entry);
-      } else {
-        small.push_back(entry);
-      }
+      if (!online()) unreachable(str("\"", entry.path, "\" and maybe others are"));
+      std::vector<Wanted>& list = entry.size >= kLarge ? large : small;
+      list.push_back({entry, &board_.add(entry.path, entry.size)});
     }
-    if (small.empty() && large.empty()) return;
-    if (!online()) {
-      const Entry& first = small.empty() ? large.front() : small.front();
-      unreachable(str("\"", first.path, "\" and maybe others are"));
-    }
-    std::mutex mutex;
+    std::atomic<size_t> next{0};
     run_threads(std::min(small.size(), kThreads), board_.cancel, [&] {
-      for (;;) {
-        Entry entry;
-        {
-          const std::lock_guard lock(mutex);
-          if (small.empty() || board_.cancel) return;
-          entry = std::move(small.front());
-          small.pop_front();
-        }
-        bring(entry);
+      for (size_t i; (i = next++) < small.size() && !board_.cancel;) {
+        bring(small[i].entry, *small[i].state);
       }
     });
     // One after the other, each on all connections: what breaks off is one file, not all.
-    for (const Entry& entry : large) bring(entry);
+    for (const Wanted& wanted : large) bring(wanted.entry, *wanted.state);
   }
 
   /// Downloads one file, unless it turns up meanwhile.
-  void bring(const Entry& entry) {
+  void bring(const Entry& entry, FileState& state) {
     client_.check_cancelled();
-    FileState& state = board_.add(entry.path, entry.size);
     const auto place = place_of(entry);
     make_folders(parent_of(place->whole_path()));
     make_folders(parent_of(place->partial_path()));

@@ -70,8 +70,13 @@ ModelName parse_repo_name(std::string_view text) {
 }
 
 std::string fetch_model(const ModelName& name, const OnProgress& on_progress, bool weights) {
-  const Downloaded got =
-      download({.repo = name.repo, .gguf = name.file, .weights = weights}, on_progress);
+  Downloaded got;
+  try {
+    got = download({.repo = name.repo, .gguf = name.file, .weights = weights}, on_progress);
+  } catch (const HubError& error) {
+    if (error.kind() != HubError::Kind::no_repo) throw;
+    fail_hub(error.kind(), error.what(), "; and nothing is at that path here");
+  }
   const auto gguf = std::find_if(got.files.begin(), got.files.end(),
                                  [](const std::string& f) { return f.ends_with(".gguf"); });
   const bool folder = std::any_of(got.files.begin(), got.files.end(), is_weights);

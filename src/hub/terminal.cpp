@@ -51,6 +51,10 @@ class Bars {
     winsize size{};
     if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) columns_ = size.ws_col;
     std::string text = erase();
+    if (progress.ended) {
+      std::fwrite(text.data(), 1, text.size(), stderr);
+      return true;
+    }
     int64_t done = 0, total = 0;
     size_t finished = 0;
     for (const auto& file : progress.files) {
@@ -73,11 +77,6 @@ class Bars {
     if (!progress.note.empty()) add(text, progress.note);
     std::fwrite(text.data(), 1, text.size(), stderr);
     return true;
-  }
-
-  ~Bars() {
-    const std::string text = erase();
-    std::fwrite(text.data(), 1, text.size(), stderr);
   }
 
  private:

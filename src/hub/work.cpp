@@ -104,7 +104,9 @@ void run_reporting(Board& board, const OnProgress& on_progress, const std::funct
     }
     if (!on_progress || stopped) continue;
     try {
-      if (!on_progress(board.report())) board.cancel = true;
+      Progress progress = board.report();
+      progress.ended = ended;
+      if (!on_progress(progress)) board.cancel = true;
     } catch (...) {
       stopped = std::current_exception();
       board.cancel = true;

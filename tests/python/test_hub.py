@@ -378,8 +378,9 @@ def test_a_killed_download_goes_on(hub, tallow, download, env):
     hub.add(NAME, files)
     hub.fault("GET /[0-9a-f]{64}", slow=0.1)
     process = subprocess.Popen([tallow.path, "download", NAME], env={**os.environ, **env})
-    while not any("incomplete" in f and os.path.getsize(os.path.join(env["HF_HOME"], "hub", f))
-                  for f in cache_files(env)):
+    root = os.path.join(env["HF_HOME"], "hub")
+    while not any(os.path.getsize(os.path.join(root, f)) > 1000
+                  for f in cache_files(env) if f.endswith(".incomplete")):
         assert process.poll() is None
     process.kill()
     process.wait()
