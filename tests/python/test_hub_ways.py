@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import ssl
+import subprocess
+import sys
 
 import pytest
 import trustme
@@ -247,6 +250,19 @@ print(kind(t.snapshot_download, 'org/none'), kind(t.snapshot_download, '{NAME}')
     assert out == ("('RepositoryNotFoundError', True) ('GatedRepoError', True) "
                    "('RevisionNotFoundError', True) ('EntryNotFoundError', True) "
                    "('OfflineModeIsEnabled', True) ('RepositoryNotFoundError', True)")
+
+
+def test_ctrl_c_stops_a_download(hub, env):
+    hub.add(NAME, FILES)
+    hub.fault("GET /[0-9a-f]{64}", silent=True, times=9)
+    code = (f"import tallow\ntry: tallow.hub.download('{NAME}')\n"
+            "except KeyboardInterrupt: print('stopped')")
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **env},
+                               stdout=subprocess.PIPE)
+    while not hub.asked("GET /[0-9a-f]{64}"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == b"stopped\n"
 
 
 # Models by name.
