@@ -92,7 +92,7 @@ def opening(folder, total):
         return [safetensors.safe_open(path, "pt")
                 for path in sorted((folder / "sharded").glob("*.safetensors"))]
 
-    what = f"open {total / 1e9:.0f} GB"
+    what = f"open {total / 1e9:g} GB"
     row(f"{what}, sharded safetensors",
         {"tallow": lambda: tallow.open_file(folder / "sharded"), "safetensors": peer_folder}, 5)
     row(f"{what}, with all {9 * LAYERS} tensors",
@@ -122,7 +122,7 @@ def reading(folder, total):
     def summed(tensors):
         return [tensor.sum() for tensor in tensors.values()]
 
-    what = f"{total / 1e9:.0f} GB"
+    what = f"{total / 1e9:g} GB"
     row(f"copy {what} of safetensors",
         {"tallow": lambda: copies(folder / "x.safetensors"),
          "safetensors": lambda: {name: tensor.clone() for name, tensor in safetensors.torch.load_file(

@@ -210,6 +210,32 @@ def zip_of(entries, **changes):
     return body + directory + b"PK\5\6" + end
 
 
+def zip64_of(name, data):
+    """An archive whose every size and offset stands in a zip64 field."""
+    wide, narrow, short = b"\xff" * 4, struct.pack("<I", zlib.crc32(data)), b"\xff" * 2
+    head = struct.pack("<HHHHH", 45, 0, 0, 0, 33) + narrow + wide * 2 + struct.pack("<H", len(name))
+    both = struct.pack("<QQ", len(data), len(data))
+    local = b"PK\3\4" + head + struct.pack("<H", 20) + name + struct.pack("<HH", 1, 16) + both + data
+    row = (b"PK\1\2" + struct.pack("<H", 45) + head + struct.pack("<HHHHI", 28, 0, 0, 0, 0) + wide
+           + name + struct.pack("<HH", 1, 24) + both + struct.pack("<Q", 0))
+    end64 = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, 1, 1, len(row), len(local))
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, len(local) + len(row), 1)
+    end = b"PK\5\6" + bytes(4) + short * 2 + wide * 2 + bytes(2)
+    return local + row + end64 + locator + end
+
+
+def test_sizes_of_64_bits(tmp_path):
+    data = zip64_of(b"a.npy", npy(np.arange(6.0)))
+    (tmp_path / "x.npz").write_bytes(data)
+    assert package.load_file(tmp_path / "x.npz")["a"].tolist() == list(range(6))
+    with np.load(tmp_path / "x.npz") as theirs:
+        assert theirs["a"].tolist() == list(range(6))
+    at = data.index(b"PK\6\7") + 8
+    for offset in (0, 5, len(data) - 30, len(data), 2**63, 2**64 - 1):
+        message = error_of(tmp_path, data[:at] + struct.pack("<Q", offset) + data[at + 8:], "x.npz")
+        assert ": offset " in message
+
+
 def npy(array):
     out = io.BytesIO()
     np.save(out, array)
