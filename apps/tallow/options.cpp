@@ -140,7 +140,9 @@ CLI::App* add_logits(CLI::App& parent, LogitsOptions& o) {
 
 CLI::App* add_tokenize(CLI::App& parent, TokenizeOptions& o) {
   CLI::App* app = parent.add_subcommand("tokenize", "Turn text into token ids, and back");
-  app->add_option("MODEL", o.model, "A model's folder, a .gguf file, or the name smollm2")
+  app->add_option("MODEL", o.model,
+                  "A model's folder, a .gguf file, the name smollm2, or a tokenizer's file: "
+                  "tokenizer.json, tokenizer.model, vocab.txt, ...")
       ->required();
   auto* decode = app->add_flag("--decode", o.decode, "Read a JSON list of ids, print their text");
   auto* chat = app->add_option("--chat", o.chat,
@@ -148,11 +150,16 @@ CLI::App* add_tokenize(CLI::App& parent, TokenizeOptions& o) {
                                "messages, generation prompt included");
   app->add_flag("--no-special", o.no_special,
                 "Add no special tokens around the text; with --decode, leave them out");
+  app->add_flag("--json", o.json,
+                "Print the tokens, too, what they stand for in the text (in code points) and the "
+                "other fields of an encoding");
+  app->add_option("--pair", o.pair, "A second text that goes with the first");
   decode->excludes(chat);
   app->footer(
       "Examples:\n"
       "  echo -n \"Hello, world\" | tallow tokenize smollm2\n"
       "  echo \"[19556, 28, 905]\" | tallow tokenize smollm2 --decode\n"
+      "  echo -n \"Who?\" | tallow tokenize tokenizer.json --pair \"I am.\" --json\n"
       "  tallow tokenize smollm2 --chat messages.json");
   return app;
 }

@@ -45,8 +45,8 @@ struct LogitsOptions {
 
 struct TokenizeOptions {
   std::string model;
-  std::optional<std::string> chat;
-  bool decode = false, no_special = false;
+  std::optional<std::string> chat, pair;
+  bool decode = false, no_special = false, json = false;
 };
 
 struct InspectOptions {

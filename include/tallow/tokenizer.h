@@ -18,15 +18,17 @@ class Encode;
 
 /// The `tokenizer.ggml.*` keys of a GGUF file. The views need to live only while from_gguf runs.
 struct GgufVocabulary {
-  std::string_view model;                ///< "gpt2" (byte-level BPE) or "llama" (SentencePiece)
+  std::string_view model;                ///< "gpt2" (byte-level BPE), "llama" (SentencePiece's
+                                         ///< BPE), "t5" (its Unigram) or "bert" (WordPiece)
   std::string_view pre;                  ///< names the pre-tokenizer's pattern; may be empty
   std::vector<std::string_view> tokens;  ///< by id
   std::vector<std::string_view> merges;  ///< "left right", best first
   std::span<const float> scores;         ///< by id; empty, or as many as tokens
   std::span<const int32_t> types;        ///< by id: 1 normal, 2 unknown, 3 control, 4 user
                                          ///< defined, 5 unused, 6 byte; may be empty
-  std::optional<int64_t> bos, eos, eot, unk, pad;
-  std::optional<bool> add_bos, add_eos, add_space_prefix;
+  std::optional<int64_t> bos, eos, eot, unk, pad, cls, sep;
+  std::optional<bool> add_bos, add_eos, add_space_prefix, remove_extra_whitespaces;
+  std::string_view charsmap;  ///< SentencePiece's rewriting rules; may be empty
 };
 
 namespace detail {
@@ -118,6 +120,8 @@ class Tokenizer {
   /// which names the begin and end tokens. `what` begins every error message.
   static Tokenizer from_json(std::string_view tokenizer_json, const Json* config,
                              std::string_view what);
+  /// Reads a SentencePiece model, a tokenizer.model or spiece.model.
+  static Tokenizer from_sentencepiece(std::string_view model, std::string_view what);
   /// Opens a model's folder, or a file by what it holds: tokenizer.json, tekken.json, a
   /// SentencePiece model, tiktoken's ranks, vocab.txt, vocab.json beside merges.txt.
   static Tokenizer from_file(const std::string& path);

@@ -44,8 +44,14 @@ Tokenizer from_gguf(const std::string& path, double* ms) {
   v.eot = file->integer(key("eot_token_id"));
   v.unk = file->integer(key("unknown_token_id"));
   v.pad = file->integer(key("padding_token_id"));
+  v.cls = file->integer(key("cls_token_id"));
+  v.sep = file->integer(key("seperator_token_id"));
+  if (const GgufValue* map = file->find_value(key("precompiled_charsmap")); map && map->is_array) {
+    v.charsmap = {reinterpret_cast<const char*>(map->data.data()), map->data.size()};
+  }
   v.add_bos = file->boolean(key("add_bos_token"));
   v.add_eos = file->boolean(key("add_eos_token"));
+  v.remove_extra_whitespaces = file->boolean(key("remove_extra_whitespaces"));
   v.add_space_prefix = file->boolean(key("add_space_prefix"));
   Tokenizer tokenizer = Tokenizer::from_gguf(v, path);
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;

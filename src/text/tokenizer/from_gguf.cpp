@@ -5,6 +5,7 @@
 #include "tallow/json.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/sources.h"
+#include "text/tokenizer/unigram.h"
 
 namespace tallow {
 namespace {
@@ -75,6 +76,60 @@ void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
   to.model = text::make_scored_bpe(text::Vocabulary(from.tokens), from.scores, options);
 }
 
+/// The types, checked: 1 where the file has none.
+std::vector<uint8_t> types_of(const GgufVocabulary& from) {
+  std::vector<uint8_t> types;
+  for (size_t id = 0; id < from.tokens.size(); ++id) {
+    const int32_t type = id < from.types.size() ? from.types[id] : 1;
+    types.push_back(type >= 1 && type <= 6 ? static_cast<uint8_t>(type) : uint8_t{1});
+  }
+  return types;
+}
+
+/// T5's kind: a SentencePiece Unigram, spelled out in metadata.
+std::shared_ptr<TokenizerPipeline> build_unigram(const GgufVocabulary& from) {
+  detail::SentencePieceModel model;
+  model.pieces = from.tokens;
+  model.scores.assign(from.scores.begin(), from.scores.end());
+  model.scores.resize(model.pieces.size());
+  model.types = types_of(from);
+  model.charsmap = from.charsmap;
+  model.dummy_prefix = from.add_space_prefix.value_or(true);
+  model.squeeze = from.remove_extra_whitespaces.value_or(true);
+  return detail::pipeline_from_sentencepiece(model);
+}
+
+/// BERT's kind. The file marks tokens that begin a word, where WordPiece marks the others.
+void build_word_piece(const GgufVocabulary& from, TokenizerPipeline& to) {
+  constexpr std::string_view kMark = "\xE2\x96\x81";
+  std::vector<std::string> spelled;
+  for (size_t id = 0; id < from.tokens.size(); ++id) {
+    const std::string_view token = from.tokens[id];
+    const bool special = id < from.types.size() && from.types[id] != 1;
+    if (token.starts_with(kMark)) {
+      spelled.emplace_back(token.substr(kMark.size()));
+    } else {
+      spelled.push_back(special || token.empty() ? std::string(token) : str("##", token));
+    }
+  }
+  text::WordPieceOptions options;
+  const int64_t unk = from.unk.value_or(100);
+  if (unk < 0 || unk >= static_cast<int64_t>(spelled.size())) {
+    fail("tokenizer.ggml.unknown_token_id: id ", unk, " is outside the vocabulary");
+  }
+  options.unk_token = spelled[static_cast<size_t>(unk)];
+  options.longest = INT32_MAX;
+  to.model = text::make_word_piece(
+      text::Vocabulary(std::vector<std::string_view>(spelled.begin(), spelled.end())), options);
+  to.parts.normalizer = Json::Object{{"type", "BertNormalizer"},
+                                     {"clean_text", true},
+                                     {"handle_chinese_chars", true},
+                                     {"strip_accents", true},
+                                     {"lowercase", true}};
+  to.parts.pre_tokenizer = Json::Object{{"type", "BertPreTokenizer"}};
+  to.parts.decoder = Json::Object{{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
+}
+
 void add_tokens(const GgufVocabulary& from, TokenizerPipeline& to) {
   if (!from.types.empty() && from.types.size() != from.tokens.size()) {
     fail("tokenizer.ggml.token_type: has ", from.types.size(), " values for ", from.tokens.size(),
@@ -94,6 +149,11 @@ void add_tokens(const GgufVocabulary& from, TokenizerPipeline& to) {
   to.added.build(std::move(added), to.normalizer);
 }
 
+/// What is added around a text where the file does not say.
+struct Surround {
+  bool bos, eos;
+};
+
 std::optional<int32_t> checked(std::optional<int64_t> id, const TokenizerPipeline& pipeline,
                                const char* key) {
   if (!id || *id < 0 || *id == INT32_MAX || *id == UINT32_MAX) return std::nullopt;
@@ -104,14 +164,14 @@ std::optional<int32_t> checked(std::optional<int64_t> id, const TokenizerPipelin
   return static_cast<int32_t>(*id);
 }
 
-void add_special_ids(const GgufVocabulary& from, TokenizerPipeline& to, bool bos_by_default) {
-  to.bos = checked(from.bos, to, "bos_token_id");
-  to.eos = checked(from.eos, to, "eos_token_id");
+void add_special_ids(const GgufVocabulary& from, TokenizerPipeline& to, Surround defaults) {
+  to.bos = checked(from.bos ? from.bos : from.cls, to, "bos_token_id");
+  to.eos = checked(from.eos ? from.eos : from.sep, to, "eos_token_id");
   if (to.bos) to.bos_token = to.token(*to.bos);
   if (to.eos) to.eos_token = to.token(*to.eos);
   std::vector<int32_t> before, after;
-  if (from.add_bos.value_or(bos_by_default) && to.bos) before.push_back(*to.bos);
-  if (from.add_eos.value_or(false) && to.eos) after.push_back(*to.eos);
+  if (from.add_bos.value_or(defaults.bos) && to.bos) before.push_back(*to.bos);
+  if (from.add_eos.value_or(defaults.eos) && to.eos) after.push_back(*to.eos);
   if (before.empty() && after.empty()) return;
   to.parts.post_processor = detail::surround_template(to, before, after);
   to.post_processor = text::make_post_processor(to.parts.post_processor);
@@ -120,17 +180,24 @@ void add_special_ids(const GgufVocabulary& from, TokenizerPipeline& to, bool bos
 std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
   if (from.tokens.empty()) fail("tokenizer.ggml.tokens: is missing or empty");
   auto pipeline = std::make_shared<TokenizerPipeline>();
-  bool bos_by_default = true;
+  Surround defaults{true, false};
   if (from.model == "gpt2") {
-    bos_by_default = build_byte_level(from, *pipeline);
+    defaults.bos = build_byte_level(from, *pipeline);
   } else if (from.model == "llama") {
     build_sentencepiece(from, *pipeline);
+  } else if (from.model == "bert") {
+    build_word_piece(from, *pipeline);
+    defaults.eos = true;
+  } else if (from.model == "t5") {
+    pipeline = build_unigram(from);
+    defaults = {false, true};
   } else {
-    fail("tokenizer.ggml.model: the kind ", from.model, " is not supported; gpt2 and llama are");
+    fail("tokenizer.ggml.model: the kind ", from.model,
+         " is not supported; gpt2, llama, bert and t5 are");
   }
-  pipeline->make_stages();
+  if (from.model != "t5") pipeline->make_stages();
   add_tokens(from, *pipeline);
-  add_special_ids(from, *pipeline, bos_by_default);
+  add_special_ids(from, *pipeline, defaults);
   pipeline->finish();
   if (const auto eot = checked(from.eot, *pipeline, "eot_token_id")) {
     pipeline->end[static_cast<size_t>(*eot)] = 1;

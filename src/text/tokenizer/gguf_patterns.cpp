@@ -21,6 +21,11 @@ constexpr std::string_view kDeepseek3Han = "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u
 constexpr std::string_view kDeepseek3 =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kCoderHan = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+";
+constexpr std::string_view kBloom = R"( ?[^(\s|.,!?…。，、।۔،)]+)";
+constexpr std::string_view kBailing =
+    R"('(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)";
+constexpr std::string_view kSeedCoder =
+    R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kDefaultPunctuation = R"([\p{P}\$\+<=>\^~\|]+)";
 constexpr std::string_view kFalconPunctuation = R"([\p{P}\$\+<=>\^~\|`]+)";
 
@@ -41,7 +46,7 @@ constexpr GgufRow kGguf[] = {
     {"dbrx smaug-bpe chatglm-bpe glm4", {kLlama3}},
     {"smollm starcoder refact command-r codeshell exaone minerva-7b mellum2", {kDigit, kGpt2}},
     {"gpt-2 phi-2 mpt olmo jais mellum modern-bert exaone4 trillion gigachat a.x-4.0 "
-     "granite-docling jina-es jina-de jina-v2-es jina-v2-de",
+     "granite-docling roberta-bpe jina-v1-en jina-v2-code jina-es jina-de jina-v2-es jina-v2-de",
      {kGpt2}},
     {"qwen2 deepseek-r1-qwen megrez", {kQwen2}, true},
     {"stablelm2 hunyuan grok-2 solar-open", {kQwen2}},
@@ -49,6 +54,11 @@ constexpr GgufRow kGguf[] = {
     {"gpt-4o llama4 kanana2 minimax-m2", {kGpt4o}},
     {"deepseek-v3 hunyuan-dense", {kThreeDigits, kDeepseek3Han, kDeepseek3}},
     {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kCoderHan, kDigit}},
+    {"poro-chat bloom gpt3-finnish", {kBloom}},
+    {"viking", {kBloom, kDigit}},
+    {"bailingmoe bailingmoe2 llada-moe", {kBailing}},
+    {"seed-coder", {kSeedCoder}},
+    {"superbpe", {R"(\p{N}+)", R"((?=(\d{3})+(?!\d)))"}},
     {"falcon", {kFalconPunctuation, kGpt2, "[0-9][0-9][0-9]"}},
     {"default", {kDefaultPunctuation, kGpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
 };

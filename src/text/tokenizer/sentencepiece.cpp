@@ -20,19 +20,7 @@ constexpr std::string_view kMark = "\xE2\x96\x81";  // U+2581, the visible space
 
 enum PieceType : uint8_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
 
-/// What is read of a ModelProto (sentencepiece_model.proto).
-struct ModelProto {
-  std::vector<std::string_view> pieces;
-  std::vector<float> scores;
-  std::vector<uint8_t> types;
-  uint64_t model_type = 1;
-  bool byte_fallback = false, suffix = false;
-  int64_t bos = 1, eos = 2;
-  std::string_view charsmap;
-  bool dummy_prefix = true, squeeze = true, escape = true;
-};
-
-void read_piece(std::string_view bytes, ModelProto& to) {
+void read_piece(std::string_view bytes, SentencePieceModel& to) {
   ProtoReader in(bytes, "pieces");
   std::string_view piece;
   float score = 0;
@@ -49,7 +37,7 @@ void read_piece(std::string_view bytes, ModelProto& to) {
   to.types.push_back(static_cast<uint8_t>(type));
 }
 
-void read_trainer(std::string_view bytes, ModelProto& to) {
+void read_trainer(std::string_view bytes, SentencePieceModel& to) {
   ProtoReader in(bytes, "trainer_spec");
   while (in.next()) {
     switch (in.field()) {
@@ -63,7 +51,7 @@ void read_trainer(std::string_view bytes, ModelProto& to) {
   }
 }
 
-void read_normalizer(std::string_view bytes, ModelProto& to) {
+void read_normalizer(std::string_view bytes, SentencePieceModel& to) {
   ProtoReader in(bytes, "normalizer_spec");
   while (in.next()) {
     switch (in.field()) {
@@ -76,8 +64,8 @@ void read_normalizer(std::string_view bytes, ModelProto& to) {
   }
 }
 
-ModelProto read_proto(std::string_view bytes) {
-  ModelProto proto;
+SentencePieceModel read_proto(std::string_view bytes) {
+  SentencePieceModel proto;
   ProtoReader in(bytes, "SentencePiece model");
   while (in.next()) {
     if (in.field() == 1) read_piece(in.bytes(), proto);
@@ -92,7 +80,7 @@ ModelProto read_proto(std::string_view bytes) {
 /// untouched, spaces squeezed and made visible, one put in front.
 class SpmNormalizer final : public text::Normalizer {
  public:
-  explicit SpmNormalizer(const ModelProto& from)
+  explicit SpmNormalizer(const SentencePieceModel& from)
       : suffix_(from.suffix),
         dummy_(from.dummy_prefix),
         squeeze_(from.squeeze),
@@ -165,7 +153,7 @@ class SpmNormalizer final : public text::Normalizer {
   text::Trie symbols_;
 };
 
-std::vector<uint8_t> hidden_pieces(const ModelProto& from) {
+std::vector<uint8_t> hidden_pieces(const SentencePieceModel& from) {
   std::vector<uint8_t> hidden;
   for (const uint8_t type : from.types) {
     hidden.push_back(type != kNormal && type != kUserDefined);
@@ -173,7 +161,7 @@ std::vector<uint8_t> hidden_pieces(const ModelProto& from) {
   return hidden;
 }
 
-std::shared_ptr<text::TokenModel> make_model(const ModelProto& from, int32_t unk) {
+std::shared_ptr<text::TokenModel> make_model(const SentencePieceModel& from, int32_t unk) {
   const std::vector<uint8_t> hidden = hidden_pieces(from);
   if (from.model_type == 2) {
     text::ScoredBpeOptions options;
@@ -209,7 +197,7 @@ std::shared_ptr<text::TokenModel> make_model(const ModelProto& from, int32_t unk
 }
 
 /// The stages as transformers writes them for such a model, for to_json().
-void describe(const ModelProto& from, TokenizerParts& parts) {
+void describe(const SentencePieceModel& from, TokenizerParts& parts) {
   Json::Array normalizers;
   if (!from.charsmap.empty()) {
     normalizers.emplace_back(Json::Object{
@@ -243,7 +231,10 @@ void describe(const ModelProto& from, TokenizerParts& parts) {
 }  // namespace
 
 PipelinePtr pipeline_from_sentencepiece(std::string_view bytes) {
-  const ModelProto proto = read_proto(bytes);
+  return pipeline_from_sentencepiece(read_proto(bytes));
+}
+
+PipelinePtr pipeline_from_sentencepiece(const SentencePieceModel& proto) {
   const auto unk = std::find(proto.types.begin(), proto.types.end(), uint8_t{kUnknown});
   if (unk == proto.types.end()) fail("SentencePiece model: has no unknown piece");
   auto pipeline = std::make_shared<TokenizerPipeline>();

@@ -116,6 +116,14 @@ Tokenizer Tokenizer::from_folder(const std::string& path) {
   return Tokenizer(std::move(pipeline));
 }
 
+Tokenizer Tokenizer::from_sentencepiece(std::string_view model, std::string_view what) {
+  return detail::named(what, [&] {
+    auto pipeline = detail::pipeline_from_sentencepiece(model);
+    pipeline->finish();
+    return Tokenizer(std::move(pipeline));
+  });
+}
+
 Tokenizer Tokenizer::from_file(const std::string& path) {
   if (is_folder(path)) return from_folder(path);
   const std::string config_path = split_path(path).first + "tokenizer_config.json";

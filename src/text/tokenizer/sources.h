@@ -16,6 +16,18 @@ namespace tallow::detail {
 using PipelinePtr = std::shared_ptr<TokenizerPipeline>;
 
 PipelinePtr pipeline_from_json(std::string_view tokenizer_json);
+/// What is read of a SentencePiece model (ModelProto of sentencepiece_model.proto).
+struct SentencePieceModel {
+  std::vector<std::string_view> pieces;
+  std::vector<float> scores;
+  std::vector<uint8_t> types;  ///< as in GgufVocabulary
+  uint64_t model_type = 1;     ///< 1: Unigram, 2: BPE
+  bool byte_fallback = false, suffix = false;
+  int64_t bos = 1, eos = 2;
+  std::string_view charsmap;
+  bool dummy_prefix = true, squeeze = true, escape = true;
+};
+PipelinePtr pipeline_from_sentencepiece(const SentencePieceModel& model);
 /// A SentencePiece model: ids as `sentencepiece` gives them, control symbols no part of the text.
 PipelinePtr pipeline_from_sentencepiece(std::string_view bytes);
 /// tiktoken's list of "base64 rank" lines. `name` says which encoding it is, or is empty.
