@@ -2,6 +2,7 @@
 // and layout that the op takes; what it refuses, it names.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -135,4 +136,33 @@ TEST_CASE("paged_attention has no gradient, and says so") {
   const Tensor table = ints({0}).reshape({1, 1});
   const Tensor y = paged_attention(q, k, v, ints({0, 1}), ints({1}), table, {});
   CHECK_THROWS_WITH_AS(y.backward(noise({1, 1, 8})), doctest::Contains("paged_attention"), Error);
+}
+
+TEST_CASE("routed_linear gives each row its expert's product, and reads no other weight") {
+  const std::vector<int32_t> ids{3, 0, 3, 3, 1, 0, 3, 1};
+  const Tensor experts = Tensor::from(std::span<const int32_t>(ids), {4, 2});
+  Tensor weight = noise({5, 7, 64});
+  for (const int64_t rows : {1, 2}) {
+    const Tensor x = noise({4, rows, 64});
+    for (const DType dtype : {DType::f32, DType::bf16, DType::q8_0}) {
+      const Tensor stored = weight.to(dtype);
+      const Tensors inputs{x, stored, experts};
+      const Tensor expected = routed_linear_op.fn.composite(Inputs(inputs), {})[0];
+      const Tensor y = routed_linear(x, stored, experts.to(DType::i64));
+      REQUIRE(y.shape() == Shape{4, 2, 7});
+      const std::vector<float> a = y.to_vector(), b = expected.to_vector();
+      for (size_t i = 0; i < a.size(); ++i) {
+        CHECK(std::abs(a[i] - b[i]) < (dtype == DType::q8_0 ? 0.5F : 1e-4F));
+      }
+    }
+  }
+  // Experts 2 and 4 have no rows.
+  for (const int64_t idle : {2, 4}) std::fill_n(weight.data<float>() + idle * 7 * 64, 7 * 64, NAN);
+  for (const float v : routed_linear(noise({4, 1, 64}), weight, experts).to_vector()) {
+    CHECK(std::isfinite(v));
+  }
+  const std::vector<int32_t> far{5};
+  CHECK_THROWS_WITH_AS(
+      routed_linear(noise({1, 1, 64}), weight, Tensor::from(std::span<const int32_t>(far), {1, 1})),
+      doctest::Contains("expert 5"), Error);
 }

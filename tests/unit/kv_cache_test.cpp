@@ -146,3 +146,25 @@ TEST_CASE("a full cache is left as it was") {
   run.cache.truncate(a, 100);
   CHECK(difference(run.append(a, tokens), run.whole(joined(tokens_from(1, 100), tokens))) < 1e-5F);
 }
+
+TEST_CASE("layers of a cache have heads of their own, or none") {
+  KvCache cache({.layers = 3, .dtype = DType::f32, .each = {{2, 16}, {0, 0}, {1, 32}}}, 64);
+  CHECK(cache.spec().token_bytes() == 2 * 4 * (2 * 16 + 32));
+  CHECK(cache.keys(0).shape() == Shape{2, 2, 32, 16});
+  CHECK(cache.keys(1).numel() == 0);
+  CHECK(cache.values(2).shape() == Shape{2, 1, 32, 32});
+}
+
+TEST_CASE("the wanted rows of a pass are the tails of its sequences") {
+  KvCache cache({.layers = 1, .kv_heads = 1, .head_dim = 8, .dtype = DType::f32}, 256);
+  const Tokens first = tokens_from(3, 40), second = tokens_from(5, 3), third = tokens_from(7, 2);
+  const KvCache::Chunk chunks[] = {
+      {.sequence = cache.create(), .tokens = first},
+      {.sequence = cache.create(), .tokens = second, .no_logits = true},
+      {.sequence = cache.create(), .tokens = third, .all_logits = true}};
+  const Batch wanted = cache.append(chunks).wanted();
+  CHECK(wanted.query_starts.to_vector() == std::vector<float>{0, 1, 1, 3});
+  CHECK(wanted.positions.to_vector() == std::vector<float>{39, 0, 1});
+  CHECK(wanted.lengths.to_vector() == std::vector<float>{40, 3, 2});
+  CHECK(wanted.logit_rows.to_vector() == std::vector<float>{0, 1, 2});
+}
