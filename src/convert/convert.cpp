@@ -1,10 +1,15 @@
 // From one format into another: what is given, what is wanted, and the way between.
 #include "tallow/convert.h"
 
+#include <algorithm>
+
 #include "convert/folder.h"
 #include "convert/plan.h"
+#include "core/read_file.h"
 #include "formats/file_bytes.h"
 #include "tallow/error.h"
+#include "tallow/files.h"
+#include "tallow/weights.h"
 
 namespace tallow {
 namespace {
@@ -24,6 +29,30 @@ void write_gguf(const GgufModel& model, const std::string& out, const WriteProgr
   }
   writer.finish();
   if (progress) progress("", total, total);
+}
+
+bool names_a_file(const std::string& path) {
+  constexpr const char* kSuffixes[] = {".gguf", ".safetensors", ".pth", ".pt",
+                                       ".bin",  ".npz",         ".npy"};
+  return std::ranges::any_of(kSuffixes, [&](const char* s) { return path.ends_with(s); });
+}
+
+/// Tensors under the names that they have.
+void convert_tensors(const std::string& in, const std::string& out, const ConvertOptions& options) {
+  const TensorFiles files = open_tensors(in);
+  const Weights weights(files.source);
+  const bool blocks = out.ends_with(".gguf");
+  std::vector<PlannedTensor> tensors;
+  for (const std::string& name : weights.names()) {
+    const Tensor x = weights.get_any(name);
+    const DType kept = blocks ? x.dtype() : DType::f16;
+    tensors.push_back(converting::planned(weights, name, name,
+                                          converting::converted_dtype(x, options.dtype, kept)));
+  }
+  SaveOptions save{.progress = options.progress};
+  if (!names_a_file(out)) save.max_shard_bytes = options.max_shard_bytes;
+  if (out.ends_with(".safetensors") || blocks) save.metadata = files.metadata;
+  save_file(tensors, out, save);
 }
 
 }  // namespace
@@ -46,9 +75,13 @@ GgufModel open_as_gguf(const std::string& path, std::optional<DType> dtype) {
 }
 
 void convert(const std::string& in, const std::string& out, const ConvertOptions& options) {
-  if (out.ends_with(".gguf"))
+  const bool folder = is_folder(in) && file_exists(in + "/config.json");
+  const bool gguf = !is_folder(in) && open_tensors(in).format.starts_with("GGUF");
+  if (!(folder || gguf)) return convert_tensors(in, out, options);
+  if (out.ends_with(".gguf")) {
     return write_gguf(open_as_gguf(in, options.dtype), out, options.progress);
-  const bool folder = is_folder(in);
+  }
+  if (names_a_file(out)) return convert_tensors(in, out, options);
   converting::write_folder(folder ? converting::plan_folder(in, options.dtype)
                                   : converting::translate_gguf(GgufFile::open(in), options.dtype),
                            out, options);

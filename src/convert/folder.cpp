@@ -49,7 +49,7 @@ Folder plan_folder(const std::string& path, std::optional<DType> dtype) {
   DType matrices = dtype.value_or(DType::f32);
   for (const std::string& name : checkpoint.weights.names()) {
     const Tensor x = checkpoint.weights.get_any(name);
-    const DType kept = converted_dtype(x, dtype, is_block(x.dtype()) ? DType::bf16 : x.dtype());
+    const DType kept = converted_dtype(x, dtype, DType::bf16);
     if (x.dim() == 2) matrices = kept;
     out.tensors.push_back(planned(checkpoint.weights, name, name, kept));
   }

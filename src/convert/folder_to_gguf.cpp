@@ -86,7 +86,8 @@ class Translation {
       const auto renamed = gguf_name(*architecture_, name);
       if (!renamed) fail(weights.path(), ": tensor ", quoted(name), " has no name in GGUF");
       const Tensor x = weights.get_any(name);
-      const DType dtype = x.dim() < 2 ? DType::f32 : converted_dtype(x, dtype_, DType::bf16);
+      DType dtype = x.dim() < 2 ? DType::f32 : converted_dtype(x, dtype_, DType::bf16);
+      if (info(dtype).gguf < 0) dtype = DType::bf16;
       tensors_.push_back(planned(weights, name, *renamed, dtype));
       if (name == "model.embed_tokens.weight") vocabulary_ = x.size(0);
       if (const int64_t heads = heads_of(name)) permute(tensors_.back(), heads);

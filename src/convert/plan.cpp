@@ -24,12 +24,12 @@ Tensor separate_rows(const Tensor& x, int64_t heads) {
 }
 
 DType converted_dtype(const Tensor& x, std::optional<DType> wanted, DType otherwise) {
-  const bool matrix = x.dim() >= 2;
-  if (wanted && matrix && x.size(-1) % info(*wanted).block == 0) return *wanted;
-  for (const DType kept : {DType::f32, DType::f16, DType::bf16}) {
-    if (x.dtype() == kept) return kept;
+  const bool block = is_block(x.dtype());
+  if (wanted && (block || is_real(x.dtype()))) {
+    const bool fits = x.dim() >= 2 && x.size(-1) % info(*wanted).block == 0;
+    if (!is_block(*wanted) || fits) return *wanted;
   }
-  return otherwise;
+  return block ? otherwise : x.dtype();
 }
 
 PlannedTensor planned(const Weights& weights, const std::string& name, std::string new_name,

@@ -18,8 +18,8 @@ PlannedTensor planned(const Weights& weights, const std::string& name, std::stri
 Tensor interleave_rows(const Tensor& x, int64_t heads);
 Tensor separate_rows(const Tensor& x, int64_t heads);
 
-/// The dtype of a tensor after conversion: `wanted` for matrices whose rows fit its blocks; else
-/// what it is where it is f32, f16 or bf16, else `otherwise`.
+/// The dtype of a tensor after conversion: `wanted` for real numbers, of block dtypes for matrices
+/// whose rows fit; else what it is, or `otherwise` where that is a block dtype.
 DType converted_dtype(const Tensor& x, std::optional<DType> wanted, DType otherwise);
 
 /// The tokenizer and the chat template of a folder as tokenizer.* metadata; `rows` is the number of
