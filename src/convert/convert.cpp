@@ -49,7 +49,8 @@ void convert_tensors(const std::string& in, const std::string& out, const Conver
     tensors.push_back(converting::planned(weights, name, name,
                                           converting::converted_dtype(x, options.dtype, kept)));
   }
-  SaveOptions save{.progress = options.progress};
+  SaveOptions save;
+  save.progress = options.progress;
   if (!names_a_file(out)) save.max_shard_bytes = options.max_shard_bytes;
   if (out.ends_with(".safetensors") || blocks) save.metadata = files.metadata;
   save_file(tensors, out, save);

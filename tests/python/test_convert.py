@@ -9,6 +9,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import Regex
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
@@ -228,3 +229,53 @@ def test_what_has_no_form_is_refused_by_name_and_nothing_is_left(tallow, tmp_pat
     assert '"NoSuchModel"' in refusal(tallow, tmp_path / "model", out)
     assert "no such file" in refusal(tallow, tmp_path / "absent", out).lower()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dynamic", "model"]
+
+
+TENSORS = {"a": torch.arange(6, dtype=torch.int32).reshape(2, 3), "b.weight": torch.randn(4, 64),
+           "c": torch.randn(5).to(torch.bfloat16)}
+
+
+def read(path):
+    """By the package that owns the format."""
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if path.suffix == ".npz":
+        return {k: torch.from_numpy(v) for k, v in np.load(path).items()}
+    return torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize("source", [".safetensors", ".pth"])
+@pytest.mark.parametrize("target", [".safetensors", ".pth", ".bin"])
+def test_files_of_tensors_become_each_other(source, target, tallow, tmp_path):
+    path, out = tmp_path / ("in" + source), tmp_path / ("out" + target)
+    (save_file if source == ".safetensors" else torch.save)(TENSORS, path)
+    tallow("convert", path, out)
+    found = read(out)
+    assert {k: v.dtype for k, v in found.items()} == {k: v.dtype for k, v in TENSORS.items()}
+    assert all(torch.equal(found[k], v) for k, v in TENSORS.items())
+
+
+def test_dtypes_of_numbers_change_on_the_way(tallow, tmp_path):
+    torch.save(TENSORS, tmp_path / "in.pth")
+    tallow("convert", tmp_path / "in.pth", tmp_path / "out.npz", "--dtype", "f16")
+    found = read(tmp_path / "out.npz")
+    assert torch.equal(found["b.weight"], TENSORS["b.weight"].half())
+    assert torch.equal(found["c"], TENSORS["c"].half())
+    assert torch.equal(found["a"], TENSORS["a"])
+    tallow("convert", tmp_path / "in.pth", tmp_path / "out.gguf", "--dtype", "q8_0")
+    blocks = next(t for t in gguf.GGUFReader(tmp_path / "out.gguf").tensors if t.name == "b.weight")
+    kind = gguf.GGMLQuantizationType.Q8_0
+    assert np.array_equal(blocks.data, gguf.quantize(TENSORS["b.weight"].numpy(), kind))
+
+
+def test_folders_change_dtype_and_are_divided(tallow, tmp_path):
+    model, tokens = save(tmp_path / "model")
+    tallow("convert", tmp_path / "model", tmp_path / "out", "--dtype", "bf16",
+           "--max-shard-size", "0.0002")
+    assert len(list((tmp_path / "out").glob("model-*-of-*.safetensors"))) > 1
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    assert again.dtype == torch.bfloat16
+    for name, weight in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], weight.bfloat16()), name
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer("the fox").input_ids == tokens.encode("the fox").ids
