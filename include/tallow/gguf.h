@@ -1,8 +1,9 @@
-// GGUF files, versions 2 and 3, little-endian: metadata and mapped tensors.
+// GGUF files, versions 1 to 3, of either byte order, whole or split: metadata and mapped tensors.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,7 +36,8 @@ enum class GgufType : uint32_t {
 };
 std::string to_string(GgufType type);
 
-/// One metadata entry. An array stays as bytes in the mapped file until it is asked for.
+/// One metadata entry. An array stays as bytes in the mapped file until it is asked for; those of a
+/// big-endian file, and strings of version 1, are turned into what version 3 has.
 struct GgufValue {
   std::string_view key;
   GgufType type = GgufType::u8;  ///< of the value, or of the elements of an array
@@ -48,17 +50,24 @@ struct GgufValue {
 /// nothing for an absent key, and throw Error, naming file and key, for a value of another type.
 class GgufFile final : public TensorFile {
  public:
-  /// Maps and checks the whole header. Throws Error: `file: field: offset N: reason`.
+  /// Maps and checks the whole header. Throws Error: `file: field: offset N: reason`. Of a model
+  /// that is split into files, any one opens all: the tensors of each, and the metadata of the
+  /// first.
   static std::shared_ptr<const GgufFile> open(const std::string& path);
   /// The same over a copy of `bytes`; `what` takes the place of the path.
   static std::shared_ptr<const GgufFile> from_memory(std::span<const std::byte> bytes,
                                                      std::string what);
 
   int version() const { return version_; }
+  bool big_endian() const { return big_endian_; }
+  /// The files of a split model, in order; none where there is one file.
+  const std::vector<std::shared_ptr<const GgufFile>>& parts() const { return parts_; }
   int64_t alignment() const { return alignment_; }
   /// In the file's order.
   const std::vector<GgufValue>& metadata() const { return metadata_; }
 
+  /// Asks the system to read the files ahead.
+  void will_need() const;
   const GgufValue* find_value(std::string_view key) const;
   /// Any integer type.
   std::optional<int64_t> integer(std::string_view key) const;
@@ -75,14 +84,20 @@ class GgufFile final : public TensorFile {
   using TensorFile::TensorFile;
   friend class GgufParser;
   static std::shared_ptr<const GgufFile> parse(std::shared_ptr<const FileBytes> file);
+  static std::shared_ptr<const GgufFile> join(const std::shared_ptr<const GgufFile>& part,
+                                              int64_t count);
+  Tensor make(const TensorInfo& info) const override;
   [[noreturn]] void wrong_type(const GgufValue& value, const char* wanted) const;
   const GgufValue* array(std::string_view key, GgufType type) const;
   std::span<const std::byte> aligned(const GgufValue& value) const;
 
   int version_ = 0;
+  bool big_endian_ = false;
   int64_t alignment_ = 32;
   std::vector<GgufValue> metadata_;
   std::unordered_map<std::string_view, size_t> keys_;
+  std::deque<std::string> converted_;  // values that do not stand in the file as version 3 has them
+  std::vector<std::shared_ptr<const GgufFile>> parts_;
   mutable std::mutex copies_mutex_;
   mutable std::unordered_map<const std::byte*, std::vector<std::byte>> copies_;
 };

@@ -34,11 +34,18 @@ class ByteReader {
   uint64_t offset() const { return offset_; }
   uint64_t remaining() const { return bytes_.size() - offset_; }
 
+  /// Goes back to an offset that was passed.
+  void seek(uint64_t offset) { offset_ = offset; }
+
+  /// Whether numbers stand with their highest byte first.
+  void set_big_endian(bool value) { big_endian_ = value; }
+
   template <class T>
   T read(std::string_view field) {
-    T value;
-    std::memcpy(&value, take(sizeof(T), field).data(), sizeof(T));
-    return value;
+    const auto from = take(sizeof(T), field);
+    std::byte bytes[sizeof(T)];
+    for (size_t i = 0; i < sizeof(T); ++i) bytes[i] = from[big_endian_ ? sizeof(T) - 1 - i : i];
+    return std::bit_cast<T>(bytes);
   }
 
   std::span<const std::byte> take(uint64_t n, std::string_view field) {
@@ -68,6 +75,7 @@ class ByteReader {
   std::span<const std::byte> bytes_;
   const std::string* file_;
   uint64_t offset_;
+  bool big_endian_ = false;
 };
 
 /// The text of bytes.

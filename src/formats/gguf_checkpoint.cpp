@@ -158,18 +158,9 @@ Json make_generation(const GgufFile& file) {
   return out;
 }
 
-void check_whole(const GgufFile& file) {
-  const auto parts = file.integer("split.count");
-  if (parts.value_or(1) > 1) {
-    fail(file.path(), ": is one of ", *parts,
-         " parts of a split model; join them with llama-gguf-split --merge");
-  }
-}
-
 }  // namespace
 
 Checkpoint make_gguf_checkpoint(const std::shared_ptr<const GgufFile>& file) {
-  check_whole(*file);
   const auto name = file->string("general.architecture");
   if (!name) fail(file->path(), ": metadata \"general.architecture\" is missing");
   const GgufArchitecture* architecture = find_gguf_architecture(*name);

@@ -9,6 +9,7 @@
 #include "formats/file_bytes.h"
 #include "tallow/error.h"
 #include "tallow/files.h"
+#include "tallow/ggml_file.h"
 #include "tallow/gguf.h"
 
 namespace tallow {
@@ -61,6 +62,19 @@ Json gguf_metadata(const GgufFile& file, uint64_t max_items) {
   return out;
 }
 
+Json ggml_metadata(const GgmlFile& file) {
+  const GgmlFile::Hyperparameters& h = file.hyperparameters();
+  Json out = Json::object();
+  out.set("n_vocab", int64_t{h.vocab});
+  out.set("n_embd", int64_t{h.embedding});
+  out.set("n_mult", int64_t{h.multiple});
+  out.set("n_head", int64_t{h.heads});
+  out.set("n_layer", int64_t{h.layers});
+  out.set("n_rot", int64_t{h.rotary});
+  out.set("ftype", int64_t{h.file_type});
+  return out;
+}
+
 Listing list(const std::string& path, uint64_t max_items) {
   const TensorFiles opened = open_tensors(path);
   Listing out;
@@ -76,6 +90,9 @@ Listing list(const std::string& path, uint64_t max_items) {
   for (const auto& file : opened.files) {
     if (const auto* gguf = dynamic_cast<const GgufFile*>(file.get())) {
       out.metadata = gguf_metadata(*gguf, max_items);
+    }
+    if (const auto* ggml = dynamic_cast<const GgmlFile*>(file.get())) {
+      out.metadata = ggml_metadata(*ggml);
     }
     out.add(*file);
   }

@@ -4,6 +4,7 @@
 #include "formats/zip/zip_reader.h"
 #include "tallow/error.h"
 #include "tallow/files.h"
+#include "tallow/ggml_file.h"
 #include "tallow/gguf.h"
 #include "tallow/npy.h"
 #include "tallow/pytorch.h"
@@ -54,12 +55,13 @@ TensorFiles of_file(std::string format, std::shared_ptr<const TensorFile> file) 
   return out;
 }
 
-enum class Kind { gguf, npy, npz, safetensors, pytorch, zip, unknown };
+enum class Kind { gguf, ggml, npy, npz, safetensors, pytorch, zip, unknown };
 
 /// By the first bytes; by the name where they say nothing, since the file is damaged then.
 Kind kind_of(std::string_view text, const std::string& path) {
   if (text.empty()) fail(path, ": the file is empty");
   if (text.starts_with("GGUF")) return Kind::gguf;
+  if (GgmlFile::recognizes(text)) return Kind::ggml;
   if (text.starts_with("\x93NUMPY")) return Kind::npy;
   if (ZipReader::is_zip(text)) return Kind::zip;
   if (text.starts_with('\x80')) return Kind::pytorch;
@@ -95,7 +97,12 @@ TensorFiles open_tensors(const std::string& path) {
   switch (kind_of(as_text(bytes->bytes()), path)) {
     case Kind::gguf: {
       const auto file = GgufFile::open(path);
-      return of_file(str("GGUF v", file->version()), file);
+      return of_file(str("GGUF v", file->version(), file->big_endian() ? ", big-endian" : ""),
+                     file);
+    }
+    case Kind::ggml: {
+      const auto file = GgmlFile::open(path);
+      return of_file(file->format(), file);
     }
     case Kind::npy: return of_file("npy", std::make_shared<NpyFile>(bytes, load_npy(path)));
     case Kind::safetensors: return of_file("safetensors", SafetensorsFile::open(path));
