@@ -44,6 +44,10 @@ function(tallow_isa_libraries folder)
         $<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized>)
       target_compile_definitions(tallow_isa_${isa} PRIVATE
         TALLOW_ISA_NAMESPACE=isa_${isa} TALLOW_ISA_LEVEL=${level})
+      # What a file is quantized to must not depend on the machine.
+      set(encoders ${sources})
+      list(FILTER encoders INCLUDE REGEX "/encode_[^/]*$")
+      set_source_files_properties(${encoders} PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
       list(APPEND targets tallow_isa_${isa})
     endif()
     math(EXPR level "${level} + 1")

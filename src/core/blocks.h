@@ -101,5 +101,10 @@ void q5_0_from_f32(const float* source, void* target, int64_t n);
 void q5_1_from_f32(const float* source, void* target, int64_t n);
 void q8_0_from_f32(const float* source, void* target, int64_t n);
 void mxfp4_from_f32(const float* source, void* target, int64_t n);
+void tq1_0_from_f32(const float* source, void* target, int64_t n);
+void tq2_0_from_f32(const float* source, void* target, int64_t n);
+// What ggml rounds activations to.
+void q8_1_from_f32(const float* source, void* target, int64_t n);
+void q8_k_from_f32(const float* source, void* target, int64_t n);
 
 }  // namespace tallow::blocks

@@ -11,6 +11,7 @@
 
 #include "core/blocks.h"
 #include "core/blocks_grouped.h"
+#include "core/encode.h"
 #include "core/half.h"
 #include "core/small_floats.h"
 #include "tallow/error.h"
@@ -101,6 +102,11 @@ constexpr auto e4m3_from = small_from_f32<uint8_t, f32_to_f8_e4m3>;
 constexpr auto e5m2_to = small_to_f32<uint8_t, f8_e5m2_to_f32>;
 constexpr auto e5m2_from = small_from_f32<uint8_t, f32_to_f8_e5m2>;
 
+template <DType dtype>
+void encode_from(const float* source, void* target, int64_t n) {
+  encode_blocks(dtype, source, target, 1, n);
+}
+
 // clang-format off
 constexpr DTypeInfo kTable[] = {
     // dtype           name       safetensors gguf kind     block bytes to_f32  from_f32
@@ -127,33 +133,33 @@ constexpr DTypeInfo kTable[] = {
     {DType::f4_e2m1, "f4_e2m1", "F4",       -1, block,     2,   1, small_floats::f4_e2m1_to_f32, small_floats::f4_e2m1_from_f32},
     {DType::f6_e2m3, "f6_e2m3", "F6_E2M3",  -1, block,     4,   3, small_floats::f6_e2m3_to_f32, small_floats::f6_e2m3_from_f32},
     {DType::f6_e3m2, "f6_e3m2", "F6_E3M2",  -1, block,     4,   3, small_floats::f6_e3m2_to_f32, small_floats::f6_e3m2_from_f32},
-    {DType::q4_0,    "q4_0",    nullptr,     2, block,    32,  18, blocks::q4_0_to_f32, blocks::q4_0_from_f32},
-    {DType::q4_1,    "q4_1",    nullptr,     3, block,    32,  20, blocks::q4_1_to_f32, blocks::q4_1_from_f32},
-    {DType::q5_0,    "q5_0",    nullptr,     6, block,    32,  22, blocks::q5_0_to_f32, blocks::q5_0_from_f32},
-    {DType::q5_1,    "q5_1",    nullptr,     7, block,    32,  24, blocks::q5_1_to_f32, blocks::q5_1_from_f32},
-    {DType::q8_0,    "q8_0",    nullptr,     8, block,    32,  34, blocks::q8_0_to_f32, blocks::q8_0_from_f32},
-    {DType::q2_k,    "q2_k",    nullptr,    10, block,   256,  84, blocks::q2_k_to_f32, nullptr},
-    {DType::q3_k,    "q3_k",    nullptr,    11, block,   256, 110, blocks::q3_k_to_f32, nullptr},
-    {DType::q4_k,    "q4_k",    nullptr,    12, block,   256, 144, blocks::q4_k_to_f32, nullptr},
-    {DType::q5_k,    "q5_k",    nullptr,    13, block,   256, 176, blocks::q5_k_to_f32, nullptr},
-    {DType::q6_k,    "q6_k",    nullptr,    14, block,   256, 210, blocks::q6_k_to_f32, nullptr},
-    {DType::iq4_nl,  "iq4_nl",  nullptr,    20, block,    32,  18, blocks::iq4_nl_to_f32, nullptr},
-    {DType::iq4_xs,  "iq4_xs",  nullptr,    23, block,   256, 136, blocks::iq4_xs_to_f32, nullptr},
-    {DType::mxfp4,   "mxfp4",   nullptr,    39, block,    32,  17, blocks::mxfp4_to_f32, blocks::mxfp4_from_f32},
-    {DType::tq2_0,   "tq2_0",   nullptr,    35, block,   256,  66, blocks::tq2_0_to_f32, nullptr},
-    {DType::tq1_0,   "tq1_0",   nullptr,    34, block,   256,  54, blocks::tq1_0_to_f32, nullptr},
-    {DType::nvfp4,   "nvfp4",   nullptr,    40, block,    64,  36, blocks::nvfp4_to_f32, nullptr},
-    {DType::iq1_s,   "iq1_s",   nullptr,    19, block,   256,  50, blocks::iq1_s_to_f32, nullptr},
-    {DType::iq1_m,   "iq1_m",   nullptr,    29, block,   256,  56, blocks::iq1_m_to_f32, nullptr},
-    {DType::iq2_xxs, "iq2_xxs", nullptr,    16, block,   256,  66, blocks::iq2_xxs_to_f32, nullptr},
-    {DType::iq2_xs,  "iq2_xs",  nullptr,    17, block,   256,  74, blocks::iq2_xs_to_f32, nullptr},
-    {DType::iq2_s,   "iq2_s",   nullptr,    22, block,   256,  82, blocks::iq2_s_to_f32, nullptr},
-    {DType::iq3_xxs, "iq3_xxs", nullptr,    18, block,   256,  98, blocks::iq3_xxs_to_f32, nullptr},
-    {DType::iq3_s,   "iq3_s",   nullptr,    21, block,   256, 110, blocks::iq3_s_to_f32, nullptr},
-    {DType::q1_0,    "q1_0",    nullptr,    41, block,   128,  18, blocks::q1_0_to_f32, nullptr},
-    {DType::q2_0,    "q2_0",    nullptr,    42, block,    64,  18, blocks::q2_0_to_f32, nullptr},
-    {DType::q8_1,    "q8_1",    nullptr,     9, block,    32,  36, blocks::q8_1_to_f32, nullptr},
-    {DType::q8_k,    "q8_k",    nullptr,    15, block,   256, 292, blocks::q8_k_to_f32, nullptr},
+    {DType::q4_0,    "q4_0",    nullptr,     2, block,    32,  18, blocks::q4_0_to_f32, encode_from<DType::q4_0>},
+    {DType::q4_1,    "q4_1",    nullptr,     3, block,    32,  20, blocks::q4_1_to_f32, encode_from<DType::q4_1>},
+    {DType::q5_0,    "q5_0",    nullptr,     6, block,    32,  22, blocks::q5_0_to_f32, encode_from<DType::q5_0>},
+    {DType::q5_1,    "q5_1",    nullptr,     7, block,    32,  24, blocks::q5_1_to_f32, encode_from<DType::q5_1>},
+    {DType::q8_0,    "q8_0",    nullptr,     8, block,    32,  34, blocks::q8_0_to_f32, encode_from<DType::q8_0>},
+    {DType::q2_k,    "q2_k",    nullptr,    10, block,   256,  84, blocks::q2_k_to_f32, encode_from<DType::q2_k>},
+    {DType::q3_k,    "q3_k",    nullptr,    11, block,   256, 110, blocks::q3_k_to_f32, encode_from<DType::q3_k>},
+    {DType::q4_k,    "q4_k",    nullptr,    12, block,   256, 144, blocks::q4_k_to_f32, encode_from<DType::q4_k>},
+    {DType::q5_k,    "q5_k",    nullptr,    13, block,   256, 176, blocks::q5_k_to_f32, encode_from<DType::q5_k>},
+    {DType::q6_k,    "q6_k",    nullptr,    14, block,   256, 210, blocks::q6_k_to_f32, encode_from<DType::q6_k>},
+    {DType::iq4_nl,  "iq4_nl",  nullptr,    20, block,    32,  18, blocks::iq4_nl_to_f32, encode_from<DType::iq4_nl>},
+    {DType::iq4_xs,  "iq4_xs",  nullptr,    23, block,   256, 136, blocks::iq4_xs_to_f32, encode_from<DType::iq4_xs>},
+    {DType::mxfp4,   "mxfp4",   nullptr,    39, block,    32,  17, blocks::mxfp4_to_f32, encode_from<DType::mxfp4>},
+    {DType::tq2_0,   "tq2_0",   nullptr,    35, block,   256,  66, blocks::tq2_0_to_f32, encode_from<DType::tq2_0>},
+    {DType::tq1_0,   "tq1_0",   nullptr,    34, block,   256,  54, blocks::tq1_0_to_f32, encode_from<DType::tq1_0>},
+    {DType::nvfp4,   "nvfp4",   nullptr,    40, block,    64,  36, blocks::nvfp4_to_f32, encode_from<DType::nvfp4>},
+    {DType::iq1_s,   "iq1_s",   nullptr,    19, block,   256,  50, blocks::iq1_s_to_f32, encode_from<DType::iq1_s>},
+    {DType::iq1_m,   "iq1_m",   nullptr,    29, block,   256,  56, blocks::iq1_m_to_f32, encode_from<DType::iq1_m>},
+    {DType::iq2_xxs, "iq2_xxs", nullptr,    16, block,   256,  66, blocks::iq2_xxs_to_f32, encode_from<DType::iq2_xxs>},
+    {DType::iq2_xs,  "iq2_xs",  nullptr,    17, block,   256,  74, blocks::iq2_xs_to_f32, encode_from<DType::iq2_xs>},
+    {DType::iq2_s,   "iq2_s",   nullptr,    22, block,   256,  82, blocks::iq2_s_to_f32, encode_from<DType::iq2_s>},
+    {DType::iq3_xxs, "iq3_xxs", nullptr,    18, block,   256,  98, blocks::iq3_xxs_to_f32, encode_from<DType::iq3_xxs>},
+    {DType::iq3_s,   "iq3_s",   nullptr,    21, block,   256, 110, blocks::iq3_s_to_f32, encode_from<DType::iq3_s>},
+    {DType::q1_0,    "q1_0",    nullptr,    41, block,   128,  18, blocks::q1_0_to_f32, encode_from<DType::q1_0>},
+    {DType::q2_0,    "q2_0",    nullptr,    42, block,    64,  18, blocks::q2_0_to_f32, encode_from<DType::q2_0>},
+    {DType::q8_1,    "q8_1",    nullptr,     9, block,    32,  36, blocks::q8_1_to_f32, encode_from<DType::q8_1>},
+    {DType::q8_k,    "q8_k",    nullptr,    15, block,   256, 292, blocks::q8_k_to_f32, encode_from<DType::q8_k>},
     {DType::u2_g32,   "u2_g32",  nullptr,    -1, block,    32,  16, blocks::codes_to_f32<2, 32>, nullptr},
     {DType::u2_g64,   "u2_g64",  nullptr,    -1, block,    64,  24, blocks::codes_to_f32<2, 64>, nullptr},
     {DType::u2_g128,  "u2_g128", nullptr,    -1, block,   128,  40, blocks::codes_to_f32<2, 128>, nullptr},

@@ -178,15 +178,15 @@ struct Call {
   }
 };
 
-void bind_once() {
+}  // namespace
+
+void ensure_backends() {
   static const bool bound = (bind_backends(), true);
   (void)bound;
 }
 
-}  // namespace
-
 Tensors detail::apply(const OpBase& op, Inputs inputs, const void* options) {
-  bind_once();
+  ensure_backends();
   Call call(op, inputs, options);
   Tensors outputs;
   outputs.reserve(call.specs.size());
@@ -198,7 +198,7 @@ Tensors detail::apply(const OpBase& op, Inputs inputs, const void* options) {
 }
 
 Tensor detail::apply_one(const OpBase& op, Inputs inputs, const void* options) {
-  bind_once();
+  ensure_backends();
   Call call(op, inputs, options);
   if (call.specs.size() != 1) return detail::apply(op, inputs, options)[0];
   Tensor output = call.output(0);

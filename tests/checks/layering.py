@@ -37,7 +37,7 @@ FOLDERS = {
 # The layer that each public header belongs to: that of the folder which implements it.
 PUBLIC = {
     "core": "autograd buffer device dtype error json op parallel profile random reals scalar shape shared_memory tensor tensor_methods",
-    "formats": "files gguf inspect npy object pytorch safetensors tensor_file tensor_folder weights",
+    "formats": "files ggml_file gguf inspect npy object pytorch safetensors tensor_file tensor_folder weights",
     "text": "chat_template sampling tokenizer",
     "hub": "hub",
     "ops": "from_data indexing ops padding print print_fmt",

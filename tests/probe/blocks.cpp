@@ -1,5 +1,6 @@
 // block_dtypes: the names of GGUF's block types, a line each.
 // dequantize DTYPE, quantize DTYPE: stdin to stdout through the dtype table.
+// encode DTYPE K ROWS [importance]: rows of K to blocks; stdin is the rows, then the importance.
 // packed DTYPE N K M: the packed form. stdin is the weights' blocks, then x [m, k] in f32; stdout
 // is y [m, n] of the packed product, then the f32 and the bf16 panels of all rows, [k][32] and
 // [2][k / 2][16][2] for every 32 rows. Types that are multiplied in f32 have no panels of it.
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "backend/cpu/quant/quant.h"
+#include "core/encode.h"
 #include "tallow/error.h"
 
 namespace probe {
@@ -100,6 +102,21 @@ int quantize(int argc, char** argv) {
   std::vector<uint8_t> target(static_cast<size_t>(tallow::storage_bytes(row.dtype, n)));
   row.from_f32(source.data(), target.data(), n);
   write(target);
+  return 0;
+}
+
+int encode(int argc, char** argv) {
+  const bool weighted = argc == 5;
+  const DType dtype = dtype_argument(argc - weighted, argv, 4);
+  const int64_t k = std::atoll(argv[2]), rows = std::atoll(argv[3]);
+  const std::vector<uint8_t> bytes = read_stdin();
+  std::vector<float> x(bytes.size() / 4);
+  std::memcpy(x.data(), bytes.data(), x.size() * 4);
+  if (static_cast<int64_t>(x.size()) != (rows + weighted) * k) fail("encode: wrong size of stdin");
+  std::vector<uint8_t> out(static_cast<size_t>(tallow::storage_bytes(dtype, rows * k)));
+  tallow::encode_blocks(dtype, x.data(), out.data(), rows, k,
+                        weighted ? x.data() + rows * k : nullptr);
+  write(out);
   return 0;
 }
 

@@ -28,6 +28,7 @@ int tokenize(int argc, char** argv);
 int block_dtypes(int argc, char** argv);
 int dequantize(int argc, char** argv);
 int quantize(int argc, char** argv);
+int encode(int argc, char** argv);
 int packed(int argc, char** argv);
 // weights.cpp
 int weights(int argc, char** argv);
@@ -56,6 +57,7 @@ static constexpr Probe kProbes[] = {
     {"block_dtypes", block_dtypes},
     {"dequantize", dequantize},
     {"quantize", quantize},
+    {"encode", encode},
     {"packed", packed},
     {"weights", weights},
 };

@@ -303,9 +303,12 @@ def random_blocks(kind, shape, rng):
     block, size = gguf.GGML_QUANT_SIZES[kind]
     blocks = rng.integers(0, 256, (*shape[:-1], shape[-1] // block, size), dtype=np.uint8)
     halves = {"Q2_K": (80, 82), "Q3_K": (108,), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,),
-              "IQ4_NL": (0,), "IQ4_XS": (0,), "TQ2_0": (64,)}
+              "IQ4_NL": (0,), "IQ4_XS": (0,), "TQ1_0": (52,), "TQ2_0": (64,),
+              **dict.fromkeys(["IQ1_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"], (0,))}
     if kind.name == "MXFP4":
         blocks[..., 0] = rng.integers(120, 124, blocks.shape[:-1])
+    if kind.name == "NVFP4":
+        blocks[..., :4] = rng.integers(12, 24, (*blocks.shape[:-1], 4))
     scale = rng.uniform(0.3, 1, (*blocks.shape[:-1], 1))
     for at in halves.get(kind.name, ()):
         blocks[..., at:at + 2] = scale.astype(np.float16).view(np.uint8)
@@ -369,7 +372,8 @@ GGUF_MODEL = dict(vocab_size=320, hidden_size=256, intermediate_size=512, num_hi
 # multiplied with activations rounded to 8 bits or to bf16, so theirs is wider.
 GGUF_KINDS = {"F32": 1e-5, "F16": 1e-3, "BF16": 2e-2, **dict.fromkeys(
     ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
-     "IQ4_XS", "MXFP4", "TQ2_0"], 5e-2)}
+     "IQ4_XS", "MXFP4", "NVFP4", "TQ1_0", "TQ2_0", "IQ1_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS",
+     "IQ3_S"], 5e-2)}
 
 
 @pytest.mark.parametrize("kind", GGUF_KINDS)

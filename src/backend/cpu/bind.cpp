@@ -9,6 +9,7 @@
 #include "backend/cpu/linear.h"
 #include "backend/cpu/move.h"
 #include "backend/cpu/pooling.h"
+#include "backend/cpu/quant/encode.h"
 #include "backend/cpu/recurrent/kernels.h"
 #include "backend/cpu/reduce.h"
 #include "backend/cpu/sdpa/sdpa.h"
@@ -30,6 +31,7 @@ void bind() {
   bind_recurrent();
   bind_sdpa();
   bind_conv();
+  bind_encoders();
 }
 
 }  // namespace tallow::cpu

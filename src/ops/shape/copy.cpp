@@ -1,6 +1,7 @@
 // Conversion between dtypes, and copies: contiguous(), clone() and to() are this one op.
 #include <cstring>
 
+#include "core/encode.h"
 #include "ops/block_rows.h"
 #include "ops/elements.h"
 #include "ops/shape/move.h"
@@ -59,6 +60,10 @@ void from_blocks(const Tensor& x, const Tensor& out) {
 }
 
 void to_blocks(const Tensor& x, const Tensor& out) {
+  if (x.dtype() == DType::f32 && x.is_contiguous()) {
+    const int64_t k = x.shape().back();
+    return encode_blocks(out.dtype(), x.data<float>(), out.raw(), x.numel() / k, k);
+  }
   int64_t n = x.shape().back(), bytes = storage_bytes(out.dtype(), n);
   for_block_rows(x, n * 4, [&](const std::byte* source, int64_t r) {
     info(out.dtype())
