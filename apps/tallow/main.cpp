@@ -21,6 +21,8 @@ int dispatch(const Command& command) {
     case Command::Kind::convert: return convert(command.convert);
     case Command::Kind::download: return download(command.download);
     case Command::Kind::cache: return cache(command.cache);
+    case Command::Kind::quantize: return quantize(command.quantize);
+    case Command::Kind::imatrix: return imatrix(command.imatrix);
     case Command::Kind::bench: return bench(command.bench);
     case Command::Kind::none: break;
   }

@@ -266,6 +266,60 @@ CLI::App* add_cache(CLI::App& parent, CacheOptions& o) {
   return app;
 }
 
+CLI::App* add_quantize(CLI::App& parent, QuantizeCommandOptions& o) {
+  CLI::App* app = parent.add_subcommand("quantize", "Round a model to fewer bits, as a GGUF file");
+  app->add_option("IN", o.in, "A .gguf file, or a folder as save_pretrained writes it")->required();
+  app->add_option("OUT", o.out, "The .gguf file to write")->required();
+  app->add_option("--type", o.mix,
+                  "The mix, as llama.cpp names them: q4_k_m, q5_k_s, q6_k, q8_0, iq4_xs ...")
+      ->type_name("MIX")
+      ->required();
+  app->add_option("--imatrix", o.imatrix,
+                  "Importance of the weights' columns, from `tallow imatrix` or llama-imatrix")
+      ->type_name("FILE");
+  app->add_option("--tensor-type", o.tensor_types,
+                  "Give tensors whose name matches REGEX this type; repeatable, the first wins")
+      ->type_name("REGEX=TYPE")
+      ->allow_extra_args(false);
+  app->add_option("--output-type", o.output_type, "The type of output.weight")->type_name("TYPE");
+  app->add_option("--token-embedding-type", o.token_embedding_type, "The type of token_embd.weight")
+      ->type_name("TYPE");
+  app->add_flag("--pure", o.pure, "Give all matrices the mix's main type");
+  app->add_flag("--requantize", o.requantize, "Take tensors that are quantized already, too");
+  app->add_option("--threads", o.threads, "Threads (default: TALLOW_THREADS, else all cores)")
+      ->check(in(1, 1024))
+      ->type_name("N");
+  app->footer(
+      "Examples:\n"
+      "  tallow quantize model-f16.gguf model-q4_k_m.gguf --type q4_k_m\n"
+      "  tallow quantize ./Llama-3.2-1B llama-iq3_m.gguf --type iq3_m --imatrix imatrix.gguf\n"
+      "  tallow quantize in.gguf out.gguf --type q4_k_m --tensor-type \"ffn_down=q6_k\"");
+  return app;
+}
+
+CLI::App* add_imatrix(CLI::App& parent, ImatrixOptions& o) {
+  CLI::App* app = parent.add_subcommand(
+      "imatrix", "Measure how much each column of a model's weights matters, for quantize");
+  app->add_option("MODEL", o.model.model, "A .gguf file, best in f16 or bf16")->required();
+  app->add_option("--text", o.text, "The text to run the model over")
+      ->type_name("FILE")
+      ->required();
+  app->add_option("-o,--out", o.out, "The .gguf file to write")->type_name("FILE")->required();
+  app->add_option("--chunk", o.chunk, "Tokens of each independent piece of text (default 512)")
+      ->check(in(int64_t{16}, int64_t{1} << 20))
+      ->type_name("N");
+  app->add_option("--chunks", o.chunks, "Pieces to run at most (default: all)")
+      ->check(in(int64_t{1}, kMaxTokens))
+      ->type_name("N");
+  app->add_flag("--output", o.output, "Measure output.weight, too");
+  add_threads(*app, o.model);
+  app->footer(
+      "Examples:\n"
+      "  tallow imatrix model-f16.gguf --text calibration.txt -o imatrix.gguf\n"
+      "  tallow quantize model-f16.gguf model-iq2_m.gguf --type iq2_m --imatrix imatrix.gguf");
+  return app;
+}
+
 CLI::App* add_bench(CLI::App& parent, BenchOptions& o) {
   CLI::App* app = parent.add_subcommand("bench", "Measure prefill and decode beside the machine");
   add_model(*app, o.model);
@@ -358,6 +412,8 @@ Command parse_command(int argc, char** argv) {
   const CLI::App* convert_app = add_convert(root, command.convert);
   const CLI::App* download_app = add_download(root, command.download);
   const CLI::App* cache_app = add_cache(root, command.cache);
+  const CLI::App* quantize_app = add_quantize(root, command.quantize);
+  const CLI::App* imatrix_app = add_imatrix(root, command.imatrix);
   const CLI::App* bench_app = add_bench(root, command.bench);
   root.footer(
       "Examples:\n"
@@ -391,6 +447,8 @@ Command parse_command(int argc, char** argv) {
   if (convert_app->parsed()) command.kind = Kind::convert;
   if (download_app->parsed()) command.kind = Kind::download;
   if (cache_app->parsed()) command.kind = Kind::cache;
+  if (quantize_app->parsed()) command.kind = Kind::quantize;
+  if (imatrix_app->parsed()) command.kind = Kind::imatrix;
   if (bench_app->parsed()) command.kind = Kind::bench;
   if (command.kind == Kind::none) {
     const std::string text = root.help();

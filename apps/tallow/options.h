@@ -59,6 +59,20 @@ struct ConvertCommandOptions {
   double max_shard_gigabytes = 5;
 };
 
+struct QuantizeCommandOptions {
+  std::string in, out, mix, imatrix, output_type, token_embedding_type;
+  std::vector<std::string> tensor_types;  ///< "REGEX=TYPE"
+  bool pure = false, requantize = false;
+  int threads = 0;
+};
+
+struct ImatrixOptions {
+  ModelOptions model;
+  std::string text, out;
+  int64_t chunk = 512, chunks = 0;
+  bool output = false;
+};
+
 struct BenchOptions {
   ModelOptions model;
   int64_t prefill = 512, decode = 128;
@@ -82,7 +96,19 @@ struct CacheOptions {
 };
 
 struct Command {
-  enum class Kind { none, run, logits, tokenize, inspect, convert, download, cache, bench };
+  enum class Kind {
+    none,
+    run,
+    logits,
+    tokenize,
+    inspect,
+    convert,
+    quantize,
+    imatrix,
+    download,
+    cache,
+    bench,
+  };
   Kind kind = Kind::none;
   RunOptions run;
   LogitsOptions logits;
@@ -91,6 +117,8 @@ struct Command {
   ConvertCommandOptions convert;
   DownloadOptions download;
   CacheOptions cache;
+  QuantizeCommandOptions quantize;
+  ImatrixOptions imatrix;
   BenchOptions bench;
   int exit_code = 0;  ///< for `none`: help was printed (0) or the usage was wrong (2)
 };
@@ -106,6 +134,8 @@ int inspect(const InspectOptions& options);
 int convert(const ConvertCommandOptions& options);
 int download(const DownloadOptions& options);
 int cache(const CacheOptions& options);
+int quantize(const QuantizeCommandOptions& options);
+int imatrix(const ImatrixOptions& options);
 int bench(const BenchOptions& options);
 
 }  // namespace tallow::app

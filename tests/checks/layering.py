@@ -43,8 +43,8 @@ PUBLIC = {
     "ops": "from_data indexing ops padding print print_fmt",
     "cpu": "limits",
     "nn": "kv_cache nn",
-    "models": "language_model models",
-    "convert": "convert",
+    "models": "importance language_model models",
+    "convert": "convert quantize",
 }
 
 THIRD_PARTY = {

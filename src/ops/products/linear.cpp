@@ -4,13 +4,22 @@
 
 #include "ops/block_rows.h"
 #include "ops/elements.h"
+#include "ops/products/observer.h"
 #include "ops/products/products.h"
 #include "ops/registry.h"
 #include "ops/rows.h"
 
 namespace tallow {
 
+std::atomic<LinearObserver*> linear_observer{nullptr};
+
 namespace {
+
+void observe(const Tensor& x, const Tensor& weight) {
+  if (LinearObserver* observer = linear_observer.load(std::memory_order_relaxed)) {
+    observer->see(x, weight);
+  }
+}
 
 // A weight may be narrower than f32 or f64 activations: models keep the dtype of their files.
 bool reads_as(const Tensor& x, const Tensor& weight) {
@@ -186,7 +195,10 @@ constinit Op<> gated_linear_op{
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   const bool vector = weight.defined() && weight.dim() == 1 && !is_block(weight.dtype());
-  if (!vector && is_real(input.dtype())) return apply(linear_op, {input, weight, bias}, {1});
+  if (!vector && is_real(input.dtype())) {
+    observe(input, weight);
+    return apply(linear_op, {input, weight, bias}, {1});
+  }
   if (!weight.defined() || weight.dim() < 1 || weight.dim() > 2)
     fail("linear: weight is ", weight, "; it needs 1 or 2 dimensions");
   const Tensor y = matmul(input, vector ? weight : weight.transpose(0, 1));
@@ -198,6 +210,7 @@ Tensor linear_concat(const Tensor& x, const Tensors& weights, const Tensors& bia
   if (!biases.empty() && biases.size() != weights.size())
     fail("linear_concat: ", static_cast<int64_t>(weights.size()), " weights and ",
          static_cast<int64_t>(biases.size()), " biases; give one for each weight, or none");
+  for (const Tensor& weight : weights) observe(x, weight);
   Tensors inputs{x};
   inputs.insert(inputs.end(), weights.begin(), weights.end());
   inputs.insert(inputs.end(), biases.begin(), biases.end());
@@ -207,6 +220,8 @@ Tensor linear_concat(const Tensor& x, const Tensors& weights, const Tensors& bia
 
 Tensor gated_linear(const Tensor& x, const Tensor& gate, const Tensor& up, const Tensor& gate_bias,
                     const Tensor& up_bias) {
+  observe(x, gate);
+  observe(x, up);
   return apply(gated_linear_op, {x, gate, up, gate_bias, up_bias});
 }
 
