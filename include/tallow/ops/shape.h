@@ -70,6 +70,10 @@ Tensor as_strided(const Tensor& self, const Shape& size, const Shape& stride,
 Tensor clone(const Tensor& self);
 /// self with its elements in row-major order without gaps: self where they are.
 Tensor contiguous(const Tensor& self);
+/// input [..., k] in a block dtype. With `importance` [k] the error that is made small is the sum of
+/// importance * (input - result)^2 along a row; without it this is input.to(dtype). Throws Error
+/// for a dtype that is not of blocks, and a k or an importance that does not fit. Has no gradient.
+Tensor quantize(const Tensor& input, DType dtype, const Tensor& importance = {});
 
 // Views as copies of their own.
 Tensor alias_copy(const Tensor& self);
