@@ -22,6 +22,7 @@ void add_print(PyObject* module);            // print.cpp
 void add_settings(PyObject* module);         // settings.cpp
 void add_generator(PyObject* module);        // generator.cpp
 void add_language_models(PyObject* module);  // models.cpp
+void add_converters(PyObject* module);       // convert.cpp
 void add_hub(PyObject* module);              // hub.cpp
 void add_tokenizers(PyObject* module);       // tokenizer.cpp
 void add_files(PyObject* module);            // files.cpp
@@ -187,6 +188,7 @@ void fill(PyObject* module) {
   add_settings(module);
   add_tokenizers(module);
   add_language_models(module);
+  add_converters(module);
   add_hub(module);
   add_files(module);
 }

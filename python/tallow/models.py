@@ -1,12 +1,14 @@
 """Language models: `tallow.load("folder").generate("Once upon a time")`."""
 
 import json
+import os
 import queue
 import threading
 
+from . import _C
 from ._C import AddedToken, Encoding, LanguageModel, Tensor, Tokenizer
 
-__all__ = ["AddedToken", "Encoding", "LanguageModel", "Tokenizer"]
+__all__ = ["AddedToken", "Encoding", "LanguageModel", "Tokenizer", "convert", "quantize_model"]
 
 
 def _ids(model, prompt):
@@ -111,3 +113,18 @@ LanguageModel.apply_chat_template = apply_chat_template
 LanguageModel.logits = logits
 LanguageModel.__call__ = logits
 LanguageModel.__repr__ = lambda self: f"LanguageModel({self.path!r})"
+
+
+def convert(source, target, *, dtype=None, max_shard_bytes=5_000_000_000):
+    """Writes the model or the tensors of `source` as `target`, one tensor in memory at a time. What
+    `target` becomes its name says: .gguf, .safetensors, .pth, .pt, .bin, .npz, or else a folder with
+    config.json, tokenizer and safetensors. `dtype` is that of real numbers; None keeps what there
+    is. Raises Error, and leaves what was at `target`, where that cannot be done."""
+    _C._convert(os.fspath(source), os.fspath(target), dtype and dtype.name, max_shard_bytes)
+
+
+def quantize_model(source, target, type, *, imatrix=None, pure=False, requantize=False):
+    """Writes `source`, a model's folder or a GGUF file, as a GGUF file of one of llama.cpp's mixes:
+    `type` is "q4_k_m", "iq3_xxs", "q8_0" and so on. `imatrix` is a file of importance."""
+    _C._quantize_model(os.fspath(source), os.fspath(target), type,
+                       os.fspath(imatrix) if imatrix else "", pure, requantize)

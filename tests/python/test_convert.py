@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from tokenizers import Regex
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+import tallow as package  # `tallow` is the command in the other tests
 from test_models import CONFIGS, Logits, error, make_model, random_tokens, reference
 from tokenizer_corpus import corpus
 
@@ -279,3 +280,18 @@ def test_folders_change_dtype_and_are_divided(tallow, tmp_path):
         assert torch.equal(again.state_dict()[name], weight.bfloat16()), name
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer("the fox").input_ids == tokens.encode("the fox").ids
+
+
+def test_the_python_package_converts_too(tmp_path):
+    model, _ = save(tmp_path / "model")
+    package.convert(tmp_path / "model", tmp_path / "model.gguf", dtype=package.float16)
+    found = package.load_file(tmp_path / "model.gguf")["blk.0.ffn_up.weight"]
+    weight = model.model.layers[0].mlp.up_proj.weight.detach()
+    assert torch.equal(torch.from_dlpack(found), weight.half())
+    package.quantize_model(tmp_path / "model", tmp_path / "small.gguf", "q8_0")
+    blocks = next(t for t in gguf.GGUFReader(tmp_path / "small.gguf").tensors
+                  if t.name == "blk.0.ffn_up.weight")
+    kind = gguf.GGMLQuantizationType.Q8_0
+    assert np.array_equal(blocks.data.reshape(-1), gguf.quantize(weight.numpy(), kind).reshape(-1))
+    with pytest.raises(package.Error, match="no_such_mix"):
+        package.quantize_model(tmp_path / "model", tmp_path / "x.gguf", "no_such_mix")

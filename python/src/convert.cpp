@@ -1,0 +1,47 @@
+// tallow.convert and tallow.quantize_model: models from one format into another.
+#include "tallow/convert.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include "objects.h"
+#include "tallow/error.h"
+#include "tallow/quantize.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace tallow::python {
+namespace {
+
+void convert_files(const std::string& source, const std::string& target,
+                   const std::optional<std::string>& dtype, int64_t max_shard_bytes) {
+  ConvertOptions options;
+  if (dtype) options.dtype = dtype_from_name(*dtype);
+  if (dtype && !options.dtype) fail("convert: dtype ", *dtype, " is not known");
+  options.max_shard_bytes = max_shard_bytes;
+  convert(source, target, options);
+}
+
+void quantize_files(const std::string& source, const std::string& target, const std::string& mix,
+                    const std::string& imatrix, bool pure, bool requantize) {
+  QuantizeOptions options;
+  options.mix = mix;
+  options.imatrix = imatrix;
+  options.pure = pure;
+  options.requantize = requantize;
+  quantize_model(source, target, options);
+}
+
+}  // namespace
+
+void add_converters(PyObject* module) {
+  auto m = nb::borrow<nb::module_>(module);
+  const auto released = nb::call_guard<nb::gil_scoped_release>();
+  m.def("_convert", convert_files, released, "source"_a, "target"_a, "dtype"_a.none(),
+        "max_shard_bytes"_a);
+  m.def("_quantize_model", quantize_files, released);
+}
+
+}  // namespace tallow::python
