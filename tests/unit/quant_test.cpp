@@ -30,6 +30,28 @@ struct Aligned {
   void* p;
 };
 
+/// Products of packed weights with x [m, k], which is rounded to bytes where the type takes them.
+class Product {
+ public:
+  Product(const PackedBlocks& weights, const float* x, int64_t m)
+      : weights_(weights), x_(x), space_(QuantizedRows::bytes(m, weights.k())) {
+    rows_ = quantize_rows(x, m, weights.k(), weights.k(), space_.p);
+  }
+  void operator()(int64_t m0, int64_t m1, int64_t n0, int64_t n1, float* y, int64_t ldy) const {
+    if (takes_bytes(weights_.dtype())) {
+      block_matmul(weights_, rows_, m0, m1, n0, n1, y, ldy);
+    } else {
+      real_matmul(weights_, x_, weights_.k(), m0, m1, n0, n1, y, ldy);
+    }
+  }
+
+ private:
+  const PackedBlocks& weights_;
+  const float* x_;
+  Aligned space_;
+  QuantizedRows rows_;
+};
+
 std::vector<DType> packed_types() {
   std::vector<DType> types;
   for (int i = 0; i < kDTypeCount; ++i) {
@@ -83,22 +105,20 @@ TEST_CASE("a product does not depend on how it is divided") {
     CAPTURE(to_string(dtype));
     const std::vector<uint8_t> source = random_rows(dtype, n, k);
     const auto weights = pack_blocks(dtype, source.data(), n, k);
-    const Aligned space(QuantizedRows::bytes(m, k)), one_row(QuantizedRows::bytes(1, k));
-    const QuantizedRows rows = quantize_rows(x.data(), m, k, k, space.p);
+    const Product product(*weights, x.data(), m);
     std::vector<float> whole(static_cast<size_t>(m * n)), parts(whole.size());
-    block_matmul(*weights, rows, 0, m, 0, n, whole.data(), n);
+    product(0, m, 0, n, whole.data(), n);
 
     for (int64_t step : {1, 3, 8}) {
       for (int64_t i = 0; i < m; i += step) {
         for (int64_t j = 0; j < n; j += 16) {
-          block_matmul(*weights, rows, i, std::min(m, i + step), j, j + 16, parts.data(), n);
+          product(i, std::min(m, i + step), j, j + 16, parts.data(), n);
         }
       }
       CHECK(std::memcmp(whole.data(), parts.data(), whole.size() * sizeof(float)) == 0);
     }
     for (int64_t i = 0; i < m; ++i) {
-      const QuantizedRows row = quantize_rows(x.data() + i * k, 1, k, k, one_row.p);
-      block_matmul(*weights, row, 0, 1, 0, n, parts.data() + i * n, n);
+      Product(*weights, x.data() + i * k, 1)(0, 1, 0, n, parts.data() + i * n, n);
     }
     CHECK(std::memcmp(whole.data(), parts.data(), whole.size() * sizeof(float)) == 0);
   }
@@ -128,11 +148,10 @@ TEST_CASE("only the outputs asked for are written") {
     const std::vector<uint8_t> source = random_rows(dtype, n, k);
     const auto weights = pack_blocks(dtype, source.data(), n, k);
     const std::vector<float> x = random_floats(2 * k);
-    const Aligned space(QuantizedRows::bytes(2, k));
-    const QuantizedRows rows = quantize_rows(x.data(), 2, k, k, space.p);
+    const Product product(*weights, x.data(), 2);
     std::vector<float> y(2 * 48, 123.0f);
-    block_matmul(*weights, rows, 0, 2, 16, 1000, y.data(), 48);
-    block_matmul(*weights, rows, 1, 1, 0, n, y.data(), 48);
+    product(0, 2, 16, 1000, y.data(), 48);
+    product(1, 1, 0, n, y.data(), 48);
     for (size_t i = 0; i < y.size(); ++i) {
       const bool asked = i % 48 >= 16 && i % 48 < 33;
       CHECK((y[i] == 123.0f) != asked);
