@@ -166,10 +166,11 @@ TEST_CASE("a part of a panel equals that part of the whole") {
     const std::vector<uint8_t> source = random_rows(dtype, n, k);
     const auto weights = pack_blocks(dtype, source.data(), n, k);
     const Aligned whole(k * 32 * 4), part(256 * 32 * 4);
-    panel_f32(*weights, 16, 0, k, static_cast<float*>(whole.p));
-    panel_f32(*weights, 16, 256, 512, static_cast<float*>(part.p));
-    CHECK(std::memcmp(static_cast<float*>(whole.p) + 256 * 32, part.p, 256 * 32 * 4) == 0);
-
+    if (takes_bytes(dtype)) {
+      panel_f32(*weights, 16, 0, k, static_cast<float*>(whole.p));
+      panel_f32(*weights, 16, 256, 512, static_cast<float*>(part.p));
+      CHECK(std::memcmp(static_cast<float*>(whole.p) + 256 * 32, part.p, 256 * 32 * 4) == 0);
+    }
     panel_bf16(*weights, 16, 0, k, static_cast<uint16_t*>(whole.p));
     panel_bf16(*weights, 16, 256, 512, static_cast<uint16_t*>(part.p));
     for (int64_t g = 0; g < 2; ++g) {

@@ -106,7 +106,7 @@ void real_matmul(const PackedBlocks& weights, const float* x, int64_t ldx, int64
 /// [2][(k1 - k0) / 2][16 rows][2]. n0 is a multiple of 16, k0 and k1 of the block length; rows from
 /// n on are zero. `panel` is aligned to 64.
 void panel_bf16(const PackedBlocks& weights, int64_t n0, int64_t k0, int64_t k1, uint16_t* panel);
-/// The same in f32, in the order [k1 - k0][32 rows].
+/// The same in f32, in the order [k1 - k0][32 rows], of types that block_matmul takes.
 void panel_f32(const PackedBlocks& weights, int64_t n0, int64_t k0, int64_t k1, float* panel);
 
 }  // namespace tallow::cpu
