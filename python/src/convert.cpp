@@ -2,11 +2,9 @@
 #include "tallow/convert.h"
 
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include "objects.h"
-#include "tallow/error.h"
 #include "tallow/quantize.h"
 
 namespace nb = nanobind;
@@ -15,12 +13,12 @@ using namespace nb::literals;
 namespace tallow::python {
 namespace {
 
-void convert_files(const std::string& source, const std::string& target,
-                   const std::optional<std::string>& dtype, int64_t max_shard_bytes) {
+void convert_files(const std::string& source, const std::string& target, nb::handle dtype,
+                   int64_t max_shard_bytes) {
   ConvertOptions options;
-  if (dtype) options.dtype = dtype_from_name(*dtype);
-  if (dtype && !options.dtype) fail("convert: dtype ", *dtype, " is not known");
+  if (!dtype.is_none()) options.dtype = dtype_of(dtype.ptr());
   options.max_shard_bytes = max_shard_bytes;
+  const nb::gil_scoped_release released;
   convert(source, target, options);
 }
 
@@ -38,10 +36,8 @@ void quantize_files(const std::string& source, const std::string& target, const 
 
 void add_converters(PyObject* module) {
   auto m = nb::borrow<nb::module_>(module);
-  const auto released = nb::call_guard<nb::gil_scoped_release>();
-  m.def("_convert", convert_files, released, "source"_a, "target"_a, "dtype"_a.none(),
-        "max_shard_bytes"_a);
-  m.def("_quantize_model", quantize_files, released);
+  m.def("_convert", convert_files, "source"_a, "target"_a, "dtype"_a.none(), "max_shard_bytes"_a);
+  m.def("_quantize_model", quantize_files, nb::call_guard<nb::gil_scoped_release>());
 }
 
 }  // namespace tallow::python

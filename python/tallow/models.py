@@ -120,7 +120,7 @@ def convert(source, target, *, dtype=None, max_shard_bytes=5_000_000_000):
     `target` becomes its name says: .gguf, .safetensors, .pth, .pt, .bin, .npz, or else a folder with
     config.json, tokenizer and safetensors. `dtype` is that of real numbers; None keeps what there
     is. Raises Error, and leaves what was at `target`, where that cannot be done."""
-    _C._convert(os.fspath(source), os.fspath(target), dtype and dtype.name, max_shard_bytes)
+    _C._convert(os.fspath(source), os.fspath(target), dtype, max_shard_bytes)
 
 
 def quantize_model(source, target, type, *, imatrix=None, pure=False, requantize=False):

@@ -66,8 +66,9 @@ def test_real_templates_equal_transformers(ask):
     templates = _real_templates()
     if not templates:
         pytest.skip("no tokenizers were fetched: run scripts/fetch-tokenizers.sh")
-    for template in templates.values():
-        assert _compare_chats(ask, template) > 0
+    for name, template in templates.items():
+        # Those for retrieval ask for documents.
+        assert _compare_chats(ask, template) > 0 or name.endswith("-rag"), name
 
 
 def test_the_template_of_the_default_model(ask, smollm2):
