@@ -49,7 +49,8 @@ Tensor add(const Tensor& self, const Tensor& other, const Scalar& alpha) {
   if (alpha.real() == 1 && !alpha.is_complex()) return rows::add(self, other, 1);
   check_alpha("add", self, other, alpha);
   if (alpha.is_complex()) return rows::add(self, other * alpha, 1);
-  return rows::add(self, other, alpha.real());
+  const bool truth = self.dtype() == DType::boolean && other.dtype() == DType::boolean;
+  return rows::add(self, other, truth ? double(alpha.real() != 0) : alpha.real());
 }
 
 Tensor sub(const Tensor& self, const Tensor& other, const Scalar& alpha) {

@@ -75,9 +75,9 @@ Tensor of_rows(const Tensor& x, const Tensor& q, bool ignore_nan, std::string_vi
   const Tensor above = pick_along(sorted, -1, p.above);
   Tensor share = p.share.to(x.dtype());
   if (interpolation == "linear" && q.requires_grad()) {  // as steeply as the ranks grow with q
-    if (whole) steps = steps * whole;
     const Tensor flat = q.reshape({-1});
-    share = share + (steps * (flat - flat.detach())).to(x.dtype());
+    const Tensor steeper = share + (steps * (flat - flat.detach())).to(x.dtype());
+    share = whole ? where(ne(whole, 0), steeper, share) : steeper;
   }
   return lerp(below, above, share);
 }

@@ -166,6 +166,8 @@ def check_gradient(case, ours_args, ours_kwargs, theirs, ours, what):
     ours_out = harness.differentiable(harness.leaves(ours, tallow.Tensor))
     if not all(t.numel() for t in theirs_out):
         return  # nothing flows
+    if case.name == "nn.functional.hardtanh" and case.args[0].isnan().any():
+        return  # in torch 0 or the gradient, by the lane
     weights = [w.to(t.dtype) for w, t in zip(harness.weighted(theirs_out, lambda t: t, 0), theirs_out)]
     try:
         want = quietly(lambda: torch.autograd.grad(theirs_out, theirs_in, weights, allow_unused=True))

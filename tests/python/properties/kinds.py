@@ -145,7 +145,8 @@ def along(d):
     if name == "renorm":
         return Case(name, [x.nan_to_num(0, 1, -1), d.choice([1, 2, 3]), dim, 2.0])
     if name in ("trapezoid", "cumulative_trapezoid"):  # torch takes the ends from the sum
-        return Case(name, [x.nan_to_num(0, 1, -1)], {"dim": dim})
+        half = (2e-2, 5e-2) if x.dtype == torch.float16 else None  # terms cancel
+        return Case(name, [x.nan_to_num(0, 1, -1)], {"dim": dim}, tolerance=half)
     if name == "nn.functional.normalize":
         return Case(name, [x], {"dim": dim, "p": d.choice([1, 2, 3.0])})
     return Case(name, [x, dim])
