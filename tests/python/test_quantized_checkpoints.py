@@ -430,37 +430,31 @@ def test_compressed_tensors_fp4(form, strategy, group, checked, tmp_path):
             dtype="fp4_g16" if group == 16 else "mxfp4")
 
 
-def test_compressed_tensors_of_act_order(checked, tmp_path):
-    """weight_g_idx, as files that were converted from GPTQ have it."""
+def scattered_groups(w, name):
+    """Packed 4 bits whose columns belong to groups of 32 in any order."""
     from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 
-    def quantize(w, name):
-        n, k = w.shape
-        g_idx = (torch.arange(k) // 32)[torch.randperm(k)]
-        scales, zeros, codes, value = affine_groups(w, 4, g_idx, k // 32, True, torch.float16)
-        return {".weight_packed": pack_to_int32((codes.T - 8).to(torch.int8), 4),
-                ".weight_scale": scales.T, ".weight_g_idx": g_idx.int(),
-                ".weight_shape": torch.tensor([n, k])}, value
+    n, k = w.shape
+    g_idx = (torch.arange(k) // 32)[torch.randperm(k)]
+    scales, zeros, codes, value = affine_groups(w, 4, g_idx, k // 32, True, torch.float16)
+    return {".weight_packed": pack_to_int32((codes.T - 8).to(torch.int8), 4),
+            ".weight_scale": scales.T, ".weight_g_idx": g_idx.int(),
+            ".weight_shape": torch.tensor([n, k])}, value
+
+
+def test_compressed_tensors_of_act_order(checked, tmp_path):
+    """weight_g_idx, as files that were converted from GPTQ have it."""
     _, config = compressed("pack-quantized", "group", 4, 32)
     model = make_model(**SIZES)
-    weights = write(tmp_path, model, quantize, config)
+    weights = write(tmp_path, model, scattered_groups, config)
     checked(tmp_path, model, weights, dtype="u4_g32")
 
 
 def test_embeddings_and_heads_are_quantized_too(checked, tmp_path):
     """With columns in an order of their own, which embedding_rows undoes."""
-    from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
-
-    def quantize(w, name):
-        n, k = w.shape
-        g_idx = (torch.arange(k) // 32)[torch.randperm(k)]
-        scales, zeros, codes, value = affine_groups(w, 4, g_idx, k // 32, True, torch.float16)
-        return {".weight_packed": pack_to_int32((codes.T - 8).to(torch.int8), 4),
-                ".weight_scale": scales.T, ".weight_g_idx": g_idx.int(),
-                ".weight_shape": torch.tensor([n, k])}, value
     _, config = compressed("pack-quantized", "group", 4, 32)
     model = make_model(**SIZES)
-    weights = write(tmp_path, model, quantize, config,
+    weights = write(tmp_path, model, scattered_groups, config,
                     pattern=re.compile("embed_tokens|lm_head|down_proj"))
     checked(tmp_path, model, weights, dtype="u4_g32")
 

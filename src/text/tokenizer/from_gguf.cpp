@@ -37,10 +37,7 @@ bool build_byte_level(const GgufVocabulary& from, TokenizerPipeline& to) {
   options.strict = false;
   to.model =
       text::make_bpe(text::Vocabulary(from.tokens), split_merges(from.merges), std::move(options));
-  to.parts.decoder = Json::Object{{"type", "ByteLevel"},
-                                  {"add_prefix_space", true},
-                                  {"trim_offsets", true},
-                                  {"use_regex", true}};
+  to.parts.decoder = text::byte_level_decoder();
   return pre.add_bos;
 }
 

@@ -71,7 +71,7 @@ bool lists(std::string_view names, std::string_view wanted) {
 
 }  // namespace
 
-Json GgufPreTokenizer::json() const {
+Json byte_level_pre_tokenizer(std::span<const std::string_view> patterns) {
   Json::Array steps;
   for (const std::string_view pattern : patterns) {
     steps.emplace_back(Json::Object{{"type", "Split"},
@@ -84,6 +84,13 @@ Json GgufPreTokenizer::json() const {
                                   {"trim_offsets", true},
                                   {"use_regex", false}});
   return Json::Object{{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
+}
+
+Json byte_level_decoder() {
+  return Json::Object{{"type", "ByteLevel"},
+                      {"add_prefix_space", true},
+                      {"trim_offsets", true},
+                      {"use_regex", true}};
 }
 
 GgufPreTokenizer gguf_pre_tokenizer(std::string_view pre) {

@@ -87,20 +87,8 @@ std::shared_ptr<text::TokenModel> make_model(const std::vector<std::string>& tok
 }
 
 void set_pattern(TokenizerParts& parts, std::string_view pattern) {
-  Json::Array steps;
-  steps.emplace_back(Json::Object{{"type", "Split"},
-                                  {"pattern", Json::Object{{"Regex", pattern}}},
-                                  {"behavior", "Isolated"},
-                                  {"invert", false}});
-  steps.emplace_back(Json::Object{{"type", "ByteLevel"},
-                                  {"add_prefix_space", false},
-                                  {"trim_offsets", true},
-                                  {"use_regex", false}});
-  parts.pre_tokenizer = Json::Object{{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
-  parts.decoder = Json::Object{{"type", "ByteLevel"},
-                               {"add_prefix_space", true},
-                               {"trim_offsets", true},
-                               {"use_regex", true}};
+  parts.pre_tokenizer = text::byte_level_pre_tokenizer({&pattern, 1});
+  parts.decoder = text::byte_level_decoder();
 }
 
 AddedToken special_token(std::string content, int64_t id) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -174,13 +175,17 @@ PreTokenizerChain make_pre_tokenizer(const Json& json);
 PostProcessorChain make_post_processor(const Json& json);
 DecoderChain make_decoder(const Json& json);
 
+/// As tokenizer.json says it: pieces by patterns, in order, then the byte-level alphabet; and back.
+Json byte_level_pre_tokenizer(std::span<const std::string_view> patterns);
+Json byte_level_decoder();
+
 /// The pre-tokenizer that GGUF's `tokenizer.ggml.pre` names, and what goes with the name.
 struct GgufPreTokenizer {
   std::vector<std::string_view> patterns;  ///< of the pieces, in order
   bool nfc = false;
   bool ignore_merges = false;
   bool add_bos = false;
-  Json json() const;  ///< as tokenizer.json says it
+  Json json() const { return byte_level_pre_tokenizer(patterns); }
 };
 GgufPreTokenizer gguf_pre_tokenizer(std::string_view pre);
 
