@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "tallow/encoders.h"
 #include "tallow/kv_cache.h"
 #include "tallow/weights.h"
 
@@ -26,6 +27,9 @@ class CausalLM {
   /// Floating-point operations of the products with weights, in a pass of `tokens` of which `rows`
   /// get logits.
   virtual double flops(int64_t tokens, int64_t rows) const = 0;
+  /// What makes Batch::soft_tokens of images and sounds; null for a model that takes none.
+  virtual const ImageEncoder* images() const { return nullptr; }
+  virtual const AudioEncoder* sounds() const { return nullptr; }
 };
 
 /// Makes the model that a checkpoint's architecture names. Throws Error for an unknown one, naming

@@ -15,9 +15,10 @@ ALLOWED = {
     "cpu": {"core", "ops"},
     "backends": {"core", "ops", "cpu"},
     "nn": {"core", "ops", "formats"},
-    "models": {"core", "ops", "formats", "text", "hub", "nn"},
+    "media": {"core", "ops", "formats"},
+    "models": {"core", "ops", "formats", "text", "hub", "nn", "media"},
     "convert": {"core", "ops", "formats", "text", "nn", "models"},
-    "apps": {"core", "ops", "formats", "text", "hub", "cpu", "nn", "models", "convert"},
+    "apps": {"core", "ops", "formats", "text", "hub", "cpu", "nn", "media", "models", "convert"},
 }
 
 FOLDERS = {
@@ -29,6 +30,7 @@ FOLDERS = {
     "src/backend/cpu": "cpu",
     "src/backend/all": "backends",
     "src/nn": "nn",
+    "src/media": "media",
     "src/models": "models",
     "src/convert": "convert",
     "apps": "apps",
@@ -43,7 +45,8 @@ PUBLIC = {
     "ops": "from_data indexing ops padding print print_fmt",
     "cpu": "limits",
     "nn": "kv_cache nn",
-    "models": "importance language_model models",
+    "media": "audio image",
+    "models": "encoders importance language_model models",
     "convert": "convert quantize",
 }
 

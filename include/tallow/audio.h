@@ -1,0 +1,23 @@
+// Sounds in: files and bytes to samples.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "tallow/tensor.h"
+
+namespace tallow {
+
+struct Audio {
+  Tensor samples;    ///< f32 [channels, frames], in [-1, 1]
+  int64_t rate = 0;  ///< frames per second
+};
+
+/// The sound of a WAV, FLAC, MP3 or OGG (Vorbis, Opus) file, told apart by its first bytes. Throws
+/// Error, naming the file, for one that is damaged, empty or of another format.
+Audio read_audio(const std::string& path);
+/// The same of bytes in memory; `what` begins every error message.
+Audio decode_audio(std::string_view bytes, const std::string& what);
+
+}  // namespace tallow
