@@ -1,7 +1,17 @@
+# The archive, or in a module the shared library, where it is not position-independent.
+function(tallow_in_module out archive library not_pic)
+  if(not_pic AND archive MATCHES "\\.a$")
+    set(archive "$<IF:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,${library},${archive}>")
+  endif()
+  set(${out} "${archive}" PARENT_SCOPE)
+endfunction()
+
 # Libraries without a CMake package: tallow_external(NAME HEADER LIBRARY...) makes the imported
 # target tallow::NAME. Installed beside tallowConfig.cmake, which uses it too. The libraries after
-# the first are those that its static archive needs.
+# the first are those that its static archive needs. A module loads the shared library where the
+# archive is not position-independent: NOT_PIC says so.
 function(tallow_external name header library)
+  cmake_parse_arguments(arg "NOT_PIC" "" "" ${ARGN})
   find_path(TALLOW_${name}_INCLUDE ${header})
   # Debian's other builds of OpenBLAS give wrong numbers when two threads call them.
   find_library(TALLOW_${name}_LIBRARY NAMES lib${library}.a ${library}
@@ -10,17 +20,15 @@ function(tallow_external name header library)
     message(FATAL_ERROR "tallow: ${name} not found (${header}, lib${library}); install it, or "
                         "run scripts/setup.sh")
   endif()
-  set(libraries ${TALLOW_${name}_LIBRARY})
+  tallow_in_module(libraries "${TALLOW_${name}_LIBRARY}" ${library} "${arg_NOT_PIC}")
   if(TALLOW_${name}_LIBRARY MATCHES "\\.a$")
-    foreach(needed ${ARGN})
+    foreach(needed ${arg_UNPARSED_ARGUMENTS})
       find_library(TALLOW_${name}_${needed} NAMES lib${needed}.a ${needed} REQUIRED
                    PATHS ${CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES})
-      # The compiler's own archives are not position-independent: a module loads the shared ones.
-      if(TALLOW_${name}_${needed} MATCHES "/gcc/")
-        list(APPEND libraries "$<IF:$<STREQUAL:$<TARGET_PROPERTY:TYPE>,MODULE_LIBRARY>,${needed},${TALLOW_${name}_${needed}}>")
-      else()
-        list(APPEND libraries ${TALLOW_${name}_${needed}})
-      endif()
+      # The compiler's own archives are not position-independent.
+      string(REGEX MATCH "/gcc/" not_pic "${TALLOW_${name}_${needed}}")
+      tallow_in_module(one "${TALLOW_${name}_${needed}}" ${needed} "${not_pic}")
+      list(APPEND libraries "${one}")
     endforeach()
   endif()
   mark_as_advanced(TALLOW_${name}_INCLUDE TALLOW_${name}_LIBRARY)

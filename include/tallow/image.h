@@ -17,4 +17,9 @@ Tensor read_image(const std::string& path);
 /// The same of bytes in memory; `what` begins every error message.
 Tensor decode_image(std::string_view bytes, const std::string& what);
 
+/// Pixels u8 [height, width, channels] at another size, equal to Pillow's `Image.resize`. `filter`
+/// is "nearest", "box", "bilinear", "hamming", "bicubic" or "lanczos"; all but the first see every
+/// pixel where an image shrinks. Throws Error for another filter, and for sides below 1.
+Tensor resize_image(const Tensor& image, int64_t height, int64_t width, std::string_view filter);
+
 }  // namespace tallow

@@ -11,6 +11,7 @@
 
 #include "hub.h"
 #include "objects.h"
+#include "tallow/error.h"
 #include "tallow/json.h"
 #include "tallow/language_model.h"
 #include "tallow/limits.h"
@@ -110,6 +111,32 @@ nb::object logits(const Model& model, const std::vector<std::vector<int32_t>>& s
   return to_python(std::move(result));
 }
 
+const ImageEncoder& eyes(const Model& model) {
+  const ImageEncoder* images = model.get().network().images();
+  if (!images) fail(model.path(), ": this model takes no images");
+  return *images;
+}
+
+nb::object prepare_image(const Model& model, nb::handle image, int64_t budget) {
+  const Tensor pixels = checked_tensor(image.ptr());
+  ImageInput input;
+  {
+    nb::gil_scoped_release no_gil;
+    input = eyes(model).prepare(pixels, budget);
+  }
+  return nb::make_tuple(to_python(input.pixels), to_python(input.positions));
+}
+
+nb::object encode_image(const Model& model, nb::handle image, int64_t budget) {
+  const Tensor pixels = checked_tensor(image.ptr());
+  Tensor result;
+  {
+    nb::gil_scoped_release no_gil;
+    result = eyes(model).encode(eyes(model).prepare(pixels, budget));
+  }
+  return to_python(std::move(result));
+}
+
 void add_models(nb::module_& m) {
   nb::class_<Generation>(m, "Generation", "An answer and how it came about.")
       .def_ro("text", &Generation::text)
@@ -133,6 +160,8 @@ void add_models(nb::module_& m) {
                    [](const Model& self) { return self.get().network().max_positions(); })
       .def("_generate", generate, "prompt"_a, "options"_a, "on_text"_a.none())
       .def("_logits", logits)
+      .def("_prepare_image", prepare_image)
+      .def("_encode_image", encode_image)
       .def("_render_chat", [](const Model& self, std::string_view messages, bool prompt) {
         return self.get().text().render_chat(Json::parse(messages, "messages"), prompt);
       });

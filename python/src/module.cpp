@@ -26,6 +26,7 @@ void add_converters(PyObject* module);       // convert.cpp
 void add_hub(PyObject* module);              // hub.cpp
 void add_tokenizers(PyObject* module);       // tokenizer.cpp
 void add_files(PyObject* module);            // files.cpp
+void add_images(PyObject* module);           // images.cpp
 
 namespace {
 
@@ -191,6 +192,7 @@ void fill(PyObject* module) {
   add_converters(module);
   add_hub(module);
   add_files(module);
+  add_images(module);
 }
 
 }  // namespace

@@ -5,7 +5,8 @@ import os
 import queue
 import threading
 
-from . import _C
+from . import _C, image
+from ._data import as_tensor
 from ._C import AddedToken, Encoding, LanguageModel, Tensor, Tokenizer
 
 __all__ = ["AddedToken", "Encoding", "LanguageModel", "Tokenizer", "convert", "quantize_model"]
@@ -91,6 +92,23 @@ def logits(self, ids, last_only=False):
     return self._logits(rows, last_only)
 
 
+def _pixels(given):
+    return image.read(given) if isinstance(given, (str, os.PathLike)) else as_tensor(given)
+
+
+def prepare_image(self, picture, tokens=None):
+    """What the model's vision tower takes of an image (a path, or u8 [height, width, 3]) within
+    `tokens` soft tokens, None for the model's own number: (patches f32 [patches, features],
+    positions i32 [patches, 2])."""
+    return self._prepare_image(_pixels(picture), tokens or 0)
+
+
+def encode_image(self, picture, tokens=None):
+    """The soft tokens f32 [soft tokens, hidden] that stand for an image (a path, or u8 [height,
+    width, 3]) in a prompt."""
+    return self._encode_image(_pixels(picture), tokens or 0)
+
+
 _KEYWORDS = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
              "presence_penalty", "frequency_penalty", "logit_bias", "seed"}
 
@@ -111,6 +129,8 @@ LanguageModel.generate = _checked(generate)
 LanguageModel.chat = _checked(chat)
 LanguageModel.apply_chat_template = apply_chat_template
 LanguageModel.logits = logits
+LanguageModel.prepare_image = prepare_image
+LanguageModel.encode_image = encode_image
 LanguageModel.__call__ = logits
 LanguageModel.__repr__ = lambda self: f"LanguageModel({self.path!r})"
 

@@ -59,6 +59,7 @@ THIRD_PARTY = {
     "mbedTLS": r"mbedtls/(?!sha|version)",
     "mbedTLS's hashes": r"mbedtls/sha",
     "zlib": r"zlib\.h",
+    "libjpeg-turbo": r"jpeglib\.h",
     "libedit": r"histedit\.h|editline/",
 }
 

@@ -115,8 +115,8 @@ struct Layer {
 
 class GemmaForCausalLM : public GemmaModel {
  public:
-  GemmaForCausalLM(const Checkpoint& checkpoint, GemmaConfig config)
-      : GemmaModel(checkpoint, std::move(config)) {
+  GemmaForCausalLM(const Checkpoint& checkpoint, GemmaConfig config, GemmaTowers towers)
+      : GemmaModel(checkpoint, std::move(config), std::move(towers)) {
     for (size_t i = 0; i < c_.layers.size(); ++i) {
       layers_.emplace_back(c_.weights / "layers" / static_cast<int64_t>(i), c_, i);
     }
@@ -149,8 +149,9 @@ class GemmaForCausalLM : public GemmaModel {
 
 }  // namespace
 
-std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint, GemmaConfig config) {
-  return std::make_unique<GemmaForCausalLM>(checkpoint, std::move(config));
+std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint, GemmaConfig config,
+                                     GemmaTowers towers) {
+  return std::make_unique<GemmaForCausalLM>(checkpoint, std::move(config), std::move(towers));
 }
 
 }  // namespace tallow

@@ -135,15 +135,23 @@ struct GemmaLayerInput {
   }
 };
 
+/// What a model sees and hears with, where it does.
+struct GemmaTowers {
+  std::unique_ptr<ImageEncoder> images;
+  std::unique_ptr<AudioEncoder> sounds;
+};
+
 /// What stands around the layers.
 class GemmaModel : public CausalLM {
  public:
-  GemmaModel(const Checkpoint& checkpoint, GemmaConfig config);
+  GemmaModel(const Checkpoint& checkpoint, GemmaConfig config, GemmaTowers towers = {});
   KvCacheSpec cache_spec() const override;
   int64_t vocab_size() const override { return c_.vocab; }
   int64_t max_positions() const override { return c_.positions; }
   int64_t weight_bytes() const override { return weight_bytes_; }
   double flops(int64_t tokens, int64_t rows) const override;
+  const ImageEncoder* images() const override { return towers_.images.get(); }
+  const AudioEncoder* sounds() const override { return towers_.sounds.get(); }
 
  protected:
   /// The ids [tokens] that tables of rows are read by: the pad token's for soft tokens.
@@ -161,6 +169,7 @@ class GemmaModel : public CausalLM {
   GemmaLayerInputs layer_inputs_;
 
  private:
+  GemmaTowers towers_;
   nn::Embedding embed_tokens_;
   nn::RmsNorm norm_;
   nn::Linear lm_head_;
@@ -185,6 +194,7 @@ struct GemmaPass {
 /// Rows of x that logit_rows names; x itself where that is all of them.
 Tensor wanted_rows(const Tensor& x, const Batch& batch);
 
-std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint, GemmaConfig config);
+std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint, GemmaConfig config,
+                                     GemmaTowers towers = {});
 
 }  // namespace tallow

@@ -159,8 +159,9 @@ GemmaPass::GemmaPass(const Batch& batch, const GemmaConfig& c) : sliding(batch),
   sliding.visible = list(near);
 }
 
-GemmaModel::GemmaModel(const Checkpoint& checkpoint, GemmaConfig config)
+GemmaModel::GemmaModel(const Checkpoint& checkpoint, GemmaConfig config, GemmaTowers towers)
     : c_(std::move(config)),
+      towers_(std::move(towers)),
       embed_tokens_(c_.weights / "embed_tokens", c_.vocab, c_.hidden),
       norm_(c_.weights / "norm", c_.hidden, c_.eps, c_.norm_offset) {
   if (c_.pad >= c_.vocab) {

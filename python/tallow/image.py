@@ -1,0 +1,26 @@
+"""Images: `tallow.image.read("cat.jpg")` is a tensor u8 [height, width, 3], as Pillow's
+`ImageOps.exif_transpose(Image.open(path)).convert("RGB")`."""
+
+import os
+
+from . import _C
+from ._data import as_tensor
+
+__all__ = ["decode", "read", "resize"]
+
+
+def read(path):
+    """The pixels u8 [height, width, 3] of a PNG, JPEG, WebP, GIF or BMP file: the first frame, in
+    RGB, turned as its EXIF orientation says. Raises Error for a damaged one."""
+    return _C._read_image(os.fspath(path))
+
+
+def decode(data):
+    """The same of a file's bytes."""
+    return _C._decode_image(bytes(data))
+
+
+def resize(image, height, width, filter="bicubic"):
+    """`image` u8 [height, width, channels] at another size, equal to Pillow's `Image.resize`.
+    `filter`: nearest, box, bilinear, hamming, bicubic or lanczos."""
+    return _C._resize_image(as_tensor(image), height, width, filter)

@@ -1,0 +1,39 @@
+// What the decoders of image formats share: their results, their limits and orientations.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "formats/byte_reader.h"
+#include "tallow/tensor.h"
+
+namespace tallow::image {
+
+using Bytes = std::span<const std::byte>;
+
+/// What a file holds, before it is turned.
+struct Decoded {
+  Tensor pixels;        ///< u8 [height, width, 3]
+  int orientation = 0;  ///< EXIF's 1 to 8; 0 for none
+};
+
+Decoded decode_png(Bytes bytes, const std::string& what);
+Decoded decode_jpeg(Bytes bytes, const std::string& what);
+
+/// Black pixels u8 [height, width, 3]. Throws Error for sides of 0, for more pixels than Pillow
+/// takes, and for many more than `bytes` bytes of an image could be meant for.
+Tensor new_pixels(int64_t height, int64_t width, size_t bytes, const std::string& what);
+/// The same checks alone.
+void check_size(int64_t height, int64_t width, size_t bytes, const std::string& what);
+
+/// The orientation that EXIF data (a TIFF header and its first directory) names; 0 for none.
+int exif_orientation(Bytes tiff);
+/// The same of XMP's text.
+int xmp_orientation(std::string_view xml);
+
+/// The pixels as they are to be seen.
+Tensor turned(const Tensor& pixels, int orientation);
+
+}  // namespace tallow::image
