@@ -1,5 +1,7 @@
 // The chat: lines from the terminal, answers streamed, one session whose cache grows with it.
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include <unistd.h>
 
@@ -14,6 +16,8 @@ namespace {
 constexpr const char* kHelp =
     "/clear         begin anew\n"
     "/system TEXT   set the system message and begin anew; without TEXT, show it\n"
+    "/image FILE    show an image with the next message\n"
+    "/audio FILE    play a sound with the next message\n"
     "/stats         figures of the last answer\n"
     "/help          this list\n"
     "/exit          leave (or Ctrl-D)\n"
@@ -24,6 +28,7 @@ class Chat {
   explicit Chat(Talker& talker) : talker_(talker) {
     if (talker.options.system) system_ = *talker.options.system;
     clear();
+    media_ = talker.options.media;
   }
 
   /// Takes a line; false ends the chat.
@@ -37,7 +42,13 @@ class Chat {
  private:
   void clear() {
     messages_.clear();
+    drop_media();
     if (!system_.empty()) messages_.push_back(message("system", system_));
+  }
+
+  void drop_media() {
+    media_.images.clear();
+    media_.sounds.clear();
   }
 
   bool command(const std::string& line) {
@@ -51,6 +62,8 @@ class Chat {
       clear();
     } else if (name == "/stats") {
       note(last_ ? talker_.figures(*last_) : "no answer yet\n");
+    } else if (name == "/image" || name == "/audio") {
+      attach(name == "/image" ? media_.images : media_.sounds, rest);
     } else if (name == "/system" && rest.empty()) {
       note(system_.empty() ? "no system message\n" : system_ + "\n");
     } else if (name == "/system") {
@@ -62,12 +75,20 @@ class Chat {
     return true;
   }
 
+  void attach(std::vector<std::string>& files, const std::string& path) {
+    if (path.empty()) return note("give a file, as in /image photo.jpg\n");
+    if (::access(path.c_str(), R_OK) != 0) return note(path + ": " + std::strerror(errno) + "\n");
+    files.push_back(path);
+    note("goes with the next message\n");
+  }
+
   void answer(const std::string& line) {
     const size_t before = messages_.size();
-    messages_.push_back(message("user", line));
+    messages_.push_back(message(media_, line));
+    drop_media();
     try {
       last_ = talker_.answer(
-          talker_.templated() ? talker_.chat_tokens(messages_) : talker_.plain_tokens(line),
+          talker_.templated() ? talker_.chat_prompt(messages_) : talker_.plain_prompt(line),
           /*quiet=*/false);
     } catch (const Error& error) {
       messages_.resize(before);
@@ -85,6 +106,7 @@ class Chat {
   Talker& talker_;
   std::string system_;
   Json::Array messages_;
+  MediaFlags media_;  // of the next message
   std::optional<Generation> last_;
 };
 

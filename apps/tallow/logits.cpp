@@ -8,16 +8,20 @@
 namespace tallow::app {
 namespace {
 
-std::vector<std::vector<int32_t>> sequences(const LogitsOptions& options,
-                                            const LanguageModel& model) {
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? "" : path.substr(0, slash);
+}
+
+std::vector<Prompt> prompts(const LogitsOptions& options, const LanguageModel& model) {
   if (options.text) return {model.text().tokenizer.encode(*options.text)};
   if (options.chat) {
-    const std::string prompt =
-        model.text().render_chat(Json::parse(read_file(*options.chat), *options.chat));
-    return {model.text().tokenizer.encode(prompt, /*add_special_tokens=*/false)};
+    ChatRequest request = chat_request(options.think, folder_of(*options.chat));
+    request.image_tokens = options.image_tokens;
+    return {model.chat_prompt(Json::parse(read_file(*options.chat), *options.chat), request)};
   }
-  std::vector<std::vector<int32_t>> result;
-  for (const std::string& tokens : options.tokens) result.push_back(parse_tokens(tokens));
+  std::vector<Prompt> result;
+  for (const std::string& tokens : options.tokens) result.emplace_back(parse_tokens(tokens));
   if (result.empty()) fail("logits: nothing to run; give --tokens, --text or --chat");
   return result;
 }
@@ -26,7 +30,7 @@ std::vector<std::vector<int32_t>> sequences(const LogitsOptions& options,
 
 int logits(const LogitsOptions& options) {
   const auto model = open_model(options.model);
-  const auto input = sequences(options, *model);
+  const auto input = prompts(options, *model);
   Progress progress("computing");
   const Tensor result =
       model->logits(input, options.last, options.model.chunk, cache_dtype(options.model));

@@ -80,6 +80,16 @@ SamplingOptions sampling_options(const SamplingFlags& flags, SamplingOptions def
   return o;
 }
 
+ChatRequest chat_request(bool think, std::string folder) {
+  ChatRequest request;
+  request.folder = std::move(folder);
+  if (think) {
+    request.variables = Json::object();
+    request.variables.set("enable_thinking", true);
+  }
+  return request;
+}
+
 std::vector<int32_t> parse_tokens(std::string_view text) {
   std::vector<int32_t> tokens;
   for (size_t begin = 0; begin <= text.size();) {

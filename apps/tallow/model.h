@@ -24,6 +24,9 @@ SessionOptions session_options(const ModelOptions& options);
 /// Throws Error for a malformed --logit-bias.
 SamplingOptions sampling_options(const SamplingFlags& flags, SamplingOptions defaults);
 
+/// What a chat's template is told: paths that begin in `folder`, thinking on or off.
+ChatRequest chat_request(bool think, std::string folder = "");
+
 /// "1,2,3" as ids. Throws Error naming what is no id.
 std::vector<int32_t> parse_tokens(std::string_view text);
 

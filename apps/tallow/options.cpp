@@ -88,6 +88,15 @@ void add_sampling(CLI::App& app, RunOptions& o) {
       ->allow_extra_args(false);
 }
 
+template <class T>
+CLI::Option* add_image_tokens(CLI::App& app, T& value) {
+  return app
+      .add_option("--image-tokens", value,
+                  "What an image may become at most: 70, 140, 280, 560 or 1120 tokens for Gemma 4; "
+                  "more see finer and take longer")
+      ->type_name("N");
+}
+
 CLI::App* add_run(CLI::App& parent, RunOptions& o) {
   CLI::App* app = parent.add_subcommand("run", "Answer a prompt, or chat");
   add_model(*app, o.model);
@@ -99,6 +108,16 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
       ->check(in(int64_t{0}, kMaxTokens))
       ->type_name("N");
   app->add_option("--system", o.system, "The system message");
+  app->add_option("--image", o.media.images, "An image that the prompt is about; repeatable")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app->add_option("--audio", o.media.sounds, "A sound that the prompt is about; repeatable")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  add_image_tokens(*app, o.media.image_tokens)->delimiter(',');
+  app->add_flag("--think", o.think, "Let the model think before it answers, where it can");
+  app->add_option("--tools", o.tools, "A JSON file: a list of functions that the model may call")
+      ->type_name("FILE");
   app->add_flag("--raw", o.raw, "Continue the prompt as it is, without the chat template");
   app->add_flag("--stats", o.stats, "Print load, first-token, prefill and decode figures");
   app->add_flag("--json", o.json, "Print one JSON object instead of the text");
@@ -110,6 +129,7 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
       "Examples:\n"
       "  tallow run smollm2\n"
       "  tallow run smollm2 -p \"Why is the sky blue?\" -n 100 --stats\n"
+      "  tallow run google/gemma-4-E2B-it -p \"What is this?\" --image photo.jpg\n"
       "  tallow run model.gguf --raw -p \"Once upon a time\" --temp 0\n"
       "  tallow run ./Llama-3.2-1B-Instruct --json < prompt.txt");
   return app;
@@ -123,7 +143,12 @@ CLI::App* add_logits(CLI::App& parent, LogitsOptions& o) {
                      ->type_name("IDS")
                      ->allow_extra_args(false);
   auto* text = app->add_option("--text", o.text, "Text, tokenized with its special tokens");
-  auto* chat = app->add_option("--chat", o.chat, "A JSON file of messages, through the template");
+  auto* chat = app->add_option(
+      "--chat", o.chat,
+      "A JSON file of messages, through the template; their content may be lists with "
+      "{\"type\": \"image\", \"path\": ...} and \"audio\", paths from the file's folder");
+  add_image_tokens(*app, o.image_tokens);
+  app->add_flag("--think", o.think, "Render --chat with thinking turned on")->needs(chat);
   tokens->excludes(text)->excludes(chat);
   text->excludes(chat);
   app->add_option("--out", o.out, "The .npy file to write, f32 [tokens, vocab]")->required();

@@ -26,21 +26,29 @@ struct SamplingFlags {
   std::vector<std::string> logit_bias;  ///< "ID=VALUE"
 };
 
+/// What goes into a chat beside its text.
+struct MediaFlags {
+  std::vector<std::string> images, sounds;
+  std::vector<int64_t> image_tokens;  ///< one for all images, or one each
+};
+
 struct RunOptions {
   ModelOptions model;
   SamplingFlags sampling;
-  std::optional<std::string> prompt, system;
+  MediaFlags media;
+  std::optional<std::string> prompt, system, tools;
   std::vector<std::string> stop;
   int64_t max_tokens = -1;
-  bool raw = false, stats = false, json = false;
+  bool raw = false, stats = false, json = false, think = false;
 };
 
 struct LogitsOptions {
   ModelOptions model;
   std::vector<std::string> tokens;  ///< "1,2,3" each
   std::optional<std::string> text, chat;
+  int64_t image_tokens = 0;
   std::string out;
-  bool last = false;
+  bool last = false, think = false;
 };
 
 struct TokenizeOptions {

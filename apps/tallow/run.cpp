@@ -1,6 +1,7 @@
 // `tallow run`: answers one prompt, or hands over to the chat.
 #include "run.h"
 
+#include <algorithm>
 #include <cstdio>
 
 #include <unistd.h>
@@ -25,6 +26,8 @@ double first_token_ms(const Generation& result) {
 std::string as_json(const Talker& talker, const Generation& result) {
   Json out = Json::object();
   out.set("text", result.text);
+  if (!result.thought.empty()) out.set("thought", result.thought);
+  if (!result.tool_calls.items().empty()) out.set("tool_calls", result.tool_calls);
   out.set("prompt_tokens", result.prompt_tokens);
   out.set("tokens", static_cast<int64_t>(result.tokens.size()));
   out.set("finish_reason", result.finish_reason);
@@ -46,16 +49,16 @@ std::string piped_prompt() {
 
 int answer_once(Talker& talker, const std::string& prompt) {
   const RunOptions& options = talker.options;
-  std::vector<int32_t> tokens;
+  Prompt input;
   if (talker.templated()) {
     Json::Array messages;
     if (options.system) messages.push_back(message("system", *options.system));
-    messages.push_back(message("user", prompt));
-    tokens = talker.chat_tokens(Json(std::move(messages)));
+    messages.push_back(message(options.media, prompt));
+    input = talker.chat_prompt(Json(std::move(messages)));
   } else {
-    tokens = talker.plain_tokens(prompt);
+    input = talker.plain_prompt(prompt);
   }
-  const Generation result = talker.answer(tokens, options.json);
+  const Generation result = talker.answer(input, options.json);
   if (options.json) {
     write_stdout(as_json(talker, result));
   } else if (!result.text.ends_with('\n')) {
@@ -67,6 +70,14 @@ int answer_once(Talker& talker, const std::string& prompt) {
 }
 
 void check(const RunOptions& options) {
+  const MediaFlags& media = options.media;
+  if (options.raw && !(media.images.empty() && media.sounds.empty())) {
+    fail("--raw: images and sounds need the chat template; leave --raw out");
+  }
+  if (media.image_tokens.size() > 1 && media.image_tokens.size() != media.images.size()) {
+    fail("--image-tokens: ", media.image_tokens.size(), " numbers for ", media.images.size(),
+         " images; give one for all, or one each");
+  }
   if (options.raw && options.system) {
     fail("--system: --raw has no place for it; put it into the prompt");
   }
@@ -84,24 +95,56 @@ Json message(const char* role, const std::string& content) {
   return m;
 }
 
-bool Talker::templated() const { return !options.raw && model.text().chat_template.has_value(); }
-
-std::vector<int32_t> Talker::chat_tokens(const Json& messages) const {
-  const TextModel& text = model.text();
-  return text.tokenizer.encode(text.render_chat(messages), /*add_special_tokens=*/false);
+Json message(const MediaFlags& media, const std::string& content) {
+  if (media.images.empty() && media.sounds.empty()) return message("user", content);
+  Json::Array items;
+  const auto add = [&](const char* type, const char* key, const std::string& value) -> Json& {
+    items.push_back(Json::Object{{"type", type}, {key, value}});
+    return items.back();
+  };
+  for (size_t i = 0; i < media.images.size(); ++i) {
+    Json& item = add("image", "path", media.images[i]);
+    const auto& tokens = media.image_tokens;
+    if (!tokens.empty()) item.set("tokens", tokens[std::min(i, tokens.size() - 1)]);
+  }
+  for (const std::string& path : media.sounds) add("audio", "path", path);
+  add("text", "text", content);
+  Json m = Json::object();
+  m.set("role", "user");
+  m.set("content", std::move(items));
+  return m;
 }
 
-std::vector<int32_t> Talker::plain_tokens(const std::string& text) const {
+bool Talker::templated() const { return !options.raw && model.text().chat_template.has_value(); }
+
+Prompt Talker::chat_prompt(const Json& messages) const {
+  ChatRequest request = chat_request(options.think);
+  if (options.tools) request.tools = Json::read(*options.tools);
+  return model.chat_prompt(messages, request);
+}
+
+Prompt Talker::plain_prompt(const std::string& text) const {
   return model.text().tokenizer.encode(text);
 }
 
-Generation Talker::answer(const std::vector<int32_t>& prompt, bool quiet) {
-  const GenerateOptions generate{
-      .max_tokens = options.max_tokens, .sampling = sampling, .stop = options.stop};
-  return session.generate(prompt, generate, [&](std::string_view text) {
+Generation Talker::answer(const Prompt& prompt, bool quiet) {
+  GenerateOptions generate{.max_tokens = options.max_tokens,
+                           .sampling = sampling,
+                           .stop = options.stop,
+                           .chat = templated()};
+  if (!quiet) {
+    generate.on_thought = [](std::string_view thought) {
+      std::fprintf(stderr, "%.*s", static_cast<int>(thought.size()), thought.data());
+    };
+  }
+  Generation result = session.generate(prompt, generate, [&](std::string_view text) {
     if (!quiet) write_stdout(text);
     return !interrupted();
   });
+  if (!quiet) {
+    for (const Json& call : result.tool_calls.items()) write_stdout(call.dump() + "\n");
+  }
+  return result;
 }
 
 std::string Talker::figures(const Generation& result) const {

@@ -17,16 +17,18 @@ struct Talker {
 
   /// Whether prompts go through the chat template.
   bool templated() const;
-  /// The ids of a chat, or of plain text.
-  std::vector<int32_t> chat_tokens(const Json& messages) const;
-  std::vector<int32_t> plain_tokens(const std::string& text) const;
+  /// The prompt of a chat, or of plain text.
+  Prompt chat_prompt(const Json& messages) const;
+  Prompt plain_prompt(const std::string& text) const;
   /// Answers, streaming to standard output unless `quiet`, until done or interrupted.
-  Generation answer(const std::vector<int32_t>& prompt, bool quiet);
+  Generation answer(const Prompt& prompt, bool quiet);
   /// The figures of an answer, for people.
   std::string figures(const Generation& result) const;
 };
 
 Json message(const char* role, const std::string& content);
+/// A user's message with the media before its text, as {"type": "image", "path": ...} and so on.
+Json message(const MediaFlags& media, const std::string& content);
 
 /// The conversation on a terminal.
 int chat(Talker& talker);

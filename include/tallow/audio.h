@@ -20,4 +20,8 @@ Audio read_audio(const std::string& path);
 /// The same of bytes in memory; `what` begins every error message.
 Audio decode_audio(std::string_view bytes, const std::string& what);
 
+/// One channel of `rate` frames per second, f32 [frames]: the mean of the channels, resampled where
+/// the rates differ.
+Tensor to_mono(const Audio& audio, int64_t rate);
+
 }  // namespace tallow

@@ -18,6 +18,7 @@
 #include "tallow/json.h"
 #include "tallow/kv_cache.h"
 #include "tallow/models.h"
+#include "tallow/prompt.h"
 #include "tallow/sampling.h"
 #include "tallow/tokenizer.h"
 
@@ -39,9 +40,24 @@ struct TextModel {
   static TextModel open(const std::string& path);
   static TextModel open(const GgufFile& file);
 
-  /// The prompt that the template makes of messages as transformers takes them,
+  /// The text that the template makes of messages as transformers takes them,
   /// [{"role": ..., "content": ...}, ...]. Throws Error when there is no template.
-  std::string render_chat(const Json& messages, bool add_generation_prompt = true) const;
+  std::string render_chat(const Json& messages, const ChatRequest& request = {}) const;
+};
+
+struct Generation {
+  std::vector<int32_t> tokens;  ///< without the end token
+  std::string text;
+  std::string thought;              ///< what the model thought before it answered
+  Json tool_calls = Json::array();  ///< [{"name": ..., "arguments": {...}}, ...]
+  std::string finish_reason;        ///< "stop", "length" or "interrupted"
+  int64_t prompt_tokens = 0;        ///< of the prompt as given
+  int64_t prefilled_tokens = 0;     ///< those of them that the cache did not hold
+  int64_t decoded_tokens = 0;       ///< passes of one token after the prompt's
+  double prefill_seconds = 0;
+  double decode_seconds = 0;
+  /// When the first token was known.
+  std::optional<std::chrono::steady_clock::time_point> first_token;
 };
 
 /// A causal language model and all that is needed to talk with it.
@@ -60,11 +76,18 @@ class LanguageModel {
   /// general.sampling.*; where they say nothing, temperature 0.6 and top-p 0.9.
   const SamplingOptions& default_sampling() const { return sampling_; }
 
-  /// Logits f32 [tokens, vocab] of the sequences' tokens, one sequence after the other, or
-  /// [sequences, vocab] of their last ones. The sequences run together, `chunk` tokens in a pass.
-  /// Throws Error for an empty sequence and for a token outside the vocabulary.
-  Tensor logits(std::span<const std::vector<int32_t>> sequences, bool last_only = false,
-                int64_t chunk = 512, std::optional<DType> cache_dtype = {}) const;
+  /// The prompt of messages whose content may be lists with images, sounds and videos (read_media):
+  /// rendered, spelled out and encoded. Throws Error.
+  Prompt chat_prompt(const Json& messages, const ChatRequest& request = {}) const;
+
+  /// What the tokens of an answer to a chat say: text, thought and calls of functions.
+  Generation read_answer(std::span<const int32_t> answer) const;
+
+  /// Logits f32 [tokens, vocab] of the prompts' tokens, one prompt after the other, or
+  /// [prompts, vocab] of their last ones. The prompts run together, about `chunk` tokens in a pass.
+  /// Throws Error for an empty prompt and for a token outside the vocabulary.
+  Tensor logits(std::span<const Prompt> prompts, bool last_only = false, int64_t chunk = 512,
+                std::optional<DType> cache_dtype = {}) const;
 
   /// Throws Error, naming the token and the vocabulary, when one is outside it.
   void check_tokens(std::span<const int32_t> tokens) const;
@@ -74,6 +97,7 @@ class LanguageModel {
 
   std::string path_;
   std::shared_ptr<const GgufFile> gguf_;  // or null for a folder
+  Config config_;
   std::unique_ptr<const CausalLM> network_;
   std::vector<int32_t> end_tokens_;  // those that the configuration names
   SamplingOptions sampling_;
@@ -92,19 +116,9 @@ struct GenerateOptions {
   int64_t max_tokens = -1;  ///< -1: until the model ends or the context is full
   SamplingOptions sampling = {};
   std::vector<std::string> stop = {};  ///< text that ends the answer and is no part of it
-};
-
-struct Generation {
-  std::vector<int32_t> tokens;  ///< without the end token
-  std::string text;
-  std::string finish_reason;     ///< "stop", "length" or "interrupted"
-  int64_t prompt_tokens = 0;     ///< of the prompt as given
-  int64_t prefilled_tokens = 0;  ///< those of them that the cache did not hold
-  int64_t decoded_tokens = 0;    ///< passes of one token after the prompt's
-  double prefill_seconds = 0;
-  double decode_seconds = 0;
-  /// When the first token was known.
-  std::optional<std::chrono::steady_clock::time_point> first_token;
+  /// Thoughts and calls of functions are told from the text, by the tokens that begin and end them.
+  bool chat = false;
+  std::function<void(std::string_view)> on_thought = {};  ///< receives thoughts as they come
 };
 
 /// One sequence in a cache of its own. A prompt that begins as what the cache holds runs only the
@@ -117,26 +131,26 @@ class Session {
   /// Receives text (maybe none) after every token and between the prompt's chunks; false stops.
   using OnText = std::function<bool(std::string_view)>;
   /// Continues `prompt`. Throws Error when it is empty or longer than the context.
-  Generation generate(std::span<const int32_t> prompt, const GenerateOptions& options,
+  Generation generate(const Prompt& prompt, const GenerateOptions& options,
                       const OnText& on_text = {});
 
   int64_t context() const { return context_; }
   /// Tokens that the cache holds.
-  int64_t length() const { return static_cast<int64_t>(held_.size()); }
+  int64_t length() const { return held_.size(); }
 
  private:
-  void check_prompt(std::span<const int32_t> prompt) const;
-  Tensor prefill(std::span<const int32_t> prompt, const OnText& on_text, Generation& result);
-  void decode(Tensor logits, const GenerateOptions& options, std::span<const int32_t> prompt,
+  void check_prompt(const Prompt& prompt) const;
+  Tensor prefill(const Prompt& prompt, const OnText& on_text, Generation& result);
+  void decode(Tensor logits, const GenerateOptions& options, const Prompt& prompt,
               const OnText& on_text, Generation& result);
-  Tensor forward(std::span<const int32_t> tokens, bool want_logits);
+  Tensor forward(const PromptPart& part, bool want_logits);
 
   const LanguageModel& model_;
   int64_t context_;
   int64_t chunk_;
   KvCache cache_;
   KvCache::Sequence sequence_;
-  std::vector<int32_t> held_;  // the tokens whose keys and values the cache holds
+  Prompt held_;  // the tokens whose keys and values the cache holds
 };
 
 }  // namespace tallow

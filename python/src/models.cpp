@@ -32,7 +32,7 @@ class Model {
   const LanguageModel& get() const { return model_; }
   const std::string& path() const { return path_; }
 
-  Generation generate(const std::vector<int32_t>& prompt, const GenerateOptions& options,
+  Generation generate(const Prompt& prompt, const GenerateOptions& options,
                       const Session::OnText& on_text) {
     std::lock_guard lock(mutex_);
     if (!session_) session_ = std::make_unique<Session>(model_);
@@ -57,6 +57,7 @@ GenerateOptions options_of(const nb::dict& given, const SamplingOptions& default
   SamplingOptions& s = options.sampling;
   option(given, "max_new_tokens", options.max_tokens);
   option(given, "stop", options.stop);
+  option(given, "chat", options.chat);
   option(given, "temperature", s.temperature);
   option(given, "top_k", s.top_k);
   option(given, "top_p", s.top_p);
@@ -72,7 +73,7 @@ GenerateOptions options_of(const nb::dict& given, const SamplingOptions& default
 }
 
 // generate(prompt, options, on_text): on_text(text) returns False to stop.
-Generation generate(Model& model, const std::vector<int32_t>& prompt, const nb::dict& given,
+Generation generate(Model& model, const Prompt& prompt, const nb::dict& given,
                     const nb::object& on_text) {
   const GenerateOptions options = options_of(given, model.get().default_sampling());
   const bool listens = !on_text.is_none();
@@ -101,12 +102,11 @@ Generation generate(Model& model, const std::vector<int32_t>& prompt, const nb::
   return result;
 }
 
-nb::object logits(const Model& model, const std::vector<std::vector<int32_t>>& sequences,
-                  bool last_only) {
+nb::object logits(const Model& model, const std::vector<Prompt>& prompts, bool last_only) {
   Tensor result;
   {
     nb::gil_scoped_release no_gil;
-    result = model.get().logits(sequences, last_only);
+    result = model.get().logits(prompts, last_only);
   }
   return to_python(std::move(result));
 }
@@ -137,9 +137,31 @@ nb::object encode_image(const Model& model, nb::handle image, int64_t budget) {
   return to_python(std::move(result));
 }
 
+// Messages and requests come as JSON, since templates take any value.
+ChatRequest request_of(std::string_view text) {
+  const Json given = Json::parse(text, "options");
+  ChatRequest request;
+  request.add_generation_prompt = given.at("add_generation_prompt").boolean();
+  request.image_tokens = given.at("image_tokens").integer();
+  request.tools = given.at("tools");
+  request.variables = given.at("variables");
+  return request;
+}
+
+Prompt chat_prompt(const Model& model, std::string_view messages, std::string_view request) {
+  nb::gil_scoped_release no_gil;
+  return model.get().chat_prompt(Json::parse(messages, "messages"), request_of(request));
+}
+
 void add_models(nb::module_& m) {
+  nb::class_<Prompt>(m, "Prompt", "Tokens, of which some stand for images and sounds.")
+      .def(nb::init<std::vector<int32_t>>(), "tokens"_a)
+      .def_ro("tokens", &Prompt::tokens)
+      .def("__len__", &Prompt::size);
   nb::class_<Generation>(m, "Generation", "An answer and how it came about.")
       .def_ro("text", &Generation::text)
+      .def_ro("thought", &Generation::thought)
+      .def_prop_ro("_tool_calls", [](const Generation& g) { return g.tool_calls.dump(); })
       .def_ro("tokens", &Generation::tokens)
       .def_ro("finish_reason", &Generation::finish_reason, "stop, length or interrupted")
       .def_ro("prompt_tokens", &Generation::prompt_tokens)
@@ -162,9 +184,18 @@ void add_models(nb::module_& m) {
       .def("_logits", logits)
       .def("_prepare_image", prepare_image)
       .def("_encode_image", encode_image)
-      .def("_render_chat", [](const Model& self, std::string_view messages, bool prompt) {
-        return self.get().text().render_chat(Json::parse(messages, "messages"), prompt);
-      });
+      .def("_chat_prompt", chat_prompt)
+      .def(
+          "read_answer",
+          [](const Model& self, const std::vector<int32_t>& tokens) {
+            return self.get().read_answer(tokens);
+          },
+          "tokens"_a, "The text, thought and calls of functions that an answer's tokens spell.")
+      .def("_render_chat",
+           [](const Model& self, std::string_view messages, std::string_view request) {
+             return self.get().text().render_chat(Json::parse(messages, "messages"),
+                                                  request_of(request));
+           });
 }
 
 }  // namespace

@@ -6,31 +6,39 @@ import queue
 import threading
 
 from . import _C, image
+from ._C import AddedToken, Encoding, Generation, LanguageModel, Prompt, Tensor, Tokenizer
 from ._data import as_tensor
-from ._C import AddedToken, Encoding, LanguageModel, Tensor, Tokenizer
 
-__all__ = ["AddedToken", "Encoding", "LanguageModel", "Tokenizer", "convert", "quantize_model"]
+__all__ = ["AddedToken", "Encoding", "LanguageModel", "Prompt", "Tokenizer", "convert",
+           "quantize_model"]
 
 
-def _ids(model, prompt):
+def _prompt(model, prompt):
+    if isinstance(prompt, Prompt):
+        return prompt
     if isinstance(prompt, str):
-        return model.tokenizer.encode(prompt).ids
+        return Prompt(model.tokenizer.encode(prompt).ids)
     if isinstance(prompt, Tensor):
-        return prompt.tolist()
-    return [int(i) for i in prompt]
+        prompt = prompt.tolist()
+    return Prompt([int(i) for i in prompt])
 
 
-def _answer(model, ids, stream, options):
+def _request(add_generation_prompt=True, tools=None, image_tokens=0, **variables):
+    return json.dumps(dict(add_generation_prompt=add_generation_prompt, tools=tools,
+                           image_tokens=image_tokens, variables=variables or None))
+
+
+def _answer(model, prompt, stream, options):
     if isinstance(options.get("stop"), str):
         options["stop"] = [options["stop"]]
     if isinstance(options.get("logit_bias"), dict):
         options["logit_bias"] = list(options["logit_bias"].items())
     if stream:
-        return _stream(model, ids, options)
-    return model._generate(ids, options, None).text
+        return _stream(model, prompt, options)
+    return model._generate(prompt, options, None)
 
 
-def _stream(model, ids, options):
+def _stream(model, prompt, options):
     """The answer's pieces as they come; leaving the loop stops the model."""
     pieces, stopped = queue.Queue(), threading.Event()
 
@@ -41,7 +49,7 @@ def _stream(model, ids, options):
 
     def run():
         try:
-            model._generate(ids, options, receive)
+            model._generate(prompt, options, receive)
             pieces.put(None)
         except BaseException as error:  # raised again where the pieces are read
             pieces.put(error)
@@ -59,37 +67,59 @@ def _stream(model, ids, options):
 
 
 def generate(self, prompt, *, max_new_tokens=None, stop=None, stream=False, **sampling):
-    """The text that continues `prompt` (a text, or token ids). With `stream` an iterator of its
+    """The text that continues `prompt` (a text, token ids, or what `prompt()` returned). With `stream` an iterator of its
     pieces. `sampling`: temperature, top_k, top_p, min_p, typical_p, repetition_penalty,
     presence_penalty, frequency_penalty, logit_bias, seed; what is not given is as the model's
     makers advise. `stop`: texts that end the answer."""
     options = dict(sampling, max_new_tokens=max_new_tokens, stop=stop)
-    return _answer(self, _ids(self, prompt), stream, options)
+    answer = _answer(self, _prompt(self, prompt), stream, options)
+    return answer if stream else answer.text
 
 
-def chat(self, messages, *, max_new_tokens=None, stop=None, stream=False, **sampling):
-    """The answer to messages, [{"role": "user", "content": "..."}, ...], or to one text."""
+def respond(self, messages, *, tools=None, image_tokens=0, think=False, max_new_tokens=None,
+            stop=None, **sampling):
+    """As `chat`, but the whole `Generation`: its `text`, `thought`, `tool_calls` and figures."""
+    asked = prompt(self, messages, tools=tools, image_tokens=image_tokens, think=think)
+    return _answer(self, asked, None, dict(sampling, max_new_tokens=max_new_tokens, stop=stop,
+                                           chat=True))
+
+
+def chat(self, messages, *, tools=None, image_tokens=0, think=False, max_new_tokens=None, stop=None,
+         stream=False, **sampling):
+    """The answer to messages, [{"role": "user", "content": "..."}, ...], or to one text; `content`,
+    `tools`, `image_tokens` and `think` are as in `prompt`, the rest as in `generate`."""
+    asked = prompt(self, messages, tools=tools, image_tokens=image_tokens, think=think)
+    options = dict(sampling, max_new_tokens=max_new_tokens, stop=stop, chat=True)
+    answer = _answer(self, asked, stream, options)
+    return answer if stream else answer.text
+
+
+def prompt(self, messages, *, tools=None, image_tokens=0, think=False, add_generation_prompt=True):
+    """What `generate` and `logits` take for messages. `content` may be a list of {"type": "text",
+    "text": ...}, {"type": "image", "path": ...} and {"type": "audio", "path": ...}. `tools`: JSON
+    schemas of functions. `image_tokens`: what an image may become at most; 0 is the model's own
+    number. `think` lets the model think first, where it can."""
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    prompt = self._render_chat(json.dumps(messages), True)
-    ids = self.tokenizer.encode(prompt, add_special_tokens=False).ids
-    options = dict(sampling, max_new_tokens=max_new_tokens, stop=stop)
-    return _answer(self, ids, stream, options)
+    variables = {"enable_thinking": True} if think else {}
+    return self._chat_prompt(json.dumps(messages), _request(add_generation_prompt, tools,
+                                                            image_tokens, **variables))
 
 
-def apply_chat_template(self, messages, add_generation_prompt=True):
-    """The prompt that the model's template makes of messages."""
-    return self._render_chat(json.dumps(messages), add_generation_prompt)
+def apply_chat_template(self, messages, add_generation_prompt=True, tools=None, **variables):
+    """The text that the model's template makes of messages."""
+    return self._render_chat(json.dumps(messages),
+                             _request(add_generation_prompt, tools, **variables))
 
 
 def logits(self, ids, last_only=False):
-    """Logits [tokens, vocab] of a sequence of ids, or of several, one after the other; with
-    `last_only` [sequences, vocab] of their last tokens."""
+    """Logits [tokens, vocab] of a sequence of ids (or what `prompt()` returned), or of several, one
+    after the other; with `last_only` [sequences, vocab] of their last tokens."""
     if isinstance(ids, Tensor):
         ids = ids.tolist()
-    many = len(ids) > 0 and isinstance(ids[0], (list, tuple, Tensor))
-    rows = [list(r.tolist() if isinstance(r, Tensor) else r) for r in ids] if many else [list(ids)]
-    return self._logits(rows, last_only)
+    many = isinstance(ids, (list, tuple)) and len(ids) > 0 and \
+        isinstance(ids[0], (list, tuple, Tensor, Prompt))
+    return self._logits([_prompt(self, row) for row in (ids if many else [ids])], last_only)
 
 
 def _pixels(given):
@@ -113,9 +143,9 @@ _KEYWORDS = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_
              "presence_penalty", "frequency_penalty", "logit_bias", "seed"}
 
 
-def _checked(method):
+def _checked(method, *more):
     def checked(self, prompt, **options):
-        known = _KEYWORDS | {"max_new_tokens", "stop", "stream"}
+        known = _KEYWORDS | {"max_new_tokens", "stop", "stream", *more}
         if unknown := set(options) - known:
             raise TypeError(f"{method.__name__}() got an unexpected keyword argument "
                             f"{sorted(unknown)[0]!r}; it takes {', '.join(sorted(known))}")
@@ -126,7 +156,11 @@ def _checked(method):
 
 
 LanguageModel.generate = _checked(generate)
-LanguageModel.chat = _checked(chat)
+LanguageModel.chat = _checked(chat, "tools", "image_tokens", "think")
+LanguageModel.respond = _checked(respond, "tools", "image_tokens", "think")
+Generation.tool_calls = property(lambda g: json.loads(g._tool_calls),
+                                 doc='[{"name": ..., "arguments": {...}}, ...]')
+LanguageModel.prompt = prompt
 LanguageModel.apply_chat_template = apply_chat_template
 LanguageModel.logits = logits
 LanguageModel.prepare_image = prepare_image

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "models/answer.h"
 #include "tallow/error.h"
 #include "tallow/language_model.h"
 
@@ -41,23 +42,6 @@ int64_t context_of(const CausalLM& network, const SessionOptions& options) {
   return context;
 }
 
-/// Text that may be shown: whole characters, up to a stop string.
-class Answer {
- public:
-  Answer(const Tokenizer& tokenizer, const std::vector<std::string>& stop)
-      : decoder_(tokenizer, /*skip_special_tokens=*/true), stop_(stop) {}
-  std::string next(int32_t token) { return stop_.next(decoder_.next(token)); }
-  std::string finish() {
-    std::string text = stop_.next(decoder_.finish());
-    return text + stop_.finish();
-  }
-  bool stopped() const { return stop_.matched().has_value(); }
-
- private:
-  StreamDecoder decoder_;
-  StopStrings stop_;
-};
-
 }  // namespace
 
 Session::Session(const LanguageModel& model, const SessionOptions& options)
@@ -67,11 +51,11 @@ Session::Session(const LanguageModel& model, const SessionOptions& options)
       cache_(cache_spec(model.network(), options), context_),
       sequence_(cache_.create()) {}
 
-Generation Session::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
+Generation Session::generate(const Prompt& prompt, const GenerateOptions& options,
                              const OnText& on_text) {
   check_prompt(prompt);
   Generation result;
-  result.prompt_tokens = static_cast<int64_t>(prompt.size());
+  result.prompt_tokens = prompt.size();
   if (options.max_tokens == 0) {
     result.finish_reason = "length";
     return result;
@@ -85,61 +69,65 @@ Generation Session::generate(std::span<const int32_t> prompt, const GenerateOpti
   return result;
 }
 
-void Session::check_prompt(std::span<const int32_t> prompt) const {
-  if (prompt.empty()) fail("prompt: is empty; give at least one token");
-  if (static_cast<int64_t>(prompt.size()) > context_) {
-    fail("prompt: ", prompt.size(), " tokens do not fit the context of ", context_,
-         "; give a shorter one or a larger --context");
+void Session::check_prompt(const Prompt& prompt) const {
+  if (prompt.size() == 0) fail("prompt: is empty; give at least one token");
+  if (prompt.size() > context_) {
+    int64_t soft = 0;
+    for (const SoftRun& run : prompt.runs) soft += run.count;
+    fail("prompt: ", prompt.size(), " tokens",
+         soft > 0 ? str(" (", soft, " of them of images and sounds)") : "",
+         " do not fit the context of ", context_, "; give a shorter one or a larger --context");
   }
-  model_.check_tokens(prompt);
+  model_.check_tokens(prompt.tokens);
 }
 
-Tensor Session::forward(std::span<const int32_t> tokens, bool want_logits) {
-  const KvCache::Chunk chunk{
-      .sequence = sequence_, .tokens = tokens, .all_logits = false, .no_logits = !want_logits};
-  Tensor logits = model_.network().forward(cache_.append({&chunk, 1}), cache_);
-  held_.insert(held_.end(), tokens.begin(), tokens.end());
-  return logits;
+Tensor Session::forward(const PromptPart& part, bool want_logits) {
+  const KvCache::Chunk chunk{.sequence = sequence_,
+                             .tokens = part.tokens(),
+                             .all_logits = false,
+                             .no_logits = !want_logits};
+  Batch batch = cache_.append({&chunk, 1});
+  place_soft_tokens({&part, 1}, model_.network(), batch);
+  return model_.network().forward(batch, cache_);
 }
 
 /// Returns the last token's logits, f32 [1, vocab]; undefined when `on_text` asked to stop.
-Tensor Session::prefill(std::span<const int32_t> prompt, const OnText& on_text,
-                        Generation& result) {
+Tensor Session::prefill(const Prompt& prompt, const OnText& on_text, Generation& result) {
   const auto start = Clock::now();
-  // The last token runs in any case: its logits are wanted.
-  const size_t known = std::min(held_.size(), prompt.size() - 1);
-  const auto shared =
-      std::mismatch(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(known), prompt.begin());
-  size_t done = static_cast<size_t>(shared.first - held_.begin());
-  held_.resize(done);
-  cache_.truncate(sequence_, static_cast<int64_t>(done));
-  result.prefilled_tokens = static_cast<int64_t>(prompt.size() - done);
+  // What failed on the way is not in the cache; the last token runs in any case, for its logits.
+  held_.truncate(std::min(cache_.length(sequence_), prompt.size() - 1));
+  held_.truncate(held_.common_prefix(prompt));
+  cache_.truncate(sequence_, held_.size());
+  result.prefilled_tokens = prompt.size() - held_.size();
 
   Tensor logits;
-  while (done < prompt.size()) {
-    const size_t count = std::min(prompt.size() - done, static_cast<size_t>(chunk_));
-    const bool last = done + count == prompt.size();
-    logits = forward(prompt.subspan(done, count), last);
-    done += count;
+  while (held_.size() < prompt.size()) {
+    const int64_t done = held_.size();
+    const PromptPart part{&prompt, done, prompt.pass_end(done, chunk_)};
+    const bool last = part.end == prompt.size();
+    logits = forward(part, last);
+    held_.append(part);
     if (!last && on_text && !on_text("")) return {};
   }
   result.prefill_seconds = seconds_since(start);
   return logits;
 }
 
-void Session::decode(Tensor logits, const GenerateOptions& options, std::span<const int32_t> prompt,
+void Session::decode(Tensor logits, const GenerateOptions& options, const Prompt& prompt,
                      const OnText& on_text, Generation& result) {
   const Tokenizer& tokenizer = model_.text().tokenizer;
   // Rows that pad the embedding beyond the tokenizer's ids are no tokens.
   const int64_t vocab = std::min(model_.network().vocab_size(), tokenizer.vocab_size());
   Sampler sampler(options.sampling, vocab);
-  sampler.accept_prompt(prompt);
-  Answer answer(tokenizer, options.stop);
-  const auto emit = [&](const std::string& text) {
-    result.text += text;
-    return !on_text || on_text(text);
+  sampler.accept_prompt(prompt.tokens);
+  Answer answer(tokenizer, options, prompt.tokens);
+  const auto emit = [&](const Answer::Piece& piece) {
+    result.text += piece.text;
+    result.thought += piece.thought;
+    if (options.on_thought && !piece.thought.empty()) options.on_thought(piece.thought);
+    return !on_text || on_text(piece.text);
   };
-  const int64_t room = context_ - static_cast<int64_t>(prompt.size()) + 1;
+  const int64_t room = context_ - prompt.size() + 1;
   const int64_t limit = options.max_tokens < 0 ? room : std::min(options.max_tokens, room);
 
   const auto start = Clock::now();
@@ -156,11 +144,15 @@ void Session::decode(Tensor logits, const GenerateOptions& options, std::span<co
     if (!go_on) break;
     result.finish_reason = "length";
     if (static_cast<int64_t>(result.tokens.size()) >= limit) break;
-    logits = forward({&token, 1}, true);
+    held_.tokens.push_back(token);
+    logits = forward({&held_, held_.size() - 1, held_.size()}, true);
     ++result.decoded_tokens;
   }
   result.decode_seconds = seconds_since(start);
-  if (std::string rest = answer.finish(); !rest.empty()) emit(rest);
+  if (const Answer::Piece rest = answer.finish(); !rest.text.empty() || !rest.thought.empty()) {
+    emit(rest);
+  }
+  result.tool_calls = answer.calls();
 }
 
 }  // namespace tallow

@@ -101,35 +101,41 @@ GgufVocabulary vocabulary_of(const GgufFile& file) {
   return v;
 }
 
-/// Which tokens of which sequences one pass takes.
+/// Which tokens of which prompts one pass takes.
 class Passes {
  public:
-  Passes(std::span<const std::vector<int32_t>> sequences, KvCache& cache, bool last_only)
-      : sequences_(sequences), last_only_(last_only) {
-    for (size_t i = 0; i < sequences.size(); ++i) ids_.push_back(cache.create());
+  Passes(std::span<const Prompt> prompts, KvCache& cache, bool last_only)
+      : prompts_(prompts), last_only_(last_only) {
+    for (size_t i = 0; i < prompts.size(); ++i) ids_.push_back(cache.create());
   }
-  /// Up to `budget` tokens, in order; empty at the end.
-  std::vector<KvCache::Chunk> next(int64_t budget) {
-    std::vector<KvCache::Chunk> chunks;
-    while (budget > 0 && at_ < sequences_.size()) {
-      const std::span<const int32_t> rest = std::span(sequences_[at_]).subspan(done_);
-      const size_t taken = std::min(rest.size(), static_cast<size_t>(budget));
+  /// About `budget` tokens, in order; false at the end.
+  bool next(int64_t budget) {
+    chunks.clear();
+    parts.clear();
+    while (budget > 0 && at_ < prompts_.size()) {
+      const Prompt& prompt = prompts_[at_];
+      const PromptPart part{&prompt, done_, prompt.pass_end(done_, budget)};
       chunks.push_back({.sequence = ids_[at_],
-                        .tokens = rest.first(taken),
+                        .tokens = part.tokens(),
                         .all_logits = !last_only_,
-                        .no_logits = last_only_ && taken < rest.size()});
-      budget -= static_cast<int64_t>(taken);
-      done_ += taken;
-      if (taken == rest.size()) ++at_, done_ = 0;
+                        .no_logits = last_only_ && part.end < prompt.size()});
+      parts.push_back(part);
+      budget -= part.end - part.begin;
+      done_ = part.end;
+      if (done_ == prompt.size()) ++at_, done_ = 0;
     }
-    return chunks;
+    return !chunks.empty();
   }
 
+  std::vector<KvCache::Chunk> chunks;
+  std::vector<PromptPart> parts;  // what each chunk is of
+
  private:
-  std::span<const std::vector<int32_t>> sequences_;
+  std::span<const Prompt> prompts_;
   bool last_only_;
   std::vector<KvCache::Sequence> ids_;
-  size_t at_ = 0, done_ = 0;
+  size_t at_ = 0;
+  int64_t done_ = 0;
 };
 
 }  // namespace
@@ -167,7 +173,7 @@ TextModel TextModel::open(const GgufFile& file) {
   return text;
 }
 
-std::string TextModel::render_chat(const Json& messages, bool add_generation_prompt) const {
+std::string TextModel::render_chat(const Json& messages, const ChatRequest& request) const {
   if (!chat_template) {
     fail(what, ": has no chat template; give plain text (--raw or --text) instead of a chat");
   }
@@ -175,7 +181,9 @@ std::string TextModel::render_chat(const Json& messages, bool add_generation_pro
     fail("chat: is not a list of messages, [{\"role\": \"user\", \"content\": \"...\"}]");
   }
   ChatOptions options;
-  options.add_generation_prompt = add_generation_prompt;
+  options.add_generation_prompt = request.add_generation_prompt;
+  options.tools = request.tools;
+  options.variables = request.variables;
   options.bos_token = tokenizer.bos_token();
   options.eos_token = tokenizer.eos_token();
   return chat_template->render(messages, options);
@@ -187,6 +195,7 @@ LanguageModel::LanguageModel(const std::string& path)
 LanguageModel::LanguageModel(const Checkpoint& checkpoint)
     : path_(checkpoint.weights.path()),
       gguf_(checkpoint.gguf),
+      config_(checkpoint.config),
       network_(load_causal_lm(checkpoint)),
       sampling_(sampling_of(checkpoint.generation)) {
   add_end_tokens(checkpoint.config, end_tokens_);
@@ -214,26 +223,42 @@ void LanguageModel::check_tokens(std::span<const int32_t> tokens) const {
   }
 }
 
-Tensor LanguageModel::logits(std::span<const std::vector<int32_t>> sequences, bool last_only,
-                             int64_t chunk, std::optional<DType> cache_dtype) const {
+Prompt LanguageModel::chat_prompt(const Json& messages, const ChatRequest& request) const {
+  const Tokenizer& tokenizer = text().tokenizer;
+  const std::vector<Media> media = read_media(messages, request);
+  for (const Media& one : media) {
+    const bool sound = one.kind == Media::Kind::audio;
+    if (!(sound ? network_->sounds() != nullptr : network_->images() != nullptr)) {
+      fail(path_, ": takes no ", sound ? "sounds" : "images", "; ask it with text alone");
+    }
+  }
+  const bool takes_media = network_->images() || network_->sounds();
+  return make_prompt(text().render_chat(messages, request), media,
+                     takes_media ? SoftMarks(config_, tokenizer) : SoftMarks(), *network_,
+                     tokenizer, /*add_special_tokens=*/false);
+}
+
+Tensor LanguageModel::logits(std::span<const Prompt> prompts, bool last_only, int64_t chunk,
+                             std::optional<DType> cache_dtype) const {
   KvCacheSpec spec = network_->cache_spec();
   spec.dtype = cache_dtype.value_or(spec.dtype);
   int64_t tokens = 0, capacity = 0;
-  for (const auto& sequence : sequences) {
-    if (sequence.empty()) fail("logits: a sequence is empty; give at least one token");
-    check_tokens(sequence);
-    const auto length = static_cast<int64_t>(sequence.size());
-    tokens += length;
-    capacity += (length + spec.page_size - 1) / spec.page_size * spec.page_size;
+  for (const Prompt& prompt : prompts) {
+    if (prompt.size() == 0) fail("logits: a sequence is empty; give at least one token");
+    check_tokens(prompt.tokens);
+    tokens += prompt.size();
+    capacity += (prompt.size() + spec.page_size - 1) / spec.page_size * spec.page_size;
   }
   const int64_t vocab = network_->vocab_size();
-  const int64_t rows = last_only ? static_cast<int64_t>(sequences.size()) : tokens;
+  const int64_t rows = last_only ? std::ssize(prompts) : tokens;
   Tensor result = Tensor::empty({rows, vocab});
   KvCache cache(spec, capacity);
-  Passes passes(sequences, cache, last_only);
+  Passes passes(prompts, cache, last_only);
   float* out = result.data<float>();
-  for (auto chunks = passes.next(chunk); !chunks.empty(); chunks = passes.next(chunk)) {
-    const Tensor part = network_->forward(cache.append(chunks), cache).contiguous();
+  while (passes.next(chunk)) {
+    Batch batch = cache.append(passes.chunks);
+    place_soft_tokens(passes.parts, *network_, batch);
+    const Tensor part = network_->forward(batch, cache).contiguous();
     if (part.numel() > 0) std::memcpy(out, part.raw(), static_cast<size_t>(part.nbytes()));
     out += part.numel();
   }

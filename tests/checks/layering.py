@@ -46,7 +46,7 @@ PUBLIC = {
     "cpu": "limits",
     "nn": "kv_cache nn",
     "media": "audio image",
-    "models": "encoders importance language_model models",
+    "models": "encoders importance language_model models prompt",
     "convert": "convert quantize",
 }
 

@@ -16,6 +16,8 @@ constexpr std::string_view kTurnEnds[] = {
     "<|im_end|>",
     "<|end|>",
     "<end_of_turn>",
+    "<turn|>",
+    "<|tool_response>",
     "<|endoftext|>",
     "<|end_of_text|>",
     "<|eot|>",

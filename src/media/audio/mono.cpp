@@ -1,0 +1,12 @@
+// Channels and rates as models take them.
+#include "tallow/audio.h"
+#include "tallow/ops.h"
+
+namespace tallow {
+
+Tensor to_mono(const Audio& audio, int64_t rate) {
+  const Tensor mono = audio.samples.size(0) == 1 ? audio.samples[0] : mean(audio.samples, {0});
+  return audio.rate == rate ? mono.contiguous() : resample(mono, audio.rate, rate);
+}
+
+}  // namespace tallow
