@@ -153,6 +153,33 @@ Prompt chat_prompt(const Model& model, std::string_view messages, std::string_vi
   return model.get().chat_prompt(Json::parse(messages, "messages"), request_of(request));
 }
 
+const AudioEncoder& sounds(const Model& model) {
+  const AudioEncoder* found = model.get().network().sounds();
+  if (!found) fail(model.path(), ": this model takes no sounds");
+  return *found;
+}
+
+nb::object prepare_audio(const Model& model, nb::handle samples) {
+  const Tensor x = checked_tensor(samples.ptr());
+  Tensor features;
+  {
+    nb::gil_scoped_release no_gil;
+    features = sounds(model).prepare(x).features;
+  }
+  return to_python(std::move(features));
+}
+
+nb::object encode_audio(const Model& model, nb::handle samples) {
+  const Tensor x = checked_tensor(samples.ptr());
+  Tensor rows;
+  {
+    nb::gil_scoped_release no_gil;
+    const AudioEncoder& encoder = sounds(model);
+    rows = encoder.encode(encoder.prepare(x));
+  }
+  return to_python(std::move(rows));
+}
+
 void add_models(nb::module_& m) {
   nb::class_<Prompt>(m, "Prompt", "Tokens, of which some stand for images and sounds.")
       .def(nb::init<std::vector<int32_t>>(), "tokens"_a)
@@ -182,6 +209,8 @@ void add_models(nb::module_& m) {
                    [](const Model& self) { return self.get().network().max_positions(); })
       .def("_generate", generate, "prompt"_a, "options"_a, "on_text"_a.none())
       .def("_logits", logits)
+      .def("_prepare_audio", prepare_audio)
+      .def("_encode_audio", encode_audio)
       .def("_prepare_image", prepare_image)
       .def("_encode_image", encode_image)
       .def("_chat_prompt", chat_prompt)

@@ -27,6 +27,7 @@ void add_hub(PyObject* module);              // hub.cpp
 void add_tokenizers(PyObject* module);       // tokenizer.cpp
 void add_files(PyObject* module);            // files.cpp
 void add_images(PyObject* module);           // images.cpp
+void add_audio(PyObject* module);            // audio.cpp
 
 namespace {
 
@@ -193,6 +194,7 @@ void fill(PyObject* module) {
   add_hub(module);
   add_files(module);
   add_images(module);
+  add_audio(module);
 }
 
 }  // namespace

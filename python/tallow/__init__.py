@@ -11,7 +11,7 @@ del fft, linalg  # noqa: F821  the modules of Python take the place of those of 
 from ._data import as_tensor, asarray, from_numpy, tensor  # noqa: F401
 from . import _methods  # noqa: F401
 from . import autograd, fft, linalg, nn, signal, special, utils  # noqa: F401
-from . import hub, image, models  # noqa: F401
+from . import audio, hub, image, models  # noqa: F401
 from .models import convert, quantize_model  # noqa: F401
 from ._files import load, load_file, open_file, save, save_file  # noqa: F401
 from ._print import get_printoptions, printoptions, set_printoptions  # noqa: F401

@@ -139,6 +139,17 @@ def encode_image(self, picture, tokens=None):
     return self._encode_image(_pixels(picture), tokens or 0)
 
 
+def prepare_audio(self, samples):
+    """What the model's audio tower takes, features [frames, mels], of samples f32 [count] at the
+    rate that it was trained with, mostly 16 kHz (see `tallow.audio.resample`)."""
+    return self._prepare_audio(as_tensor(samples))
+
+
+def encode_audio(self, samples):
+    """The soft tokens f32 [count, hidden] that stand in a prompt for samples f32 [count]."""
+    return self._encode_audio(as_tensor(samples))
+
+
 _KEYWORDS = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
              "presence_penalty", "frequency_penalty", "logit_bias", "seed"}
 
@@ -165,6 +176,8 @@ LanguageModel.apply_chat_template = apply_chat_template
 LanguageModel.logits = logits
 LanguageModel.prepare_image = prepare_image
 LanguageModel.encode_image = encode_image
+LanguageModel.prepare_audio = prepare_audio
+LanguageModel.encode_audio = encode_audio
 LanguageModel.__call__ = logits
 LanguageModel.__repr__ = lambda self: f"LanguageModel({self.path!r})"
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "models/causal_lm/gemma.h"
+#include "models/encoders/gemma4_audio.h"
 #include "models/encoders/gemma4_vision.h"
 #include "models/registry.h"
 #include "tallow/error.h"
@@ -260,7 +261,8 @@ std::unique_ptr<CausalLM> make_gemma4(const Checkpoint& checkpoint) {
   if (!c.text.has("rope_parameters") && !checkpoint.weights.contains("rope_freqs.weight")) {
     c.full_rope = Config(proportional_rope(c.positions), c.text.what());
   }
-  GemmaTowers towers{.images = make_gemma4_vision(checkpoint, c.hidden), .sounds = nullptr};
+  GemmaTowers towers{.images = make_gemma4_vision(checkpoint, c.hidden),
+                     .sounds = make_gemma4_audio(checkpoint, c.hidden)};
   return make_gemma(checkpoint, std::move(c), std::move(towers));
 }
 

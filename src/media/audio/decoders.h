@@ -1,0 +1,46 @@
+// A function per format of sound, and where they put what they decode.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tallow/audio.h"
+
+namespace tallow {
+
+/// The bytes of a file and its name, for messages.
+struct AudioFile {
+  std::span<const std::byte> bytes;
+  const std::string& what;
+};
+
+/// Collects interleaved samples. A file of few bytes may say a lot of silence: what it may grow to
+/// is bounded by its size.
+class SampleSink {
+ public:
+  /// Throws Error for more than 1024 channels, none, or a rate that is none.
+  SampleSink(const AudioFile& file, uint64_t channels, uint64_t rate);
+
+  int64_t channels() const { return channels_; }
+  /// Room for `frames` more, of `channels` samples each; valid until the next call.
+  float* grow(int64_t frames);
+  /// Takes back what of the last grow() was not filled.
+  void shrink(int64_t frames);
+  /// Throws Error when there is no sound.
+  Audio finish() &&;
+
+ private:
+  struct Block {
+    std::vector<float> samples;
+    int64_t frames = 0;
+  };
+  const AudioFile* file_;
+  int64_t channels_, rate_, frames_ = 0, limit_;
+  std::vector<Block> blocks_;
+};
+
+Audio decode_wav(const AudioFile& file);
+
+}  // namespace tallow

@@ -1,0 +1,31 @@
+// What Gemma 4 hears: log-mel features, as transformers' Gemma4AudioFeatureExtractor makes them.
+#pragma once
+
+#include "tallow/tensor.h"
+#include "tallow/weights.h"
+
+namespace tallow {
+
+class Gemma4Mel {
+ public:
+  /// Of the settings of a feature extractor, each of which may be missing.
+  explicit Gemma4Mel(const Config& settings);
+
+  int64_t sample_rate() const { return rate_; }
+  int64_t mels() const { return mels_; }
+  /// The least samples of which a frame can be made.
+  int64_t least_samples() const { return frame_ - frame_ / 2 + 1; }
+  /// Features f32 [frames, mels] of samples f32 [count]: of the frames that lie in the sound, which
+  /// is cut after 30 s (of 16 kHz). Throws Error where there are none.
+  Tensor operator()(const Tensor& samples) const;
+
+ private:
+  Tensor frames(const Tensor& samples, int64_t count) const;
+
+  int64_t rate_, mels_, frame_, hop_, fft_;
+  double scale_, preemphasis_, floor_;
+  bool htk_preemphasis_;
+  Tensor window_, filters_, mean_, deviation_;
+};
+
+}  // namespace tallow

@@ -1,0 +1,146 @@
+"""Gemma 4's ears beside transformers: log-mel features to the bit, and the audio tower with its
+projector, as many rows as the processor places."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from gemma_models import BASE, SMALL
+from transformers import (
+    Gemma4AudioFeatureExtractor,
+    Gemma4Config,
+    Gemma4ForConditionalGeneration,
+    Gemma4Processor,
+)
+
+import tallow
+
+TINY = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, output_proj_dims=24,
+            subsampling_conv_channels=[16, 4])
+
+# What each configuration changes in TINY.
+TOWERS = {
+    "plain": {},
+    "one_layer": dict(num_hidden_layers=1),
+    "one_head": dict(num_attention_heads=1),
+    "odd_chunk": dict(attention_chunk_size=5),
+    "chunk_of_one": dict(attention_chunk_size=1, attention_context_left=4),
+    "long_chunk": dict(attention_chunk_size=200),
+    "short_left": dict(attention_context_left=2),
+    "odd_left": dict(attention_context_left=6, attention_chunk_size=7),
+    "left_past_all": dict(attention_context_left=500),
+    "right_one": dict(attention_context_right=1),
+    "right": dict(attention_context_right=4),
+    "far_right": dict(attention_context_right=20, attention_chunk_size=3),
+    "tight_cap": dict(attention_logit_cap=0.7),
+    "kernel": dict(conv_kernel_size=2),
+    "long_kernel": dict(conv_kernel_size=9),
+    "weight": dict(residual_weight=1.25),
+    "unclipped": dict(use_clipped_linears=False),
+    "clipping": dict(gradient_clipping=0.4),
+    "relu": dict(hidden_act="relu"),
+    "eps": dict(rms_norm_eps=0.3),
+    "channels": dict(subsampling_conv_channels=[24, 6]),
+}
+
+
+def randomize(model):
+    """Weights of which each one matters, bounds that clip some."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, x in [*model.named_parameters(), *model.named_buffers()]:
+            if "audio" not in name or "timescales" in name or name.endswith("softcap"):
+                continue
+            if name.endswith(("_min", "_max")):
+                x.fill_((-1 if name.endswith("_min") else 1) * float(
+                    torch.rand((), generator=generator) + 0.8))
+            elif x.ndim == 1:
+                x.copy_(torch.rand(x.shape, generator=generator) + 0.5)
+            else:
+                fan_in = x[0].numel()
+                x.copy_(torch.randn(x.shape, generator=generator) * fan_in**-0.5)
+    return model
+
+
+def make_model(changes):
+    config = Gemma4Config(
+        text_config={**BASE, **SMALL, "num_hidden_layers": 1}, image_token_id=150, audio_token_id=149, video_token_id=148,
+        vision_config=dict(hidden_size=32, intermediate_size=48, num_hidden_layers=1,
+                           num_attention_heads=2, num_key_value_heads=2, head_dim=16,
+                           position_embedding_size=64),
+        audio_config={**TINY, **changes}, attn_implementation="eager")
+    torch.manual_seed(1)
+    return randomize(Gemma4ForConditionalGeneration(config).eval())
+
+
+def save(folder, model, extractor):
+    model.save_pretrained(folder)
+    settings = json.loads(extractor.to_json_string())
+    (folder / "processor_config.json").write_text(json.dumps({"feature_extractor": settings}))
+    return tallow.load(str(folder))
+
+
+def sound(samples, seed=0):
+    """A chord in noise that grows."""
+    t = np.arange(samples) / 16000
+    x = sum(np.sin(2 * np.pi * f * t) for f in (220, 1234.5, 5000)) * 0.1
+    noise = np.random.default_rng(seed).standard_normal(samples) * np.linspace(0, 0.3, samples)
+    return (x + noise).astype(np.float32)
+
+
+def reference(model, extractor, samples):
+    """The rows that transformers puts into a prompt."""
+    made = extractor([samples], return_tensors="pt")
+    dtype = next(model.parameters()).dtype
+    with torch.no_grad():
+        out = model.model.get_audio_features(made["input_features"].to(dtype),
+                                             made["input_features_mask"], return_dict=True)
+    return out.pooler_output[out.attention_mask].float().numpy()
+
+
+def error(ours, theirs):
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def rms_error(ours, theirs):
+    return np.sqrt(np.mean((ours - theirs) ** 2) / np.mean(theirs**2))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """A model that takes 16 mels."""
+    model, extractor = make_model({}), Gemma4AudioFeatureExtractor(feature_size=16)
+    return model, extractor, save(tmp_path_factory.mktemp("plain"), model, extractor)
+
+
+@pytest.mark.parametrize("name", TOWERS)
+def test_towers_equal_transformers(name, tmp_path):
+    model = make_model(TOWERS[name])
+    channels = model.config.audio_config.subsampling_conv_channels[0]
+    extractor = Gemma4AudioFeatureExtractor(feature_size=channels)
+    ours = save(tmp_path, model, extractor)
+    for samples in (161, 16000, 30011):
+        x = sound(samples)
+        expected = reference(model, extractor, x)
+        assert np.std(expected) > 0.05
+        rows = ours.encode_audio(x).numpy()
+        assert rows.shape == expected.shape
+        assert error(rows, expected) < 2e-4
+
+
+LENGTHS = [161, 320, 321, 480, 481, 641, 801, 961, 1000, 1281, 4801, 15361, 16000, 30720, 32001,
+           160000, 479999, 480000, 480001, 640000]
+
+
+@pytest.mark.parametrize("samples", LENGTHS)
+def test_features_equal_transformers_to_the_bit(samples, plain):
+    _, extractor, ours = plain
+    made = extractor([sound(samples)])
+    mask = made["input_features_mask"][0]
+    expected = made["input_features"][0][mask]
+    features = ours.prepare_audio(sound(samples)).numpy()
+    assert features.shape == expected.shape
+    different = features != expected
+    assert different.mean() < 1e-5
+    assert np.abs(features - expected).max() <= 2**-21
