@@ -107,8 +107,8 @@ def randomize(model, dtype=torch.float32):
     offset = type(model).__name__.startswith(("GemmaFor", "Gemma2", "Gemma3For", "Gemma3Text"))
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if "inv_freq" in name or "embed_scale" in name or tensor.ndim == 0 \
-                    or not tensor.is_floating_point():
+            constant = any(word in name for word in ("inv_freq", "embed_scale", "timescales", "softcap"))
+            if constant or tensor.ndim == 0 or not tensor.is_floating_point():
                 continue
             if name.endswith("layer_scalar"):
                 tensor.uniform_(0.6, 1.2)

@@ -2,11 +2,13 @@
 
 import json
 import random
+import wave
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import Gemma4AudioFeatureExtractor
 
 import tallow as package
 from gemma4_chat import Reference, make_network, make_tokenizer
@@ -23,7 +25,19 @@ def save(folder, tokenizer, network):
     rng = np.random.default_rng(3)
     for name, (width, height) in {"a.png": (130, 90), "b.png": (61, 200), "c.png": (48, 48)}.items():
         Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(folder / name)
+    for name, seconds in {"long.wav": 1.3, "short.wav": 0.21}.items():
+        with wave.open(str(folder / name), "wb") as clip:
+            clip.setparams((1, 2, 16000, 0, "NONE", ""))
+            clip.writeframes(rng.integers(-20000, 20000, int(16000 * seconds), np.int16).tobytes())
     return folder
+
+
+def features(path):
+    """transformers' features of a clip, and which of them count."""
+    with wave.open(str(path)) as clip:
+        samples = np.frombuffer(clip.readframes(clip.getnframes()), np.int16) / np.float32(32768)
+    made = Gemma4AudioFeatureExtractor()([samples], sampling_rate=16000, return_tensors="pt")
+    return made["input_features"][0].float(), made["input_features_mask"][0].bool()
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +59,10 @@ def image(path, **more):
     return {"type": "image", "path": path, **more}
 
 
+def sound(path):
+    return {"type": "audio", "path": path}
+
+
 def text(words):
     return {"type": "text", "text": words}
 
@@ -55,6 +73,10 @@ MESSAGES = {
     "three": [{"role": "user", "content": [image("a.png", tokens=70), text("and"),
                                            image("b.png", tokens=140), image("c.png", tokens=70),
                                            text("which?")]}],
+    "sound": [{"role": "user", "content": [sound("long.wav"), text("who is it?")]}],
+    "mixed": [{"role": "user", "content": [
+        sound("short.wav"), image("a.png", tokens=70), text("and"), image("b.png", tokens=140),
+        sound("long.wav"), text("or"), image("c.png", tokens=70)]}],
     "turns": [{"role": "user", "content": [image("b.png", tokens=70), text("this?")]},
               {"role": "assistant", "content": "a cat"},
               {"role": "user", "content": [text("and this"), image("a.png", tokens=70)]}],
@@ -75,7 +97,7 @@ def logits(tallow, folder, messages, tmp_path, *options):
 
 @pytest.mark.parametrize("name", MESSAGES)
 def test_logits_of_chats_with_images(name, tallow, folder, tokenizer, network, tmp_path):
-    ids, expected = Reference(tokenizer, network, folder)(MESSAGES[name])
+    ids, expected = Reference(tokenizer, network, folder, features)(MESSAGES[name])
     for options in ([], ["--chunk", 8]):
         within(logits(tallow, folder, MESSAGES[name], tmp_path, *options), expected)
 
@@ -88,8 +110,8 @@ def test_logits_of_chats_with_images(name, tallow, folder, tokenizer, network, t
 def test_other_text_models_see_the_same(changes, tallow, tokenizer, tmp_path):
     network = make_network(tokenizer, seed=2, **changes)
     folder = save(tmp_path, tokenizer, network)
-    for name in ("three", "turns"):
-        _, expected = Reference(tokenizer, network, folder)(MESSAGES[name])
+    for name in ("mixed", "turns"):
+        _, expected = Reference(tokenizer, network, folder, features)(MESSAGES[name])
         for options in ([], ["--chunk", 8]):
             within(logits(tallow, folder, MESSAGES[name], tmp_path, *options), expected)
 
@@ -124,11 +146,11 @@ def test_a_conversation_is_continued_in_the_cache(model, folder, tokenizer, netw
 
 
 def test_greedy_answers_are_those_of_transformers(model, folder, tokenizer, network):
-    ids, _ = Reference(tokenizer, network, folder)(MESSAGES["three"])
+    ids, _ = Reference(tokenizer, network, folder, features)(MESSAGES["three"])
     asked = model.prompt(absolute(MESSAGES["three"], folder))
     assert asked.tokens == ids
     got = model.respond(absolute(MESSAGES["three"], folder), max_new_tokens=5, temperature=0).tokens
-    whole = Reference(tokenizer, network, folder)
+    whole = Reference(tokenizer, network, folder, features)
     inputs, _ = whole.images([i for i in MESSAGES["three"][0]["content"] if i["type"] == "image"])
     for n in range(len(got)):
         so_far = torch.tensor([ids + got[:n]])
