@@ -60,6 +60,9 @@ THIRD_PARTY = {
     "mbedTLS's hashes": r"mbedtls/sha",
     "zlib": r"zlib\.h",
     "libjpeg-turbo": r"jpeglib\.h",
+    "libFLAC": r"FLAC/",
+    "libvorbis": r"vorbis/",
+    "libopus": r"opus/",
     "libedit": r"histedit\.h|editline/",
 }
 

@@ -2,6 +2,7 @@
 damaged."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -12,7 +13,10 @@ import tallow
 WAVS = [("WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE",
                                          "ALAW", "ULAW")]
 EXACT = WAVS + [("WAVEX", "PCM_16"), ("WAVEX", "PCM_24"), ("WAVEX", "FLOAT"), ("WAVEX", "ULAW"),
-                ("RF64", "PCM_16"), ("RF64", "FLOAT")]
+                ("RF64", "PCM_16"), ("RF64", "FLOAT"), ("FLAC", "PCM_S8"), ("FLAC", "PCM_16"),
+                ("FLAC", "PCM_24")]
+LOSSY = [("VORBIS", 16000), ("VORBIS", 44100), ("OPUS", 8000), ("OPUS", 12000), ("OPUS", 16000),
+         ("OPUS", 24000), ("OPUS", 48000)]
 
 
 def sound(frames, channels=1, seed=0):
@@ -44,6 +48,15 @@ def test_samples_equal_soundfile(format, subtype, channels):
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("subtype,rate", LOSSY)
+def test_lossy_sounds_are_those_of_soundfile(subtype, rate, channels):
+    for frames in (1, 999, 20001, 100000):
+        ours, theirs = both(written(sound(frames, channels), rate, format="OGG", subtype=subtype))
+        assert ours.shape == theirs.shape
+        assert np.abs(ours - theirs).max() < 1e-4
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "DOUBLE"])
 def test_big_endian_files(subtype):
     ours, theirs = both(written(sound(500, 2), format="WAV", subtype=subtype, endian="BIG"))
@@ -65,3 +78,108 @@ def test_files_are_read_by_their_bytes(tmp_path):
     samples, rate = tallow.audio.read(path)
     assert rate == 44100 and samples.shape == (1, 100)
     assert np.array_equal(samples.numpy(), tallow.audio.decode(data)[0].numpy())
+
+
+def test_a_tag_may_come_first():
+    data = written(sound(100), format="FLAC", subtype="PCM_16")
+    tagged = b"ID3\x04\0\0\0\0\x01\x05" + bytes(128 + 5) + data
+    assert np.array_equal(tallow.audio.decode(tagged)[0].numpy(), both(data)[0])
+
+
+FILES = {"wav": dict(format="WAV", subtype="PCM_16"), "flac": dict(format="FLAC"),
+         "vorbis": dict(format="OGG", subtype="VORBIS"), "opus": dict(format="OGG", subtype="OPUS")}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_cut_off_are_errors_or_shorter(name):
+    data = written(sound(3000), **FILES[name])
+    whole = tallow.audio.decode(data)[0].shape[1]
+    for length in [*range(0, 200), *range(200, len(data), 97)]:
+        try:
+            samples, _ = tallow.audio.decode(data[:length])
+        except tallow.Error as error:
+            assert str(error).startswith("audio: ")
+        else:
+            assert samples.shape[1] <= whole
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_damage_is_an_error_or_heard(name):
+    data = written(sound(3000), **FILES[name])
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        damaged = bytearray(data)
+        for at in rng.integers(0, len(data) if rng.integers(2) else 200, rng.integers(1, 4)):
+            damaged[at] = rng.integers(256)
+        try:
+            samples, rate = tallow.audio.decode(bytes(damaged))
+        except tallow.Error as error:
+            assert str(error).startswith("audio: ")
+        else:
+            assert samples.ndim == 2 and rate > 0
+
+
+def wav(channels=1, rate=16000, bits=16, tag=1, claimed=None, data=b"\0" * 64):
+    form = struct.pack("<HHIIHH", tag, channels, rate, rate * channels * bits // 8,
+                       channels * bits // 8, bits)
+    size = len(data) if claimed is None else claimed
+    return (b"RIFF" + struct.pack("<I", 36 + size & 0xFFFFFFFF) + b"WAVEfmt " +
+            struct.pack("<I", 16) + form + b"data" + struct.pack("<I", size) + data)
+
+
+@pytest.mark.parametrize("data,message", [
+    (b"", "is empty"),
+    (b"MThd\0\0\0\x06", "no sound of a known format"),
+    (wav(data=b""), "holds no sound"),
+    (wav(channels=0), "unknown"),
+    (wav(rate=0), "sample rate: 0"),
+    (wav(bits=12, channels=3), "unknown"),
+    (wav(tag=85), "unknown"),
+    (wav(claimed=10 * 3600 * 32000), "truncated"),
+    (wav()[:40], "truncated"),
+    (b"RIFF\x24\0\0\0WAVEdata\4\0\0\0abcd", "before the format"),
+    (b"RIFF\x24\0\0\0WAVE", "no samples"),
+    (b"OggS", "truncated"),
+    (b"OggS" + bytes(60), "checksum"),
+    (b"fLaC", "holds no sound"),
+])
+def test_what_is_no_sound_is_an_error(data, message):
+    with pytest.raises(tallow.Error, match="^audio: .*" + message):
+        tallow.audio.decode(data)
+
+
+def test_sizes_that_a_pipe_never_knew():
+    samples, _ = tallow.audio.decode(wav(claimed=0xFFFFFFFF))
+    assert samples.shape == (1, 32)
+
+
+def ogg_pages(packets):
+    """A stream of Ogg with correct checksums."""
+    out = b""
+    for number, packet in enumerate(packets):
+        lacing = bytes([255] * (len(packet) // 255) + [len(packet) % 255])
+        flags = 2 * (number == 0) + 4 * (number == len(packets) - 1)
+        head = struct.pack("<4sBBqII", b"OggS", 0, flags, 0, 7, number)
+        page = bytes([len(lacing)]) + lacing + packet
+        crc = 0
+        for byte in head + bytes(4) + page:
+            crc ^= byte << 24
+            for _ in range(8):
+                crc = (crc << 1 ^ (0x04C11DB7 if crc >> 31 else 0)) & 0xFFFFFFFF
+        out += head + struct.pack("<I", crc) + page
+    return out
+
+
+def test_codebooks_that_claim_gigabytes_are_refused():
+    bits = []
+    put = lambda value, count: bits.extend(value >> i & 1 for i in range(count))  # noqa: E731
+    put(63, 8)
+    for _ in range(64):  # of 4 million words each, in order, all of the same length
+        put(0x564342, 24), put(1, 16), put(1 << 22, 24), put(1, 1), put(21, 5)
+        put(1 << 22, 23), put(0, 4)
+    setup = np.packbits(np.array(bits, np.uint8), bitorder="little").tobytes()
+    head = struct.pack("<IBIIIIBB", 0, 1, 16000, 0, 0, 0, 0xB8, 1)
+    notes = struct.pack("<II", 0, 0) + b"\1"
+    data = ogg_pages([b"\x01vorbis" + head, b"\x03vorbis" + notes, b"\x05vorbis" + setup])
+    with pytest.raises(tallow.Error, match="codebooks of more than"):
+        tallow.audio.decode(data)

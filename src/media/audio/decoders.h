@@ -42,5 +42,12 @@ class SampleSink {
 };
 
 Audio decode_wav(const AudioFile& file);
+Audio decode_flac(const AudioFile& file, bool in_ogg = false);
+Audio decode_ogg(const AudioFile& file);
+
+class OggReader;
+/// The rest of a stream whose first packet was found.
+Audio decode_vorbis(const AudioFile& file, OggReader& packets);
+Audio decode_opus(const AudioFile& file, OggReader& packets);
 
 }  // namespace tallow
