@@ -23,8 +23,10 @@ Tensor separate_rows(const Tensor& x, int64_t heads);
 DType converted_dtype(const Tensor& x, std::optional<DType> wanted, DType otherwise);
 
 /// The tokenizer and the chat template of a folder as tokenizer.* metadata; `rows` is the number of
-/// the embedding's, up to which the vocabulary is filled.
-void add_tokenizer(const std::string& folder, int64_t rows, GgufMetadata& out);
+/// the embedding's, up to which the vocabulary is filled; `model` is what BPE with byte_fallback is
+/// written as, "llama" or "gemma4".
+void add_tokenizer(const std::string& folder, int64_t rows, const std::string& model,
+                   GgufMetadata& out);
 
 /// A folder's model in GGUF's terms.
 GgufModel translate_folder(const std::string& folder, std::optional<DType> dtype);

@@ -142,6 +142,12 @@ std::vector<std::pair<std::string, std::string>> merges_of(const Source& from) {
   return result;
 }
 
+std::vector<std::string> merge_lines(const Source& from) {
+  std::vector<std::string> lines;
+  for (const auto& [left, right] : merges_of(from)) lines.push_back(left + " " + right);
+  return lines;
+}
+
 /// llama.cpp's name of the pre-tokenizer that splits as this one does.
 std::string pre_tokenizer_name(const Source& from) {
   const Json* json = from.tokenizer.find("pre_tokenizer");
@@ -169,21 +175,14 @@ void add_byte_level(const Source& from, const Vocabulary& vocabulary, GgufMetada
   out.set_string("tokenizer.ggml.pre", pre_tokenizer_name(from));
   out.set_strings("tokenizer.ggml.tokens", vocabulary.tokens);
   out.set_integers("tokenizer.ggml.token_type", vocabulary.types);
-  std::vector<std::string> lines;
-  for (const auto& [left, right] : merges_of(from)) lines.push_back(left + " " + right);
-  out.set_strings("tokenizer.ggml.merges", lines);
+  out.set_strings("tokenizer.ggml.merges", merge_lines(from));
 }
 
+using TokenIds = std::unordered_map<std::string_view, size_t>;
+
 /// The score of a token is how early it is merged: SentencePiece merges the best score first.
-void add_byte_fallback(const Source& from, Vocabulary& vocabulary, GgufMetadata& out) {
-  std::unordered_map<std::string_view, size_t> ids;
-  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
-    const std::string& token = vocabulary.tokens[id];
-    ids.emplace(token, id);
-    if (token.size() == 6 && token.starts_with("<0x") && token.back() == '>') {
-      vocabulary.types[id] = kByte;
-    }
-  }
+std::vector<float> scores_of(const Source& from, const Vocabulary& vocabulary,
+                             const TokenIds& ids) {
   std::vector<float> scores(vocabulary.tokens.size());
   float rank = 0;
   for (const auto& [left, right] : merges_of(from)) {
@@ -192,16 +191,43 @@ void add_byte_fallback(const Source& from, Vocabulary& vocabulary, GgufMetadata&
     float& score = scores[found->second];
     if (score == 0) score = -(rank += 1);
   }
+  return scores;
+}
+
+/// Gemma 4's control tokens that llama.cpp's chat parser wants to see in the text.
+constexpr std::string_view kVisible[] = {"<|channel>",   "<channel|>",       "<|tool_call>",
+                                         "<tool_call|>", "<|tool_response>", "<tool_response|>",
+                                         "<|\"|>"};
+
+/// Kinds "llama", of scores, and "gemma4", of merges.
+void add_byte_fallback(const Source& from, const std::string& model, Vocabulary& vocabulary,
+                       GgufMetadata& out) {
+  const bool by_merges = model == "gemma4";
+  TokenIds ids;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    const std::string& token = vocabulary.tokens[id];
+    ids.emplace(token, id);
+    if (token.size() == 6 && token.starts_with("<0x") && token.back() == '>') {
+      vocabulary.types[id] = kByte;
+    }
+    if (by_merges && std::ranges::find(kVisible, token) != std::end(kVisible)) {
+      vocabulary.types[id] = kUserDefined;
+    }
+  }
   if (const Json* unk = from.model->find("unk_token"); unk && unk->is_string()) {
     if (const auto found = ids.find(unk->string()); found != ids.end()) {
       vocabulary.types[found->second] = kUnknown;
     }
   }
-  out.set_string("tokenizer.ggml.model", "llama");
-  out.set_string("tokenizer.ggml.pre", "default");
+  out.set_string("tokenizer.ggml.model", model);
+  out.set_string("tokenizer.ggml.pre", by_merges ? model : "default");
   out.set_strings("tokenizer.ggml.tokens", vocabulary.tokens);
-  out.set_floats("tokenizer.ggml.scores", scores);
+  constexpr float kNoScore = -1000;
+  out.set_floats("tokenizer.ggml.scores",
+                 by_merges ? std::vector<float>(vocabulary.tokens.size(), kNoScore)
+                           : scores_of(from, vocabulary, ids));
   out.set_integers("tokenizer.ggml.token_type", vocabulary.types);
+  if (by_merges) out.set_strings("tokenizer.ggml.merges", merge_lines(from));
   const bool prefix =
       from.has("normalizer", "Prepend") ||
       (from.has("pre_tokenizer", "Metaspace") &&
@@ -235,7 +261,8 @@ void add_special_tokens(const Source& from, const Tokenizer& tokenizer, GgufMeta
 
 }  // namespace
 
-void add_tokenizer(const std::string& folder, int64_t rows, GgufMetadata& out) {
+void add_tokenizer(const std::string& folder, int64_t rows, const std::string& model,
+                   GgufMetadata& out) {
   if (!file_exists(folder + "/tokenizer.json")) {
     fail(folder,
          ": holds no tokenizer.json; transformers writes one with "
@@ -249,7 +276,7 @@ void add_tokenizer(const std::string& folder, int64_t rows, GgufMetadata& out) {
   if (from.has("pre_tokenizer", "ByteLevel") || from.has("decoder", "ByteLevel")) {
     add_byte_level(from, vocabulary, out);
   } else if (text::boolean_or(*from.model, "byte_fallback", false)) {
-    add_byte_fallback(from, vocabulary, out);
+    add_byte_fallback(from, model, vocabulary, out);
   } else {
     fail(from.path, ": BPE with neither byte-level text nor byte_fallback has no GGUF form");
   }

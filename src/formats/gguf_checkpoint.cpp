@@ -72,9 +72,13 @@ void add_lists(Json& out, const GgufFile& file, std::span<const GgufList> lists,
            " values; a model has at most ", kMostLayers, " layers");
     }
     const Json plain = to_json(*value, kMostLayers);
-    if (row.kind != GgufListKind::sliding || !plain.is_array()) {
-      // Where one number says every how many layers one slides not, the model knows it.
-      if (row.kind != GgufListKind::sliding) out.set(row.hugging_face, plain);
+    if (row.kind != GgufListKind::sliding) {
+      out.set(row.hugging_face, plain);
+      continue;
+    }
+    if (!plain.is_array()) {
+      // Every how many layers one does not slide.
+      out.set("sliding_window_pattern", plain);
       continue;
     }
     Json::Array names;
@@ -84,6 +88,25 @@ void add_lists(Json& out, const GgufFile& file, std::span<const GgufList> lists,
       names.emplace_back(slides ? "sliding_attention" : "full_attention");
     }
     out.set(row.hugging_face, Json(std::move(names)));
+  }
+}
+
+/// longrope's divisors of frequencies, which are tensors in GGUF.
+void add_long_rope(Json& rope, const GgufFile& file) {
+  constexpr std::pair<const char*, const char*> kFactors[] = {
+      {"rope_factors_long.weight", "long_factor"}, {"rope_factors_short.weight", "short_factor"}};
+  constexpr int64_t kMostFactors = 1 << 14;
+  for (const auto& [name, key] : kFactors) {
+    const TensorInfo* info = file.find(name);
+    if (!info) continue;
+    const Tensor values = file.get(name);
+    if (values.numel() > kMostFactors) {
+      fail(file.path(), ": tensor ", quoted(name), " has ", values.numel(),
+           " factors; a head has at most ", kMostFactors);
+    }
+    Json::Array list;
+    for (const float value : values.to_vector()) list.emplace_back(static_cast<double>(value));
+    rope.set(key, Json(std::move(list)));
   }
 }
 
@@ -105,7 +128,11 @@ void add_rope_scaling(Json& out, const GgufFile& file, const std::string& prefix
   if (const auto length = file.integer(scaling + "original_context_length")) {
     rope.set("original_max_position_embeddings", *length);
   }
-  if (const auto attention = file.number(scaling + "attn_factor"); attention && *attention != 1) {
+  if (type == "longrope") {
+    add_long_rope(rope, file);
+    rope.set("attention_factor", file.number(scaling + "attn_factor").value_or(1));
+  } else if (const auto attention = file.number(scaling + "attn_factor");
+             attention && *attention != 1) {
     const bool yarn = type == "yarn" && factor.value_or(0) > 0;
     rope.set("attention_factor", *attention * (yarn ? 1 + 0.1 * std::log(*factor) : 1));
   }
@@ -159,6 +186,10 @@ Json make_generation(const GgufFile& file) {
 }
 
 }  // namespace
+
+Json gguf_config(const GgufFile& file, const GgufArchitecture& architecture) {
+  return make_config(file, architecture);
+}
 
 Checkpoint make_gguf_checkpoint(const std::shared_ptr<const GgufFile>& file) {
   const auto name = file->string("general.architecture");

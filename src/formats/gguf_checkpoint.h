@@ -3,10 +3,14 @@
 
 #include <memory>
 
+#include "formats/gguf_names.h"
 #include "tallow/gguf.h"
 #include "tallow/weights.h"
 
 namespace tallow {
+
+/// The configuration, under Hugging Face's keys, that a file's metadata makes.
+Json gguf_config(const GgufFile& file, const GgufArchitecture& architecture);
 
 /// Throws Error for a part of a split model, and for metadata of the wrong type.
 Checkpoint make_gguf_checkpoint(const std::shared_ptr<const GgufFile>& file);

@@ -41,6 +41,11 @@ constexpr GgufFlag kLlamaFlags[] = {
     {"output.weight", "tie_word_embeddings", false},
 };
 
+constexpr GgufFlag kGemmaFlags[] = {
+    {"output.weight", "tie_word_embeddings", false},
+    {"blk.0.attn_q.bias", "attention_bias", true},
+};
+
 constexpr GgufTensorName kGemmaTensors[] = {
     {"token_embd", "model.embed_tokens"},
     {"blk.*.attn_norm", "model.layers.*.input_layernorm", 1},
@@ -167,16 +172,12 @@ constexpr GgufList kGemmaLists[] = {
 };
 
 constexpr GgufArchitecture kArchitectures[] = {
-    {"gemma", "GemmaForCausalLM", kGemmaTensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
-     false},
-    {"gemma2", "Gemma2ForCausalLM", kGemma3Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
-     false},
-    {"gemma3", "Gemma3ForCausalLM", kGemma3Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
-     false},
-    {"gemma3n", "Gemma3nForCausalLM", kGemma4Tensors, kGemmaKeys, kLlamaFlags, false, kGemmaLists,
-     false},
-    {"gemma4", "Gemma4ForCausalLM", kGemma4Tensors, kGemma4Keys, kLlamaFlags, false, kGemmaLists,
-     false},
+    {"gemma", "GemmaForCausalLM", kGemmaTensors, kGemmaKeys, kGemmaFlags, false, kGemmaLists},
+    {"gemma2", "Gemma2ForCausalLM", kGemma3Tensors, kGemmaKeys, kGemmaFlags, false, kGemmaLists},
+    {"gemma3", "Gemma3ForCausalLM", kGemma3Tensors, kGemmaKeys, kGemmaFlags, false, kGemmaLists},
+    {"gemma3n", "Gemma3nForCausalLM", kGemma4Tensors, kGemmaKeys, kGemmaFlags, false, kGemmaLists},
+    {"gemma4", "Gemma4ForCausalLM", kGemma4Tensors, kGemma4Keys, kGemmaFlags, false, kGemmaLists,
+     "gemma4"},
     {"llama", "LlamaForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, true},
     {"qwen2", "Qwen2ForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, false},
 };
@@ -250,8 +251,13 @@ const GgufArchitecture* find_gguf_architecture(std::string_view name) {
 }
 
 const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face) {
+  constexpr std::string_view kWithTowers = "ForConditionalGeneration";
+  std::string name(hugging_face);
+  if (name.ends_with(kWithTowers)) {
+    name.replace(name.size() - kWithTowers.size(), name.npos, "ForCausalLM");
+  }
   for (const GgufArchitecture& architecture : kArchitectures) {
-    if (hugging_face == architecture.hugging_face) return &architecture;
+    if (name == architecture.hugging_face) return &architecture;
   }
   return nullptr;
 }
@@ -259,7 +265,6 @@ const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face)
 std::string known_gguf_architectures() {
   std::string known;
   for (const GgufArchitecture& architecture : kArchitectures) {
-    if (!architecture.converts) continue;
     known.append(known.empty() ? "" : ", ").append(architecture.hugging_face);
   }
   return known;

@@ -50,15 +50,15 @@ struct GgufArchitecture {
   std::span<const GgufFlag> flags;
   bool rope_interleaved;  ///< the converter permuted the rows of q and k
   std::span<const GgufList> lists = {};
-  bool converts = true;  ///< the table says all that a conversion changes
+  const char* tokenizer = "llama";  ///< tokenizer.ggml.model of BPE with byte_fallback
 };
 
 /// The table of an architecture, or null.
 const GgufArchitecture* find_gguf_architecture(std::string_view name);
 
-/// That of a class as config.json names it, or null.
+/// That of a class as config.json names it, with towers or without, or null.
 const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face);
-/// The classes whose models convert, for messages.
+/// The classes, for messages.
 std::string known_gguf_architectures();
 
 /// Keys that are alike in every architecture: special tokens, and how to sample.

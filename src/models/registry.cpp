@@ -13,9 +13,9 @@ struct Row {
 };
 
 constexpr Row kCausalLMs[] = {
-    {"Gemma2ForCausalLM", make_gemma2},
-    {"Gemma3ForCausalLM", make_gemma3},
-    {"Gemma3ForConditionalGeneration", make_gemma3},
+    {"Gemma2ForCausalLM", make_gemma},
+    {"Gemma3ForCausalLM", make_gemma},
+    {"Gemma3ForConditionalGeneration", make_gemma},
     {"Gemma3nForCausalLM", make_gemma3n},
     {"Gemma3nForConditionalGeneration", make_gemma3n},
     {"Gemma4ForCausalLM", make_gemma4},

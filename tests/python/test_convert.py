@@ -136,12 +136,13 @@ def log_softmax(row):
     return torch.log_softmax(torch.from_numpy(row.astype(np.float64)), -1).numpy()
 
 
-# llama.cpp has no dynamic scaling; longrope is not of its LLaMA, nor are windows of its Qwen2.
-CONVERTED = [name for name in CONFIGS
-             if not any(part in name for part in ("dynamic", "longrope", "window", "gelu"))]
+# llama.cpp has no dynamic scaling, no windows in its Qwen2, and one activation.
+REFUSED = {"dynamic": 'rope_type "dynamic"', "qwen2_window": "sliding windows",
+           "qwen2_window_by_name": "sliding windows", "one_layer_gelu": 'hidden_act "gelu"'}
+CONVERTED = [name for name in CONFIGS if name not in REFUSED and "dynamic" not in name]
 # Sizes that llama.cpp's kernels take.
-IN_LLAMA_CPP = ["grouped", "tied", "theta_500000", "linear", "yarn", "llama3", "attention_bias",
-                "heads_of_128", "qwen2", "qwen2_tied"]
+IN_LLAMA_CPP = ["grouped", "tied", "theta_500000", "linear", "yarn", "yarn_attention_factor",
+                "longrope_long", "llama3", "attention_bias", "heads_of_128", "qwen2", "qwen2_tied"]
 
 
 @pytest.mark.parametrize("name", CONVERTED)
@@ -221,15 +222,16 @@ def refusal(tallow, *args):
 
 def test_what_has_no_form_is_refused_by_name_and_nothing_is_left(tallow, tmp_path):
     out = tmp_path / "model.gguf"
-    save(tmp_path / "dynamic", **CONFIGS["dynamic"])
-    assert 'rope_type "dynamic"' in refusal(tallow, tmp_path / "dynamic", out)
+    for name, reason in REFUSED.items():
+        save(tmp_path / name, **CONFIGS[name])
+        assert reason in refusal(tallow, tmp_path / name, out)
     save(tmp_path / "model")
     config = json.loads((tmp_path / "model/config.json").read_text())
     config["architectures"] = ["NoSuchModel"]
     (tmp_path / "model/config.json").write_text(json.dumps(config))
     assert '"NoSuchModel"' in refusal(tallow, tmp_path / "model", out)
     assert "no such file" in refusal(tallow, tmp_path / "absent", out).lower()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["dynamic", "model"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*REFUSED, "model"])
 
 
 TENSORS = {"a": torch.arange(6, dtype=torch.int32).reshape(2, 3), "b.weight": torch.randn(4, 64),

@@ -203,12 +203,3 @@ def test_llama_cpp_answers_alike(name, tmp_path):
     assert len(apart) >= 100
     # llama.cpp keeps keys and values in f16.
     assert np.sqrt(np.mean(np.square(apart))) < 2e-2 and np.abs(apart).max() < 0.1
-
-
-def test_conversions_of_gemma_are_refused(tallow, tmp_path):
-    model = saved("gemma", "plain", tmp_path / "model")
-    out = tallow("convert", tmp_path / "model", tmp_path / "o.gguf", check=False)
-    assert out.returncode != 0 and b"GemmaForCausalLM" in out.stderr and b"known are" in out.stderr
-    write_gguf(tmp_path / "model.gguf", model)
-    out = tallow("convert", tmp_path / "model.gguf", tmp_path / "o", check=False)
-    assert out.returncode != 0 and b"gemma" in out.stderr and b"known are" in out.stderr

@@ -54,6 +54,13 @@ struct GemmaConfig {
   int64_t first_reader() const;
 };
 
+/// As the architecture that the checkpoint names reads its settings.
+GemmaConfig gemma_config(const Checkpoint& checkpoint);
+
+/// How sparse each of Gemma 3n's MLPs is: from the part of features that are off, or from what it
+/// comes to in deviations above the mean, which GGUF says.
+std::vector<std::optional<double>> gemma3n_deviations(const Config& c, size_t layers);
+
 struct GemmaAttention {
   nn::Linear q_proj, k_proj, v_proj, o_proj;
   nn::RmsNorm q_norm, k_norm;

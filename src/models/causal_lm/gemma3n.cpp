@@ -216,9 +216,9 @@ double normal_quantile(double p) {
   return x;
 }
 
-/// How sparse each layer's MLP is: the part of features that are off, or in GGUF the deviations
-/// above the mean that it comes to.
-std::vector<std::optional<double>> deviations(const Config& c, size_t layers) {
+}  // namespace
+
+std::vector<std::optional<double>> gemma3n_deviations(const Config& c, size_t layers) {
   std::vector<std::optional<double>> result(layers);
   const bool ready = c.has("activation_sparsity_scale");
   const char* key = ready ? "activation_sparsity_scale" : "activation_sparsity_pattern";
@@ -241,27 +241,14 @@ std::vector<std::optional<double>> deviations(const Config& c, size_t layers) {
   return result;
 }
 
-}  // namespace
-
 std::unique_ptr<CausalLM> make_gemma3n(const Checkpoint& checkpoint) {
-  GemmaConfig c(checkpoint);
-  c.norm_offset = 0;
-  c.v_norm = true;
-  c.attention_cap = 0;
-  c.logit_cap =
-      c.text.has("final_logit_softcapping") ? c.text.number("final_logit_softcapping") : 30;
-  c.window = c.text.integer_or("sliding_window", 512);
-  c.read_layers(5);
-  c.share_keys(c.text.integer_or("num_kv_shared_layers", 15, 0, std::ssize(c.layers) - 1));
-  c.per_layer_dim = c.text.integer_or("hidden_size_per_layer_input", 256, 1, 1 << 16);
-  c.pad = 0;
-  c.read_rope(10000, 1e6);
+  const GemmaConfig c = gemma_config(checkpoint);
   const int64_t count = c.text.integer_or("altup_num_inputs", 4, 2, 64);
   const Streams streams{.count = count,
                         .active = c.text.integer_or("altup_active_idx", 0, 0, count - 1),
                         .scaled = c.text.boolean_or("altup_correct_scale", true)};
   return std::make_unique<Gemma3nForCausalLM>(checkpoint, c, streams,
-                                              deviations(c.text, c.layers.size()));
+                                              gemma3n_deviations(c.text, c.layers.size()));
 }
 
 }  // namespace tallow

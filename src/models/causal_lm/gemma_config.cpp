@@ -1,6 +1,7 @@
 // How the configurations of the Gemma family are read: transformers' configuration_gemma*, and what
 // GGUF says under the same keys.
 #include <cmath>
+#include <utility>
 
 #include "models/causal_lm/gemma.h"
 #include "models/encoders/gemma4_audio.h"
@@ -191,7 +192,9 @@ int64_t GemmaConfig::first_reader() const {
   return first;
 }
 
-std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint) {
+namespace {
+
+GemmaConfig config_of_1(const Checkpoint& checkpoint) {
   GemmaConfig c(checkpoint);
   // The first configurations said "gelu" and meant its approximation.
   if (c.activation == "gelu") c.activation = "gelu_pytorch_tanh";
@@ -199,21 +202,22 @@ std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint) {
   c.attention_cap = c.logit_cap = 0;
   c.attention_scale = 1 / std::sqrt(static_cast<double>(c.layers[0].head_dim));
   c.read_rope(10000, 10000);
-  return make_gemma(checkpoint, c);
+  return c;
 }
 
-std::unique_ptr<CausalLM> make_gemma2(const Checkpoint& checkpoint) {
+GemmaConfig config_of_2(const Checkpoint& checkpoint) {
   GemmaConfig c(checkpoint);
   c.qk_norm = false;
   c.attention_cap = cap(c.text, "attn_logit_softcapping", 50);
   c.logit_cap = cap(c.text, "final_logit_softcapping", 30);
-  c.read_layers(2);
+  c.read_layers(c.text.integer_or("sliding_window_pattern", 2));
   c.attention_scale = query_scale(c, 46);
-  c.read_rope(10000, 10000);
-  return make_gemma(checkpoint, c);
+  const double theta = c.text.number_or("rope_theta", 10000);
+  c.read_rope(theta, theta);
+  return c;
 }
 
-std::unique_ptr<CausalLM> make_gemma3(const Checkpoint& checkpoint) {
+GemmaConfig config_of_3(const Checkpoint& checkpoint) {
   GemmaConfig c(checkpoint);
   c.read_layers(c.text.integer_or("sliding_window_pattern", 6));
   c.attention_scale = query_scale(c, 62);
@@ -221,10 +225,26 @@ std::unique_ptr<CausalLM> make_gemma3(const Checkpoint& checkpoint) {
   c.sliding_sees_ahead = c.full_sees_ahead = true;
   if (c.text.boolean_or("use_bidirectional_attention", false)) see_all(c, 0);
   c.read_rope(10000, 1e6);
-  return make_gemma(checkpoint, c);
+  return c;
 }
 
-std::unique_ptr<CausalLM> make_gemma4(const Checkpoint& checkpoint) {
+GemmaConfig config_of_3n(const Checkpoint& checkpoint) {
+  GemmaConfig c(checkpoint);
+  c.norm_offset = 0;
+  c.v_norm = true;
+  c.attention_cap = 0;
+  c.logit_cap =
+      c.text.has("final_logit_softcapping") ? c.text.number("final_logit_softcapping") : 30;
+  c.window = c.text.integer_or("sliding_window", 512);
+  c.read_layers(5);
+  c.share_keys(c.text.integer_or("num_kv_shared_layers", 15, 0, std::ssize(c.layers) - 1));
+  c.per_layer_dim = c.text.integer_or("hidden_size_per_layer_input", 256, 1, 1 << 16);
+  c.pad = 0;
+  c.read_rope(10000, 1e6);
+  return c;
+}
+
+GemmaConfig config_of_4(const Checkpoint& checkpoint) {
   GemmaConfig c(checkpoint);
   c.norm_offset = 0;
   c.v_norm = c.layer_scalars = true;
@@ -261,6 +281,29 @@ std::unique_ptr<CausalLM> make_gemma4(const Checkpoint& checkpoint) {
   if (!c.text.has("rope_parameters") && !checkpoint.weights.contains("rope_freqs.weight")) {
     c.full_rope = Config(proportional_rope(c.positions), c.text.what());
   }
+  return c;
+}
+
+constexpr std::pair<std::string_view, GemmaConfig (*)(const Checkpoint&)> kGenerations[] = {
+    {"GemmaFor", config_of_1},  {"Gemma2For", config_of_2},   {"Gemma3For", config_of_3},
+    {"Gemma4For", config_of_4}, {"Gemma3nFor", config_of_3n},
+};
+
+}  // namespace
+
+GemmaConfig gemma_config(const Checkpoint& checkpoint) {
+  for (const auto& [prefix, read] : kGenerations) {
+    if (checkpoint.architecture.starts_with(prefix)) return read(checkpoint);
+  }
+  fail(checkpoint.config.what(), ": ", checkpoint.architecture, " is not of the Gemma family");
+}
+
+std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint) {
+  return make_gemma(checkpoint, gemma_config(checkpoint));
+}
+
+std::unique_ptr<CausalLM> make_gemma4(const Checkpoint& checkpoint) {
+  GemmaConfig c = gemma_config(checkpoint);
   GemmaTowers towers{.images = make_gemma4_vision(checkpoint, c.hidden),
                      .sounds = make_gemma4_audio(checkpoint, c.hidden)};
   return make_gemma(checkpoint, std::move(c), std::move(towers));

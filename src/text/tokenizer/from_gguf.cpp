@@ -45,8 +45,8 @@ Json sequence(const char* key, Json::Array parts) {
   return Json::Object{{"type", "Sequence"}, {key, std::move(parts)}};
 }
 
-/// The SentencePiece kind: spaces made visible, one put in front, merges by score.
-void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
+/// Spaces made visible, and one put in front where the file says so.
+void show_spaces(bool prefix, TokenizerPipeline& to) {
   constexpr const char* kPrepend = R"({"type": "Prepend", "prepend": " "})";
   constexpr const char* kReplace =
       R"({"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"})";
@@ -54,7 +54,6 @@ void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
     {"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "},
     {"type": "ByteFallback"}, {"type": "Fuse"}])";
   constexpr const char* kStrip = R"({"type": "Strip", "content": " ", "start": 1, "stop": 0})";
-  const bool prefix = from.add_space_prefix.value_or(true);
   Json::Array normalizers;
   if (prefix) normalizers.push_back(Json::parse(kPrepend, "normalizer"));
   normalizers.push_back(Json::parse(kReplace, "normalizer"));
@@ -62,6 +61,11 @@ void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
   Json decoders = Json::parse(kDecoders, "decoder");
   if (prefix) decoders.items().push_back(Json::parse(kStrip, "decoder"));
   to.parts.decoder = sequence("decoders", std::move(decoders.items()));
+}
+
+/// The SentencePiece kind: merges by score.
+void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
+  show_spaces(from.add_space_prefix.value_or(true), to);
   if (from.scores.size() != from.tokens.size()) {
     fail("tokenizer.ggml.scores: has ", from.scores.size(), " values for ", from.tokens.size(),
          " tokens");
@@ -71,6 +75,20 @@ void build_sentencepiece(const GgufVocabulary& from, TokenizerPipeline& to) {
   text::ScoredBpeOptions options;
   options.unk = unk >= 0 && unk < tokens ? static_cast<int32_t>(unk) : -1;
   to.model = text::make_scored_bpe(text::Vocabulary(from.tokens), from.scores, options);
+}
+
+/// Gemma 4's kind: the same text as SentencePiece's, and merges in order.
+void build_byte_fallback(const GgufVocabulary& from, TokenizerPipeline& to) {
+  show_spaces(from.add_space_prefix.value_or(false), to);
+  text::BpeOptions options;
+  options.byte_fallback = options.fuse_unk = true;
+  options.strict = false;
+  const int64_t unk = from.unk.value_or(-1);
+  if (unk >= 0 && unk < static_cast<int64_t>(from.tokens.size())) {
+    options.unk_token = from.tokens[static_cast<size_t>(unk)];
+  }
+  to.model =
+      text::make_bpe(text::Vocabulary(from.tokens), split_merges(from.merges), std::move(options));
 }
 
 /// The types, checked: 1 where the file has none.
@@ -182,6 +200,8 @@ std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
     defaults.bos = build_byte_level(from, *pipeline);
   } else if (from.model == "llama") {
     build_sentencepiece(from, *pipeline);
+  } else if (from.model == "gemma4") {
+    build_byte_fallback(from, *pipeline);
   } else if (from.model == "bert") {
     build_word_piece(from, *pipeline);
     defaults.eos = true;
@@ -190,7 +210,7 @@ std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
     defaults = {false, true};
   } else {
     fail("tokenizer.ggml.model: the kind ", from.model,
-         " is not supported; gpt2, llama, bert and t5 are");
+         " is not supported; gpt2, llama, gemma4, bert and t5 are");
   }
   if (from.model != "t5") pipeline->make_stages();
   add_tokens(from, *pipeline);
