@@ -26,6 +26,15 @@ void add_audio(PyObject* module) {
     }
     return to_python(std::move(audio));
   });
+  m.def("_resample_audio", [](nb::handle samples, int64_t from, int64_t to) {
+    const Tensor x = checked_tensor(samples.ptr());
+    Tensor result;
+    {
+      nb::gil_scoped_release no_gil;
+      result = resample_audio(x, from, to);
+    }
+    return nb::steal(wrap(std::move(result)));
+  });
   m.def("_decode_audio", [](const nb::bytes& bytes, const std::string& what) {
     return to_python(decode_audio({bytes.c_str(), bytes.size()}, what));
   });

@@ -6,8 +6,9 @@
 import os
 
 from . import _C
+from ._data import as_tensor
 
-__all__ = ["decode", "read"]
+__all__ = ["decode", "read", "resample"]
 
 
 def read(path):
@@ -20,3 +21,9 @@ def read(path):
 def decode(data):
     """The same of bytes."""
     return _C._decode_audio(bytes(data), "audio")
+
+
+def resample(samples, rate, new_rate):
+    """samples f32 [..., frames] of `rate` frames per second as `new_rate` per second, by a windowed
+    sinc: [..., ceil(frames * new_rate / rate)]."""
+    return _C._resample_audio(as_tensor(samples), rate, new_rate)

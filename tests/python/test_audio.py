@@ -183,3 +183,32 @@ def test_codebooks_that_claim_gigabytes_are_refused():
     data = ogg_pages([b"\x01vorbis" + head, b"\x03vorbis" + notes, b"\x05vorbis" + setup])
     with pytest.raises(tallow.Error, match="codebooks of more than"):
         tallow.audio.decode(data)
+
+
+@pytest.mark.parametrize("rate,new", [(44100, 16000), (48000, 16000), (8000, 16000), (22050, 16000),
+                                      (16000, 44100), (11025, 8000), (44101, 16000)])
+def test_resampled_tones_stay_and_those_past_the_band_go(rate, new):
+    frames = rate // 2 + 3
+    old, t = np.arange(frames) / rate, np.arange(-(-frames * new // rate)) / new
+    for share in (0.01, 0.5, 0.9):
+        tone = 2 * np.pi * share * min(rate, new) / 2
+        x = np.stack([np.sin(tone * old), np.cos(tone * old)]).astype(np.float32)
+        y = tallow.audio.resample(x, rate, new).numpy()
+        assert y.shape == (2, len(t))
+        inside = slice(new // 8, -new // 8)
+        expected = np.stack([np.sin(tone * t), np.cos(tone * t)])
+        assert np.abs(y - expected)[:, inside].max() < 5e-6
+    if new < rate:
+        for share in (1.01, 1.2):
+            x = np.sin(np.pi * share * new * old).astype(np.float32)
+            assert np.abs(tallow.audio.resample(x, rate, new).numpy()[inside]).max() < 3e-6
+
+
+def test_resampling_keeps_what_needs_none_and_takes_no_odd_rates():
+    x = np.arange(5, dtype=np.float32)
+    assert np.array_equal(tallow.audio.resample(x, 7, 7).numpy(), x)
+    assert tallow.audio.resample(np.zeros((2, 0), np.float32), 3, 2).shape == (2, 0)
+    np.testing.assert_allclose(tallow.audio.resample(np.ones(999, np.float32), 3, 2)[300].item(), 1)
+    for rate in (0, -1, 10**8):
+        with pytest.raises(tallow.Error, match="resample: rates"):
+            tallow.audio.resample(x, rate, 16000)

@@ -6,7 +6,7 @@ namespace tallow {
 
 Tensor to_mono(const Audio& audio, int64_t rate) {
   const Tensor mono = audio.samples.size(0) == 1 ? audio.samples[0] : mean(audio.samples, {0});
-  return audio.rate == rate ? mono.contiguous() : resample(mono, audio.rate, rate);
+  return resample_audio(mono, audio.rate, rate);
 }
 
 }  // namespace tallow
