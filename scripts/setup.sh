@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 compile=(g++ cmake ninja-build rapidjson-dev libpcre2-dev libutf8proc-dev libcli11-dev libedit-dev
   libopenblas-pthread-dev libgfortran-12-dev libboost1.81-dev libmbedtls-dev zlib1g-dev
-  libjpeg62-turbo-dev libflac-dev libvorbis-dev libopus-dev libogg-dev)
+  libjpeg62-turbo-dev libwebp-dev libflac-dev libvorbis-dev libopus-dev libogg-dev)
 case "${1:-build}" in
   build) packages=("${compile[@]}") ;;
   run) packages=("${compile[@]}" python3 python3-venv) ;;

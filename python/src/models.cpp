@@ -127,12 +127,13 @@ nb::object prepare_image(const Model& model, nb::handle image, int64_t budget) {
   return nb::make_tuple(to_python(input.pixels), to_python(input.positions));
 }
 
-nb::object encode_image(const Model& model, nb::handle image, int64_t budget) {
-  const Tensor pixels = checked_tensor(image.ptr());
+nb::object encode_image(const Model& model, nb::handle pixels, nb::handle positions) {
+  const Tensor at = checked_tensor(positions.ptr());
+  const ImageInput input{checked_tensor(pixels.ptr()), at, 0};
   Tensor result;
   {
     nb::gil_scoped_release no_gil;
-    result = eyes(model).encode(eyes(model).prepare(pixels, budget));
+    result = eyes(model).encode(input);
   }
   return to_python(std::move(result));
 }

@@ -134,9 +134,10 @@ def prepare_image(self, picture, tokens=None):
 
 
 def encode_image(self, picture, tokens=None):
-    """The soft tokens f32 [soft tokens, hidden] that stand for an image (a path, or u8 [height,
-    width, 3]) in a prompt."""
-    return self._encode_image(_pixels(picture), tokens or 0)
+    """The soft tokens f32 [soft tokens, hidden] that stand for an image (a path, u8 [height, width,
+    3], or what prepare_image made of it) in a prompt."""
+    prepared = isinstance(picture, tuple)
+    return self._encode_image(*(picture if prepared else self.prepare_image(picture, tokens)))
 
 
 def prepare_audio(self, samples):

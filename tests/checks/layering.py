@@ -60,6 +60,7 @@ THIRD_PARTY = {
     "mbedTLS's hashes": r"mbedtls/sha",
     "zlib": r"zlib\.h",
     "libjpeg-turbo": r"jpeglib\.h",
+    "libwebp": r"webp/",
     "libFLAC": r"FLAC/",
     "libvorbis": r"vorbis/",
     "libopus": r"opus/",

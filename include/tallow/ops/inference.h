@@ -33,9 +33,9 @@ Tensor embedding_rows(const Tensor& weight, const Tensor& ids);
 struct RopeOptions {
   bool interleaved = false;  ///< pairs (2i, 2i+1) instead of (i, i + rotated/2)
 };
-/// Rotates pairs of features of x [tokens, heads, dim] by angles positions[t] * frequencies[i],
-/// and multiplies by `scale` (attention factor). frequencies [rotated / 2] f32; features past
-/// `rotated` pass through. positions [tokens] i32. RoFormer, Su et al. 2021.
+/// Rotates pairs of features of x [tokens, heads, dim] by angles positions[t] * frequencies[i] and
+/// multiplies by `scale`. frequencies [rotated / 2] f32; features past `rotated` pass through.
+/// positions i32 [tokens], or [tokens, axes]: one for each of `axes` parts of dim. Su et al. 2021.
 Tensor rope(const Tensor& x, const Tensor& positions, const Tensor& frequencies,
             const RopeOptions& options = {}, double scale = 1.0);
 

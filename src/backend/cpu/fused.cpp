@@ -63,13 +63,15 @@ void rope(Inputs in, Outputs out, const RopeCallOptions& options) {
   if (in[0].dtype() != DType::f32) return rope_op.fn.cpu(in, out, options);
   const Tensor x = token_rows(in[0]), positions = in[1].contiguous(),
                frequencies = in[2].contiguous();
+  const int64_t axes = positions.dim() == 2 ? positions.size(1) : 1;
   const RopeCall call{.x = x.data<float>(),
                       .x_stride = token_stride(x),
                       .y = out[0].data<float>(),
                       .positions = positions.data<int32_t>(),
                       .frequencies = frequencies.data<float>(),
                       .heads = x.size(1),
-                      .dim = x.size(2),
+                      .axes = axes,
+                      .dim = x.size(2) / axes,
                       .half = frequencies.size(0),
                       .interleaved = options.interleaved,
                       .scale = options.scale};

@@ -22,11 +22,11 @@ struct CacheWrite {
 
 struct RopeCall {
   const float* x;
-  int64_t x_stride;  // elements from a token to the next
-  float* y;          // [tokens, heads, dim]
-  const int32_t* positions;
+  int64_t x_stride;          // elements from a token to the next
+  float* y;                  // [tokens, heads, axes, dim]
+  const int32_t* positions;  // [tokens, axes]
   const float* frequencies;
-  int64_t heads, dim, half;
+  int64_t heads, axes, dim, half;
   bool interleaved;
   float scale;
 };

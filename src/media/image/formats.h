@@ -1,6 +1,7 @@
 // What the decoders of image formats share: their results, their limits and orientations.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -21,6 +22,20 @@ struct Decoded {
 
 Decoded decode_png(Bytes bytes, const std::string& what);
 Decoded decode_jpeg(Bytes bytes, const std::string& what);
+Decoded decode_webp(Bytes bytes, const std::string& what);
+Decoded decode_gif(Bytes bytes, const std::string& what);
+Decoded decode_bmp(Bytes bytes, const std::string& what);
+
+/// Colours by number: without a palette, greys.
+struct Palette : std::array<std::array<uint8_t, 3>, 256> {
+  Palette() {
+    for (size_t i = 0; i < size(); ++i) (*this)[i].fill(static_cast<uint8_t>(i));
+  }
+  /// Makes those after the first `known` ones black.
+  void cut(size_t known) {
+    for (size_t i = known; i < size(); ++i) (*this)[i].fill(0);
+  }
+};
 
 /// Black pixels u8 [height, width, 3]. Throws Error for sides of 0, for more pixels than Pillow
 /// takes, and for many more than `bytes` bytes of an image could be meant for.

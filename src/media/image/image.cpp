@@ -19,6 +19,11 @@ Decoded decode(Bytes bytes, const std::string& what) {
   if (text.empty()) fail(what, ": is empty");
   if (text.starts_with("\x89PNG\r\n\x1a\n"sv)) return decode_png(bytes, what);
   if (text.starts_with("\xff\xd8\xff"sv)) return decode_jpeg(bytes, what);
+  if (text.starts_with("GIF87a") || text.starts_with("GIF89a")) return decode_gif(bytes, what);
+  if (text.starts_with("BM")) return decode_bmp(bytes, what);
+  if (text.starts_with("RIFF") && text.substr(0, 12).ends_with("WEBP")) {
+    return decode_webp(bytes, what);
+  }
   fail(what, ": is no image of a known format; known are PNG, JPEG, WebP, GIF, BMP");
 }
 

@@ -1,6 +1,5 @@
 // PNG (third edition, W3C 2025): all colour types, depths and interlacing; of an animation, the
 // image that all readers show.
-#include <array>
 #include <vector>
 
 #include "formats/zip/deflate.h"
@@ -26,7 +25,7 @@ struct Header {
 
 struct File {
   Header header;
-  std::array<std::array<uint8_t, 3>, 256> palette;
+  Palette palette;
   std::vector<std::byte> data;  // of all IDAT chunks
   int exif = 0, xmp = 0;
 };
@@ -59,6 +58,7 @@ void read_chunk(File& file, std::string_view name, Bytes data, const std::string
   if (name == "IHDR") {
     file.header = read_header(in, what);
   } else if (name == "PLTE") {
+    file.palette.cut(data.size() / 3);
     for (size_t i = 0; i < std::min<size_t>(data.size() / 3, 256); ++i) {
       for (uint8_t& c : file.palette[i]) c = in.read<uint8_t>("palette");
     }
@@ -73,7 +73,6 @@ void read_chunk(File& file, std::string_view name, Bytes data, const std::string
 
 File read_chunks(Bytes bytes, const std::string& what) {
   File file;
-  for (size_t i = 0; i < file.palette.size(); ++i) file.palette[i].fill(static_cast<uint8_t>(i));
   ByteReader in(bytes, what, 8);
   in.set_big_endian(true);
   for (bool ended = false; !ended;) {

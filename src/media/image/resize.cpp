@@ -1,5 +1,5 @@
-// Resizing as Pillow does it: two passes, rows first, with weights of 22 bits after the point and
-// pixels rounded to 8 bits between the passes.
+// Resizing as Pillow does it: two passes, with weights of 22 bits after the point, and pixels that
+// are rounded to 8 bits between the passes.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -209,8 +209,16 @@ Tensor resize_image(const Tensor& image, int64_t height, int64_t width, std::str
   }
   const Tensor from = image.contiguous();
   if (!filter.weight) return resize_nearest(from, height, width);
-  const Tensor wide = width == from.size(1) ? from : resize_width(from, width, filter);
-  return height == wide.size(0) ? wide : resize_height(wide, height, filter);
+  const auto columns = [&](const Tensor& x) {
+    return width == x.size(1) ? x : resize_width(x, width, filter);
+  };
+  const auto rows = [&](const Tensor& x) {
+    return height == x.size(0) ? x : resize_height(x, height, filter);
+  };
+  // Pillow 13's order, which rounding between the passes shows.
+  const int64_t fewer_rows = from.size(0) - height, fewer_columns = from.size(1) - width;
+  const bool rows_first = fewer_rows > 0 && fewer_rows > 2 * fewer_columns;
+  return rows_first ? columns(rows(from)) : rows(columns(from));
 }
 
 }  // namespace tallow

@@ -64,35 +64,22 @@ struct ClippedLinear {
   }
 };
 
-/// Turns the first half of each head by a patch's column, and the second by its row.
-struct AxialRope {
-  Tensor frequencies;  // [head_dim / 4]
-
-  explicit AxialRope(const VisionConfig& v) {
-    const Json* given = v.c.find("rope_parameters");
-    const Config rope(given && given->is_object() ? *given : Json::object(), v.c.what());
-    if (const std::string type = rope.string_or("rope_type", "axial"); type != "axial") {
-      fail(v.c.what(), ": rope_type \"", type, "\" is unknown; known is axial");
-    }
-    const auto theta = static_cast<float>(rope.number_or("rope_theta", 100));
-    const auto half = static_cast<float>(v.head_dim / 2);
-    std::vector<float> speeds;
-    for (int64_t i = 0; i < v.head_dim / 4; ++i) {
-      speeds.push_back(1 / std::pow(theta, static_cast<float>(2 * i) / half));
-    }
-    frequencies = Tensor::from(speeds, {v.head_dim / 4});
+/// Radians a patch by which each pair of features turns [head_dim / 4]: those of the first half of
+/// a head by its column, those of the second by its row.
+Tensor axial_frequencies(const VisionConfig& v) {
+  const Json* given = v.c.find("rope_parameters");
+  const Config rope(given && given->is_object() ? *given : Json::object(), v.c.what());
+  if (const std::string type = rope.string_or("rope_type", "axial"); type != "axial") {
+    fail(v.c.what(), ": rope_type \"", type, "\" is unknown; known is axial");
   }
-
-  /// x [patches, heads, head_dim].
-  Tensor operator()(const Tensor& x, const Tensor& positions) const {
-    const int64_t half = x.size(2) / 2;
-    Tensors parts;
-    for (int64_t axis = 0; axis < 2; ++axis) {
-      parts.push_back(rope(x.narrow(2, axis * half, half), positions.select(1, axis), frequencies));
-    }
-    return cat(parts, 2);
+  const auto theta = static_cast<float>(rope.number_or("rope_theta", 100));
+  const auto half = static_cast<float>(v.head_dim / 2);
+  std::vector<float> speeds;
+  for (int64_t i = 0; i < v.head_dim / 4; ++i) {
+    speeds.push_back(1 / std::pow(theta, static_cast<float>(2 * i) / half));
   }
-};
+  return Tensor::from(speeds, {v.head_dim / 4});
+}
 
 struct Attention {
   ClippedLinear q_proj, k_proj, v_proj, o_proj;
@@ -111,15 +98,17 @@ struct Attention {
         eps(c.eps) {}
 
   /// Each patch sees all others.
-  Tensor operator()(const Tensor& x, const Tensor& positions, const AxialRope& rope) const {
+  Tensor operator()(const Tensor& x, const Tensor& positions, const Tensor& frequencies) const {
     const auto heads = [&](const Tensor& y) { return y.reshape({x.size(0), -1, head_dim}); };
-    const Tensor q = rope(q_norm(heads(q_proj(x))), positions);
-    const Tensor k = rope(k_norm(heads(k_proj(x))), positions);
+    // [heads, patches, head_dim], in bf16 where that is what the weights are for.
+    const DType dtype = q_proj.linear.weight.dtype() == DType::bf16 ? DType::bf16 : DType::f32;
+    const auto ready = [&](const Tensor& y) { return y.to(dtype).transpose(0, 1); };
+    const Tensor q = rope(q_norm(heads(q_proj(x))), positions, frequencies);
+    const Tensor k = rope(k_norm(heads(k_proj(x))), positions, frequencies);
     const Tensor v = rms_norm(heads(v_proj(x)), {head_dim}, {}, eps);
-    const Tensor y =
-        scaled_dot_product_attention(q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1), {}, 0,
-                                     false, 1.0, q.size(1) != k.size(1));
-    return o_proj(y.transpose(0, 1).reshape({x.size(0), -1}));
+    const Tensor y = scaled_dot_product_attention(ready(q), ready(k), ready(v), {}, 0, false, 1.0,
+                                                  q.size(1) != k.size(1));
+    return o_proj(y.transpose(0, 1).to(DType::f32).reshape({x.size(0), -1}));
   }
 };
 
@@ -152,8 +141,8 @@ struct Layer {
         pre_feedforward_layernorm(w / "pre_feedforward_layernorm", c.hidden, c.eps),
         post_feedforward_layernorm(w / "post_feedforward_layernorm", c.hidden, c.eps) {}
 
-  Tensor operator()(Tensor x, const Tensor& positions, const AxialRope& rope) const {
-    const Tensor y = self_attn(input_layernorm(x), positions, rope);
+  Tensor operator()(Tensor x, const Tensor& positions, const Tensor& frequencies) const {
+    const Tensor y = self_attn(input_layernorm(x), positions, frequencies);
     const Tensor z = mlp(pre_feedforward_layernorm.add(x, post_attention_layernorm(y)));
     return x + post_feedforward_layernorm(z);
   }
@@ -168,7 +157,7 @@ class Gemma4Vision : public ImageEncoder {
         eps_(c.eps),
         input_proj_(w / "patch_embedder" / "input_proj", 3 * c.patch * c.patch, c.hidden),
         positions_(w.get("patch_embedder.position_embedding_table", {2, c.positions, c.hidden})),
-        rope_(c),
+        frequencies_(axial_frequencies(c)),
         embedding_projection_(projector / "embedding_projection", c.hidden, hidden) {
     const int64_t layers = c.c.integer_or("num_hidden_layers", 16, 1, 4096);
     for (int64_t i = 0; i < layers; ++i) layers_.emplace_back(w / "encoder" / "layers" / i, c);
@@ -189,7 +178,7 @@ class Gemma4Vision : public ImageEncoder {
     for (int64_t axis = 0; axis < 2; ++axis) {
       x = x + embedding_rows(positions_.select(0, axis), at.select(1, axis));
     }
-    for (const Layer& layer : layers_) x = layer(x, at, rope_);
+    for (const Layer& layer : layers_) x = layer(x, at, frequencies_);
     x = pooled(x, at) * std::sqrt(static_cast<double>(x.size(1)));
     if (std_bias_) x = (x - std_bias_) * std_scale_;
     return embedding_projection_(rms_norm(x, {x.size(1)}, {}, eps_));
@@ -213,7 +202,7 @@ class Gemma4Vision : public ImageEncoder {
   double eps_;
   nn::Linear input_proj_;
   Tensor positions_;  // [2, columns or rows, hidden]
-  AxialRope rope_;
+  Tensor frequencies_;
   std::vector<Layer> layers_;
   Tensor std_bias_, std_scale_;
   nn::Linear embedding_projection_;

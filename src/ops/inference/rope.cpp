@@ -9,15 +9,22 @@ namespace tallow {
 
 namespace {
 
+int64_t axes_of(const Tensor& positions) { return positions.dim() == 2 ? positions.size(1) : 1; }
+
 Specs infer(Inputs in, const RopeCallOptions&) {
   const Tensor &x = in[0], &positions = in[1], &frequencies = in[2];
   check_real("rope", "x", x, 3);
   if (x.dim() != 3) fail("rope: x is ", x, "; it needs [tokens, heads, dim]");
-  if (positions.dtype() != DType::i32 || positions.dim() != 1 || positions.size(0) != x.size(0))
+  if (positions.dtype() != DType::i32 || positions.dim() < 1 || positions.dim() > 2 ||
+      positions.size(0) != x.size(0))
     fail("rope: positions are ", positions, "; x ", x, " needs i32 [", x.size(0), "]");
+  const int64_t axes = axes_of(positions);
+  if (axes < 1 || x.size(2) % axes != 0)
+    fail("rope: positions are ", positions, ", which do not divide the features of x ", x);
   if (frequencies.dtype() != DType::f32 || frequencies.dim() != 1 ||
-      2 * frequencies.size(0) > x.size(2))
-    fail("rope: frequencies are ", frequencies, "; x ", x, " takes f32 of up to ", x.size(2) / 2);
+      2 * frequencies.size(0) > x.size(2) / axes)
+    fail("rope: frequencies are ", frequencies, "; x ", x, " takes f32 of up to ",
+         x.size(2) / axes / 2);
   return {{x.shape(), x.dtype()}};
 }
 
@@ -42,21 +49,22 @@ void rotate_head(const T* x, T* y, const T* cosines, const T* sines, int64_t hal
 }
 
 template <class T>
-void rotate(const Tensor& from, const Tensor& to, const int32_t* positions,
+void rotate(const Tensor& from, const Tensor& to, const int32_t* positions, int64_t axes,
             const float* frequencies, int64_t half, const RopeCallOptions& options) {
-  const T* x = from.data<T>();
-  T* y = to.data<T>();
-  const int64_t tokens = from.size(0), heads = from.size(1), dim = from.size(2);
+  const int64_t tokens = from.size(0), heads = from.size(1), dim = from.size(2) / axes;
   std::vector<T> cosines(static_cast<size_t>(half)), sines(static_cast<size_t>(half));
-  for (int64_t t = 0; t < tokens; ++t) {
+  for (int64_t part = 0; part < tokens * axes; ++part) {
     for (int64_t i = 0; i < half; ++i) {
       // The product is rounded to f32 first, as transformers does.
-      const float angle = static_cast<float>(positions[t]) * frequencies[i];
+      const float angle = static_cast<float>(positions[part]) * frequencies[i];
       cosines[static_cast<size_t>(i)] = T(std::cos(static_cast<double>(angle))) * T(options.scale);
       sines[static_cast<size_t>(i)] = T(std::sin(static_cast<double>(angle))) * T(options.scale);
     }
-    for (int64_t h = 0; h < heads; ++h, x += dim, y += dim)
-      rotate_head(x, y, cosines.data(), sines.data(), half, dim, options.interleaved);
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t at = ((part / axes * heads + h) * axes + part % axes) * dim;
+      rotate_head(from.data<T>() + at, to.data<T>() + at, cosines.data(), sines.data(), half, dim,
+                  options.interleaved);
+    }
   }
 }
 
@@ -67,9 +75,9 @@ void cpu(Inputs in, Outputs out, const RopeCallOptions& options) {
   compute_real(out[0], [&](const Tensor& y) {
     const Tensor x = in[0].to(y.dtype()).contiguous();
     if (y.dtype() == DType::f64) {
-      rotate<double>(x, y, at, speeds, frequencies.size(0), options);
+      rotate<double>(x, y, at, axes_of(positions), speeds, frequencies.size(0), options);
     } else {
-      rotate<float>(x, y, at, speeds, frequencies.size(0), options);
+      rotate<float>(x, y, at, axes_of(positions), speeds, frequencies.size(0), options);
     }
   });
 }
@@ -82,10 +90,13 @@ Tensor pairs(const Tensor& x, int64_t half, bool interleaved) {
 }
 
 Tensors composite(Inputs in, const RopeCallOptions& options) {
-  const Tensor& x = in[0];
-  const int64_t half = in[2].size(0);
+  const int64_t tokens = in[0].size(0), heads = in[0].size(1), axes = axes_of(in[1]),
+                half = in[2].size(0);
+  const Tensor x = in[0].reshape({tokens, heads * axes, in[0].size(2) / axes});
   const Tensor split = pairs(x, half, options.interleaved);
-  const Tensor angles = in[1].to(DType::f32).unsqueeze(1).unsqueeze(2) * in[2];
+  const Tensor angles = (in[1].to(DType::f32).reshape({tokens, 1, axes, 1}) * in[2])
+                            .expand({tokens, heads, axes, half})
+                            .reshape({tokens, heads * axes, half});
   const Tensor c = cos(angles) * options.scale, s = sin(angles) * options.scale;
   const Tensor a = split.select(3, 0), b = split.select(3, 1);
   const Tensor first = a * c - b * s, second = b * c + a * s;
@@ -93,8 +104,8 @@ Tensors composite(Inputs in, const RopeCallOptions& options) {
                                       : cat({first, second}, 2);
   turned = turned.reshape({x.size(0), x.size(1), 2 * half});
   turned = turned.to(x.dtype());
-  if (2 * half == x.size(2)) return {turned};
-  return {cat({turned, x.narrow(2, 2 * half, x.size(2) - 2 * half)}, 2)};
+  if (2 * half < x.size(2)) turned = cat({turned, x.narrow(2, 2 * half, x.size(2) - 2 * half)}, 2);
+  return {turned.reshape(in[0].shape())};
 }
 
 Work work(Inputs in, Outputs, const RopeCallOptions&) {

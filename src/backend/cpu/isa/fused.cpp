@@ -100,29 +100,35 @@ TALLOW_INLINE void rotate_pairs(const float* x, float* y, const float* c, const 
   }
 }
 
-void rope(const RopeCall& call, int64_t token_begin, int64_t token_end) {
+/// One axis of the heads of a token.
+TALLOW_INLINE void rotate_axis(const RopeCall& call, const float* x, float* y, int32_t position) {
   alignas(64) float cosines[kAngles + kLanes], sines[kAngles + kLanes];
-  const int64_t half = call.half, dim = call.dim;
-  for (int64_t t = token_begin; t < token_end; ++t) {
-    for (int64_t from = 0; from < half; from += kAngles) {
-      const int64_t n = half - from < kAngles ? half - from : kAngles;
-      angles_of(static_cast<float>(call.positions[t]), call.frequencies + from, n, call.scale,
-                cosines, sines);
-      const float* x = call.x + t * call.x_stride;
-      float* y = call.y + t * call.heads * dim;
-      for (int64_t h = 0; h < call.heads; ++h, x += dim, y += dim) {
-        if (call.interleaved) {
-          rotate_pairs(x + 2 * from, y + 2 * from, cosines, sines, n);
-        } else {
-          rotate_apart(x + from, x + half + from, y + from, y + half + from, cosines, sines, n);
-        }
+  const int64_t half = call.half, dim = call.dim, next = call.axes * dim;
+  for (int64_t from = 0; from < half; from += kAngles) {
+    const int64_t n = half - from < kAngles ? half - from : kAngles;
+    angles_of(static_cast<float>(position), call.frequencies + from, n, call.scale, cosines, sines);
+    for (int64_t h = 0; h < call.heads; ++h) {
+      const float* u = x + h * next;
+      float* v = y + h * next;
+      if (call.interleaved) {
+        rotate_pairs(u + 2 * from, v + 2 * from, cosines, sines, n);
+      } else {
+        rotate_apart(u + from, u + half + from, v + from, v + half + from, cosines, sines, n);
       }
     }
-    if (2 * half == dim) continue;
-    const float* x = call.x + t * call.x_stride;
-    float* y = call.y + t * call.heads * dim;
-    for (int64_t h = 0; h < call.heads; ++h, x += dim, y += dim) {
-      for (int64_t i = 2 * half; i < dim; ++i) y[i] = x[i];
+  }
+  if (2 * half == dim) return;
+  for (int64_t h = 0; h < call.heads; ++h) {
+    for (int64_t i = 2 * half; i < dim; ++i) y[h * next + i] = x[h * next + i];
+  }
+}
+
+void rope(const RopeCall& call, int64_t token_begin, int64_t token_end) {
+  for (int64_t t = token_begin; t < token_end; ++t) {
+    for (int64_t axis = 0; axis < call.axes; ++axis) {
+      rotate_axis(call, call.x + t * call.x_stride + axis * call.dim,
+                  call.y + (t * call.heads * call.axes + axis) * call.dim,
+                  call.positions[t * call.axes + axis]);
     }
   }
 }
