@@ -14,7 +14,7 @@ def random_blocks(rng, kind, n, k):
     scale = np.frombuffer(np.float16(0.01 / 32).tobytes(), np.uint8)
     # Where the f16 scales stand in a block.
     name = kind.name
-    places = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q4_K": [0, 2], "Q5_K": [0, 2],
+    places = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2],
               "Q6_K": [208]}[name]
     for place in places:
         blocks[:, place:place + 2] = scale
