@@ -56,6 +56,12 @@ CASES = {
         0, m.tensor([1]), m.ones(1, dtype=m.bool), alpha=2),
     "nearest quantile of infinity": lambda m: m.nanquantile(m.tensor([-INF, 1.0, 2.0]), 0.1, interpolation="higher"),
     "gradient of a quantile's q": history(lambda m, x: m.quantile(x, (x[0] - x[0].min()) / 10)),
+    "gradient of nanquantile's q in a row of NaN": history(
+        lambda m, x: m.nanquantile(m.stack([x[0], x[0] * NAN]), x[0, 0], 1).nan_to_num(0) + x[:, 0]),
+    "gradient of addcdiv of whole numbers": history(
+        lambda m, x: m.addcdiv(m.tensor([[16777217] * 3] * 2, dtype=m.int32), m.tensor([[16777217] * 3] * 2), x)),
+    "rows that repeat one number of each matrix": lambda m: m.matmul(
+        m.tensor([1.5], dtype=m.bfloat16).as_strided((5, 1, 40), (0, 1, 0)), m.ones(40).bfloat16()),
     "gradient of min of NaN": history(lambda m, x: (x / 0 * 0).min() + x.sum()),
     "gradient of linear of no features": history(
         lambda m, x: m.nn.functional.linear(x[:, :0], x[:, :0], x[:, 0]) + x.sum()),

@@ -154,12 +154,13 @@ void multiply(const Tensor& left, const Tensor& right, const Tensor& out) {
   });
 }
 
-// One of the last two strides is 1.
+// One of the last two strides is 1, also when the batch has become rows: a single row's own stride
+// is then another.
 Tensor with_unit_stride(const Tensor& t) {
   if (t.dim() == 1) return t.contiguous();
-  const bool unit = t.strides()[t.dim() - 1] == 1 || t.strides()[t.dim() - 2] == 1 ||
-                    (t.size(-1) == 1 && t.size(-2) == 1);
-  return unit ? t : t.contiguous();
+  const bool rows = t.strides()[t.dim() - 1] == 1 || t.size(-1) == 1;
+  const bool columns = t.strides()[t.dim() - 2] == 1 && t.size(-2) > 1;
+  return rows || columns ? t : t.contiguous();
 }
 
 void matmul(Inputs in, Outputs out, const NoOptions& options) {

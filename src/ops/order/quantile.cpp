@@ -63,11 +63,9 @@ Tensor of_rows(const Tensor& x, const Tensor& q, bool ignore_nan, std::string_vi
     steps = ignore_nan ? maximum(numbers - 1.0, 0.0) : numbers * 0.0 + double(n - 1);
     ranks = steps * q.detach().to(x.dtype()).to(DType::f64).reshape({-1});
     if (x.dtype() == DType::f32) ranks = ranks.to(DType::f32).to(DType::f64);
-    // Rows with NaN read it, which stands at their end.
-    if (!ignore_nan) {
-      whole = equal_to(numbers, double(n));
-      ranks = ranks * whole + (1.0 - whole) * double(n - 1);
-    }
+    // Rows with NaN, or of nothing else, depend on no q. The former read it, at their end.
+    whole = ignore_nan ? numbers : equal_to(numbers, double(n));
+    if (!ignore_nan) ranks = ranks * whole + (1.0 - whole) * double(n - 1);
   }
   const Places p = places(ranks, interpolation);
   const Tensor below = pick_along(sorted, -1, p.below);
@@ -77,7 +75,7 @@ Tensor of_rows(const Tensor& x, const Tensor& q, bool ignore_nan, std::string_vi
   if (interpolation == "linear" && q.requires_grad()) {  // as steeply as the ranks grow with q
     const Tensor flat = q.reshape({-1});
     const Tensor steeper = share + (steps * (flat - flat.detach())).to(x.dtype());
-    share = whole ? where(ne(whole, 0), steeper, share) : steeper;
+    share = where(ne(whole, 0), steeper, share);
   }
   return lerp(below, above, share);
 }
