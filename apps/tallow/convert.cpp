@@ -16,6 +16,7 @@ int convert(const ConvertCommandOptions& options) {
            "mixes such as q4_k_m `tallow quantize`");
     }
   }
+  o.big_endian = options.endian == "big";
   o.max_shard_bytes = static_cast<int64_t>(options.max_shard_gigabytes * 1e9);
   Bar bar("converting");
   o.progress = [&](std::string_view name, int64_t done, int64_t total) {

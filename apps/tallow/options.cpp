@@ -214,6 +214,9 @@ CLI::App* add_convert(CLI::App& parent, ConvertCommandOptions& o) {
                   "Make matrices f32, f16, bf16, q8_0 ... (default: as they are; quantized ones "
                   "become bf16 or f16 where the format has no such type)")
       ->type_name("TYPE");
+  app->add_option("--endian", o.endian, "Byte order of a .gguf file: little (the default) or big")
+      ->check(CLI::IsMember({"little", "big"}).description(""))
+      ->type_name("ORDER");
   app->add_option("--max-shard-size", o.max_shard_gigabytes,
                   "Gigabytes of one safetensors file of a folder (default 5)")
       ->check(in(1e-6, 1e6))

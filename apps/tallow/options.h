@@ -63,7 +63,7 @@ struct InspectOptions {
 };
 
 struct ConvertCommandOptions {
-  std::string in, out, dtype;
+  std::string in, out, dtype, endian = "little";
   double max_shard_gigabytes = 5;
 };
 

@@ -29,6 +29,7 @@ GgufModel open_as_gguf(const std::string& path, std::optional<DType> dtype = {})
 
 struct ConvertOptions {
   std::optional<DType> dtype;  ///< of matrices; none keeps what there is
+  bool big_endian = false;     ///< numbers of a GGUF file
   int64_t max_shard_bytes = 5'000'000'000;
   WriteProgress progress;
 };

@@ -34,8 +34,13 @@ struct SaveOptions {
   FileMetadata metadata;        ///< of .safetensors and .gguf, which alone have such
   int64_t max_shard_bytes = 0;  ///< of each file in a folder; 0 for one file
   bool compressed = false;      ///< of .npz
+  bool big_endian = false;      ///< of .gguf
   WriteProgress progress;
 };
+
+/// The ending of a path, in lower case, that says which format save_file writes: ".gguf"; empty
+/// where it says none.
+std::string format_suffix(const std::string& path);
 
 /// Writes .safetensors, .gguf, .pth, .pt, .bin, .npz or .npy (of one tensor), as the name ends; or
 /// into a folder, as model.safetensors or as shards with model.safetensors.index.json. A file is

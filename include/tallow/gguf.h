@@ -130,7 +130,7 @@ class GgufMetadata {
     std::string key, value;  // the value with its type, as it stands in the file
   };
   void put(std::string_view key, std::string value);
-  std::string header(uint64_t tensors) const;
+  std::string header(uint64_t tensors, bool big_endian = false) const;
   uint64_t alignment(const std::string& what) const;
 
   std::vector<Entry> entries_;
@@ -148,7 +148,8 @@ class GgufMetadata {
 ///     out.finish();
 class GgufWriter {
  public:
-  explicit GgufWriter(const std::string& path);
+  /// `big_endian` files are for machines that store numbers so.
+  explicit GgufWriter(const std::string& path, bool big_endian = false);
   ~GgufWriter();
   GgufWriter(const GgufWriter&) = delete;
   GgufWriter& operator=(const GgufWriter&) = delete;
@@ -162,7 +163,8 @@ class GgufWriter {
 
   /// The next tensor's data; it must have the shape and dtype that were announced.
   void write(const Tensor& tensor);
-  /// The next bytes of the tensors' data, little-endian: a part of a tensor, to its end at most.
+  /// The next bytes of the tensors' data, little-endian: a part of a tensor, to its end at most, of
+  /// whole elements or blocks.
   void write(std::span<const std::byte> bytes);
   /// Puts the file in place. Throws Error when data is missing.
   void finish();
@@ -175,11 +177,13 @@ class GgufWriter {
     int64_t bytes;
   };
   void write_header();
+  void write_turned(DType dtype, std::span<const std::byte> bytes);
   void pad_to_alignment();
   const Planned& next(const char* what) const;
 
   std::unique_ptr<OutputFile> file_;
   std::string path_;
+  bool big_endian_ = false;
   GgufMetadata metadata_;
   std::vector<Planned> tensors_;
   std::unordered_map<std::string, size_t> names_;

@@ -243,7 +243,7 @@ void save(const nb::dict& tensors, const std::string& path, const FileMetadata& 
           int64_t max_shard_bytes, bool compressed) {
   const NamedTensors named = named_tensors(tensors);
   nb::gil_scoped_release no_gil;
-  save_file(named, path, {metadata, max_shard_bytes, compressed, {}});
+  save_file(named, path, {metadata, max_shard_bytes, compressed, false, {}});
 }
 
 nb::object load_pickled(const std::string& path) {

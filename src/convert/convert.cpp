@@ -1,8 +1,6 @@
 // From one format into another: what is given, what is wanted, and the way between.
 #include "tallow/convert.h"
 
-#include <algorithm>
-
 #include "convert/folder.h"
 #include "convert/plan.h"
 #include "core/read_file.h"
@@ -14,8 +12,9 @@
 namespace tallow {
 namespace {
 
-void write_gguf(const GgufModel& model, const std::string& out, const WriteProgress& progress) {
-  GgufWriter writer(out);
+void write_gguf(const GgufModel& model, const std::string& out, const ConvertOptions& options) {
+  const WriteProgress& progress = options.progress;
+  GgufWriter writer(out, options.big_endian);
   for (const GgufValue& value : model.metadata->metadata()) writer.metadata().set(value);
   int64_t total = 0, done = 0;
   for (const PlannedTensor& t : model.tensors) {
@@ -31,17 +30,12 @@ void write_gguf(const GgufModel& model, const std::string& out, const WriteProgr
   if (progress) progress("", total, total);
 }
 
-bool names_a_file(const std::string& path) {
-  constexpr const char* kSuffixes[] = {".gguf", ".safetensors", ".pth", ".pt",
-                                       ".bin",  ".npz",         ".npy"};
-  return std::ranges::any_of(kSuffixes, [&](const char* s) { return path.ends_with(s); });
-}
-
 /// Tensors under the names that they have.
 void convert_tensors(const std::string& in, const std::string& out, const ConvertOptions& options) {
   const TensorFiles files = open_tensors(in);
   const Weights weights(files.source);
-  const bool blocks = out.ends_with(".gguf");
+  const std::string suffix = format_suffix(out);
+  const bool blocks = suffix == ".gguf";
   std::vector<PlannedTensor> tensors;
   for (const std::string& name : weights.names()) {
     const Tensor x = weights.get_any(name);
@@ -51,8 +45,9 @@ void convert_tensors(const std::string& in, const std::string& out, const Conver
   }
   SaveOptions save;
   save.progress = options.progress;
-  if (!names_a_file(out)) save.max_shard_bytes = options.max_shard_bytes;
-  if (out.ends_with(".safetensors") || blocks) save.metadata = files.metadata;
+  save.big_endian = options.big_endian;
+  if (suffix.empty()) save.max_shard_bytes = options.max_shard_bytes;
+  if (suffix == ".safetensors" || blocks) save.metadata = files.metadata;
   save_file(tensors, out, save);
 }
 
@@ -78,11 +73,13 @@ GgufModel open_as_gguf(const std::string& path, std::optional<DType> dtype) {
 void convert(const std::string& in, const std::string& out, const ConvertOptions& options) {
   const bool folder = is_folder(in) && file_exists(in + "/config.json");
   const bool gguf = !is_folder(in) && open_tensors(in).format.starts_with("GGUF");
-  if (!(folder || gguf)) return convert_tensors(in, out, options);
-  if (out.ends_with(".gguf")) {
-    return write_gguf(open_as_gguf(in, options.dtype), out, options.progress);
+  const std::string suffix = format_suffix(out);
+  if (options.big_endian && suffix != ".gguf") {
+    fail(out, ": only .gguf files can be big-endian");
   }
-  if (names_a_file(out)) return convert_tensors(in, out, options);
+  if (!(folder || gguf)) return convert_tensors(in, out, options);
+  if (suffix == ".gguf") return write_gguf(open_as_gguf(in, options.dtype), out, options);
+  if (!suffix.empty()) return convert_tensors(in, out, options);
   converting::write_folder(folder ? converting::plan_folder(in, options.dtype)
                                   : converting::translate_gguf(GgufFile::open(in), options.dtype),
                            out, options);

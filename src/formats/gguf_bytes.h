@@ -31,7 +31,7 @@ inline std::string_view next_string(const std::byte*& at) {
   return text;
 }
 
-/// Turns the bytes of a big-endian tensor's numbers around, those in blocks included.
+/// Turns the bytes of a tensor's numbers around, those in blocks included.
 void turn_elements(DType dtype, std::byte* data, int64_t bytes);
 
 }  // namespace tallow

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "formats/byte_reader.h"
+#include "formats/gguf_bytes.h"
 #include "formats/output_file.h"
 #include "tallow/error.h"
 #include "tallow/gguf.h"
@@ -16,14 +17,15 @@ constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint32_t kMostAlignment = 1 << 20;  // what the reader takes
 
 template <class T>
-void append(std::string& out, T value) {
+void append(std::string& out, T value, bool big_endian = false) {
   char raw[sizeof(T)];
   std::memcpy(raw, &value, sizeof raw);
+  if (big_endian) std::ranges::reverse(raw);
   out.append(raw, sizeof raw);
 }
 
-void append_text(std::string& out, std::string_view text) {
-  append<uint64_t>(out, text.size());
+void append_text(std::string& out, std::string_view text, bool big_endian = false) {
+  append<uint64_t>(out, text.size(), big_endian);
   out += text;
 }
 
@@ -51,6 +53,30 @@ std::string array(GgufType type, std::span<const T> values) {
   std::string out = array_head(type, values.size());
   out += as_text(std::as_bytes(values));
   return out;
+}
+
+/// A typed value with the bytes of its numbers turned around.
+std::string turned(std::string value) {
+  auto* at = reinterpret_cast<std::byte*>(value.data());
+  const auto turn = [&](size_t width) {
+    std::reverse(at, at + width);
+    at += width;
+  };
+  auto type = GgufType{load<uint32_t>(at)};
+  turn(4);
+  uint64_t count = 1;
+  if (type == GgufType::array) {
+    type = GgufType{load<uint32_t>(at)};
+    turn(4);
+    count = load<uint64_t>(at);
+    turn(8);
+  }
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint64_t text = type == GgufType::string ? load<uint64_t>(at) : 0;
+    turn(bytes_of(type));
+    at += text;
+  }
+  return value;
 }
 
 }  // namespace
@@ -127,14 +153,14 @@ uint64_t GgufMetadata::alignment(const std::string& what) const {
   return alignment;
 }
 
-std::string GgufMetadata::header(uint64_t tensors) const {
+std::string GgufMetadata::header(uint64_t tensors, bool big_endian) const {
   std::string out = "GGUF";
-  append(out, kVersion);
-  append(out, tensors);
-  append<uint64_t>(out, entries_.size());
+  append(out, kVersion, big_endian);
+  append(out, tensors, big_endian);
+  append<uint64_t>(out, entries_.size(), big_endian);
   for (const Entry& entry : entries_) {
-    append_text(out, entry.key);
-    out += entry.value;
+    append_text(out, entry.key, big_endian);
+    out += big_endian ? turned(entry.value) : entry.value;
   }
   return out;
 }
@@ -144,8 +170,8 @@ std::shared_ptr<const GgufFile> GgufMetadata::as_file(std::string what) const {
   return GgufFile::from_memory(std::as_bytes(std::span(bytes)), std::move(what));
 }
 
-GgufWriter::GgufWriter(const std::string& path)
-    : file_(std::make_unique<OutputFile>(path)), path_(path) {}
+GgufWriter::GgufWriter(const std::string& path, bool big_endian)
+    : file_(std::make_unique<OutputFile>(path)), path_(path), big_endian_(big_endian) {}
 GgufWriter::~GgufWriter() = default;
 
 GgufMetadata& GgufWriter::metadata() {
@@ -175,14 +201,14 @@ void GgufWriter::add_tensor(std::string_view name, const Shape& shape, DType dty
 void GgufWriter::write_header() {
   header_done_ = true;
   alignment_ = metadata_.alignment(path_);
-  std::string out = metadata_.header(tensors_.size());
+  std::string out = metadata_.header(tensors_.size(), big_endian_);
   uint64_t offset = 0;
   for (const Planned& t : tensors_) {
-    append_text(out, t.name);
-    append(out, static_cast<uint32_t>(t.shape.size()));
-    for (int d = t.shape.size() - 1; d >= 0; --d) append<int64_t>(out, t.shape[d]);
-    append(out, static_cast<uint32_t>(info(t.dtype).gguf));
-    append(out, offset);
+    append_text(out, t.name, big_endian_);
+    append(out, static_cast<uint32_t>(t.shape.size()), big_endian_);
+    for (int d = t.shape.size() - 1; d >= 0; --d) append<int64_t>(out, t.shape[d], big_endian_);
+    append(out, static_cast<uint32_t>(info(t.dtype).gguf), big_endian_);
+    append(out, offset, big_endian_);
     offset += (static_cast<uint64_t>(t.bytes) + alignment_ - 1) / alignment_ * alignment_;
   }
   file_->write(out.data(), out.size());
@@ -211,6 +237,21 @@ void GgufWriter::write(const Tensor& tensor) {
   write({static_cast<const std::byte*>(data.raw()), static_cast<size_t>(data.nbytes())});
 }
 
+void GgufWriter::write_turned(DType dtype, std::span<const std::byte> bytes) {
+  const auto step = static_cast<size_t>(info(dtype).bytes);
+  if (bytes.size() % step != 0) {
+    fail(path_, ": ", bytes.size(), " bytes are no whole blocks of ", dtype);
+  }
+  const size_t most = (size_t{1} << 20) / step * step;
+  while (!bytes.empty()) {
+    const auto part = bytes.first(std::min(most, bytes.size()));
+    std::vector<std::byte> copy(part.begin(), part.end());
+    turn_elements(dtype, copy.data(), std::ssize(copy));
+    file_->write(copy.data(), copy.size());
+    bytes = bytes.subspan(part.size());
+  }
+}
+
 void GgufWriter::write(std::span<const std::byte> bytes) {
   const Planned& t = next("data");
   if (static_cast<uint64_t>(t.bytes - written_) < bytes.size()) {
@@ -218,7 +259,11 @@ void GgufWriter::write(std::span<const std::byte> bytes) {
          t.bytes - written_, " are left of it");
   }
   if (!header_done_) write_header();
-  file_->write(bytes.data(), bytes.size());
+  if (big_endian_) {
+    write_turned(t.dtype, bytes);
+  } else {
+    file_->write(bytes.data(), bytes.size());
+  }
   at_ += bytes.size();
   written_ += static_cast<int64_t>(bytes.size());
   if (written_ < t.bytes) return;

@@ -26,6 +26,26 @@ std::string resolved(const std::string& path) {
   return result;
 }
 
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? "." : path.substr(0, slash + 1);
+}
+
+/// What names an open file to linkat.
+std::string descriptor_path(int fd) { return str("/proc/self/fd/", int64_t{fd}); }
+
+/// A file without a name, of which a killed program leaves nothing; -1 where there are none.
+int open_nameless(const std::string& folder) {
+#ifdef O_TMPFILE
+  const int fd = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (fd < 0 || ::access(descriptor_path(fd).c_str(), F_OK) == 0) return fd;
+  ::close(fd);
+#else
+  (void)folder;
+#endif
+  return -1;
+}
+
 }  // namespace
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
@@ -39,6 +59,9 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
   path_ = resolved(path);
   static std::atomic<uint32_t> count{0};  // two threads may write the same path
   temporary_ = str(path_, ".", int64_t{::getpid()}, "-", count++, ".tmp");
+  fd_ = open_nameless(folder_of(path_));
+  nameless_ = fd_ >= 0;
+  if (nameless_) return;
   fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) {
     temporary_.clear();
@@ -48,7 +71,7 @@ OutputFile::OutputFile(const std::string& path) : path_(path) {
 
 OutputFile::~OutputFile() {
   if (fd_ >= 0) ::close(fd_);
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  if (!temporary_.empty() && !nameless_) ::unlink(temporary_.c_str());
 }
 
 void OutputFile::write(const void* data, size_t bytes) {
@@ -63,7 +86,18 @@ void OutputFile::write(const void* data, size_t bytes) {
   }
 }
 
+/// A link never takes the place of a file, a renamed one does.
+void OutputFile::give_name() {
+  ::unlink(temporary_.c_str());  // of a program with this number that was killed
+  if (::linkat(AT_FDCWD, descriptor_path(fd_).c_str(), AT_FDCWD, temporary_.c_str(),
+               AT_SYMLINK_FOLLOW) != 0) {
+    fail_to("cannot put in place");
+  }
+  nameless_ = false;
+}
+
 void OutputFile::commit() {
+  if (nameless_) give_name();
   const int closed = ::close(fd_);
   fd_ = -1;
   if (closed != 0) fail_to("cannot write");  // quotas and network disks answer only here

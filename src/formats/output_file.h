@@ -7,7 +7,8 @@
 namespace tallow {
 
 /// Writes beside `path` and renames at the end; what is there and not a regular file (a pipe, a
-/// terminal) is written to directly. Destroyed without commit(), it leaves nothing behind.
+/// terminal) is written to directly. Destroyed without commit(), it leaves nothing behind; nor does
+/// a killed program, where the file system has files without names.
 class OutputFile {
  public:
   explicit OutputFile(const std::string& path);
@@ -20,10 +21,12 @@ class OutputFile {
   void commit();
 
  private:
+  void give_name();
   [[noreturn]] void fail_to(const char* what) const;
   std::string path_;
   std::string temporary_;  // empty when `path_` is written to directly
   int fd_ = -1;
+  bool nameless_ = false;  // `temporary_` is the name to come
 };
 
 }  // namespace tallow

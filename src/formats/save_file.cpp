@@ -37,14 +37,8 @@ Plan with_progress(Plan plan, const WriteProgress& tell) {
   return plan;
 }
 
-std::string lower_suffix(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string name = slash == path.npos ? path : path.substr(slash + 1);
-  const size_t dot = name.rfind('.');
-  std::string suffix = dot == name.npos ? "" : name.substr(dot);
-  std::transform(suffix.begin(), suffix.end(), suffix.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return suffix;
+bool is_pytorch(const std::string& suffix) {
+  return suffix == ".pth" || suffix == ".pt" || suffix == ".bin";
 }
 
 void save_folder(const Plan& plan, const std::string& folder, const SaveOptions& options) {
@@ -56,9 +50,9 @@ void save_folder(const Plan& plan, const std::string& folder, const SaveOptions&
   save_safetensors_folder(folder, plan, most, options.metadata, options.progress);
 }
 
-void save_gguf(const Plan& plan, const std::string& path, const FileMetadata& metadata) {
-  GgufWriter out(path);
-  for (const auto& [key, value] : metadata) out.metadata().set_string(key, value);
+void save_gguf(const Plan& plan, const std::string& path, const SaveOptions& options) {
+  GgufWriter out(path, options.big_endian);
+  for (const auto& [key, value] : options.metadata) out.metadata().set_string(key, value);
   for (const PlannedTensor& t : plan) out.add_tensor(t.name, t.shape, t.dtype);
   for (const PlannedTensor& t : plan) out.write(t.make());
   out.finish();
@@ -78,9 +72,21 @@ void save_npz(const Plan& plan, const std::string& path, bool compressed) {
 
 }  // namespace
 
+std::string format_suffix(const std::string& path) {
+  constexpr std::string_view kSuffixes[] = {".safetensors", ".gguf", ".pth", ".pt",
+                                            ".bin",         ".npz",  ".npy"};
+  const size_t dot = path.rfind('.');
+  if (dot == path.npos) return "";
+  std::string suffix = path.substr(dot);
+  std::ranges::transform(suffix, suffix.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const bool known = std::ranges::find(kSuffixes, suffix) != std::end(kSuffixes);
+  return known ? suffix : "";
+}
+
 void save_file(const std::vector<PlannedTensor>& tensors, const std::string& path,
                const SaveOptions& options) {
-  const std::string suffix = lower_suffix(path);
+  const std::string suffix = format_suffix(path);
   const bool folder = is_folder(path) || path.ends_with('/') || options.max_shard_bytes > 0;
   const bool has_metadata = folder || suffix == ".safetensors" || suffix == ".gguf";
   if (!options.metadata.empty() && !has_metadata) {
@@ -91,9 +97,9 @@ void save_file(const std::vector<PlannedTensor>& tensors, const std::string& pat
     return save_safetensors(path, tensors, options.metadata, options.progress);
   }
   const Plan plan = with_progress(tensors, options.progress);
-  if (suffix == ".gguf") return save_gguf(plan, path, options.metadata);
+  if (suffix == ".gguf") return save_gguf(plan, path, options);
   if (suffix == ".npz") return save_npz(plan, path, options.compressed);
-  if (suffix == ".pth" || suffix == ".pt" || suffix == ".bin") return save_pytorch(plan, path);
+  if (is_pytorch(suffix)) return save_pytorch(plan, path);
   if (suffix != ".npy") fail_for_name(path);
   if (tensors.size() != 1) {
     fail(path, ": a .npy file holds one tensor, not ", tensors.size(), "; write .npz");
@@ -102,9 +108,9 @@ void save_file(const std::vector<PlannedTensor>& tensors, const std::string& pat
 }
 
 void save_file(const NamedTensors& tensors, const std::string& path, const SaveOptions& options) {
-  const std::string suffix = lower_suffix(path);
+  const std::string suffix = format_suffix(path);
   const bool file = !is_folder(path) && options.max_shard_bytes == 0 && options.metadata.empty();
-  if (file && (suffix == ".pth" || suffix == ".pt" || suffix == ".bin")) {
+  if (file && is_pytorch(suffix)) {
     Object::Entries entries;  // tensors that share memory go on doing so
     for (const auto& [name, tensor] : tensors) entries.emplace_back(Object(name), Object(tensor));
     return save_pytorch(path, Object::dict(std::move(entries)));

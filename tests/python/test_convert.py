@@ -214,6 +214,29 @@ def test_matrices_become_the_asked_dtype(dtype, tallow, tmp_path):
     assert norms and all(t.tensor_type == gguf.GGMLQuantizationType.F32 for t in norms)
 
 
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "q8_0", "q4_0"])
+def test_big_endian_files_hold_the_same(dtype, tallow, tmp_path):
+    model, _ = save(tmp_path / "model", hidden_size=64)
+    tallow("convert", tmp_path / "model", tmp_path / "little.gguf", "--dtype", dtype)
+    tallow("convert", tmp_path / "little.gguf", tmp_path / "big.gguf", "--endian", "big")
+    little, big = (gguf.GGUFReader(tmp_path / f"{n}.gguf") for n in ("little", "big"))
+    assert big.endianess == gguf.GGUFEndian.BIG
+    assert list(little.fields) == list(big.fields)
+    for key, field in little.fields.items():
+        if not key.startswith("GGUF."):
+            assert field.contents() == big.fields[key].contents(), key
+    for a, b in zip(little.tensors, big.tensors, strict=True):
+        assert (a.name, a.tensor_type, list(a.shape)) == (b.name, b.tensor_type, list(b.shape))
+        if a.data.dtype != np.uint8:
+            assert np.array_equal(a.data, b.data), a.name
+    tallow("convert", tmp_path / "big.gguf", tmp_path / "again.gguf")
+    assert (tmp_path / "again.gguf").read_bytes() == (tmp_path / "little.gguf").read_bytes()
+    logits, tokens = Logits(tallow, tmp_path), random_tokens(model, 9)
+    expected = logits(tmp_path / "little.gguf", tokens)
+    assert error(logits(tmp_path / "big.gguf", tokens), expected) < 1e-5
+    assert "big-endian" in refusal(tallow, tmp_path / "model", tmp_path / "x", "--endian", "big")
+
+
 def refusal(tallow, *args):
     result = tallow("convert", *args, check=False)
     assert result.returncode == 1

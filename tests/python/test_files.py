@@ -410,6 +410,14 @@ except tallow.Error as error:
 """
 
 
+def has_nameless_files(folder):
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY))
+    except OSError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "pth", "npz", "npy", "gguf"])
 @pytest.mark.parametrize("end", ["deadly", "error"])
 def test_a_write_that_ends_early_leaves_the_old_file(tmp_path, suffix, end):
@@ -423,6 +431,7 @@ def test_a_write_that_ends_early_leaves_the_old_file(tmp_path, suffix, end):
         assert result.returncode == -signal.SIGXFSZ
     else:
         assert result.stdout == f"{path}: cannot write: File too large\n"
+    if end == "error" or has_nameless_files(tmp_path):
         assert list(tmp_path.iterdir()) == [path]
 
 

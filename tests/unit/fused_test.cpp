@@ -130,6 +130,35 @@ TEST_CASE("fused ops name what does not fit") {
                        doctest::Contains("frequencies"), Error);
 }
 
+TEST_CASE("routed_linear, linear and embedding take every block type") {
+  const std::vector<int32_t> ids{1, 0, 1};
+  const Tensor experts = Tensor::from(std::span<const int32_t>(ids), {3, 1});
+  const Tensor weight = noise({2, 8, 256}), x = noise({3, 1, 256});
+  int types = 0;
+  for (int i = 0; i < kDTypeCount; ++i) {
+    const auto dtype = static_cast<DType>(i);
+    if (!is_block(dtype) || info(dtype).gguf < 0) continue;
+    CAPTURE(dtype);
+    const Tensor stored = weight.to(dtype), exact = stored.to(DType::f32);
+    const auto near = [](const Tensor& a, const Tensor& b) {
+      const std::vector<float> u = a.to_vector(), v = b.to_vector();
+      double off = 0, all = 0;
+      for (size_t k = 0; k < u.size(); ++k) {
+        off += static_cast<double>((u[k] - v[k]) * (u[k] - v[k]));
+        all += static_cast<double>(v[k] * v[k]);
+      }
+      return off <= 4e-4 * all;  // activations become 8 bits
+    };
+    CHECK(near(routed_linear(x, stored, experts), routed_linear(x, exact, experts)));
+    CHECK(near(linear(x, stored.select(0, 1)), linear(x, exact.select(0, 1))));
+    const Tensor rows = Tensor::from(std::span<const int32_t>(ids), {3});
+    CHECK(
+        near(embedding_rows(stored.select(0, 1), rows), embedding_rows(exact.select(0, 1), rows)));
+    ++types;
+  }
+  CHECK(types >= 27);
+}
+
 TEST_CASE("paged_attention has no gradient, and says so") {
   Tensor q = noise({1, 1, 8}).requires_grad_();
   const Tensor k = Tensor::zeros({1, 1, 32, 8}), v = Tensor::zeros({1, 1, 8, 32});
