@@ -71,8 +71,7 @@ def picture(height, width, seed=0):
 
 def processed(image, tokens=280, **settings):
     """Patches, positions and the number of soft tokens, without padding."""
-    out = Gemma4ImageProcessorPil(max_soft_tokens=tokens, **settings)(image, return_tensors="np",
-                                                                      data_format="channels_first")
+    out = Gemma4ImageProcessorPil(max_soft_tokens=tokens, **settings)(image, return_tensors="np")
     at = out["image_position_ids"][0]
     real = (at >= 0).all(-1)
     return out["pixel_values"][0][real], at[real], int(out["num_soft_tokens_per_image"][0])
