@@ -60,8 +60,18 @@ std::optional<DType> cache_dtype(const ModelOptions& options) {
   return options.cache_type.empty() ? std::nullopt : dtype_from_name(options.cache_type);
 }
 
-SessionOptions session_options(const ModelOptions& options) {
-  return {.context = options.context, .chunk = options.chunk, .cache_dtype = cache_dtype(options)};
+std::unique_ptr<Drafter> open_drafter(const ModelOptions& options, const LanguageModel& model) {
+  if (options.drafter.empty()) return nullptr;
+  const std::string path = find_model(options.drafter);
+  Progress progress("loading " + options.drafter);
+  return model.open_drafter(path);
+}
+
+SessionOptions session_options(const ModelOptions& options, const Drafter* drafter) {
+  return {.context = options.context,
+          .chunk = options.chunk,
+          .cache_dtype = cache_dtype(options),
+          .draft = {.drafter = drafter, .most = options.draft_tokens}};
 }
 
 SamplingOptions sampling_options(const SamplingFlags& flags, SamplingOptions defaults) {

@@ -18,7 +18,9 @@ std::string find_model(const std::string& name, bool weights = true);
 /// Opens the model, with a spinner on a terminal, after setting the number of threads.
 std::unique_ptr<LanguageModel> open_model(const ModelOptions& options);
 std::optional<DType> cache_dtype(const ModelOptions& options);
-SessionOptions session_options(const ModelOptions& options);
+/// Opens the drafter that the options name, or none.
+std::unique_ptr<Drafter> open_drafter(const ModelOptions& options, const LanguageModel& model);
+SessionOptions session_options(const ModelOptions& options, const Drafter* drafter = nullptr);
 
 /// The model's default sampling with the flags over it, and a random seed if none was given.
 /// Throws Error for a malformed --logit-bias.

@@ -121,6 +121,12 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
   app->add_flag("--raw", o.raw, "Continue the prompt as it is, without the chat template");
   app->add_flag("--stats", o.stats, "Print load, first-token, prefill and decode figures");
   app->add_flag("--json", o.json, "Print one JSON object instead of the text");
+  app->add_option("--draft", o.model.drafter,
+                  "A drafter, as google/gemma-4-E2B-it-assistant: the same answer, sooner")
+      ->type_name("MODEL");
+  app->add_option("--draft-tokens", o.model.draft_tokens, "Tokens drafted at once, at most")
+      ->check(in(int64_t{1}, int64_t{64}))
+      ->type_name("N");
   add_sampling(*app, o);
   add_threads(*app, o.model);
   add_context(*app, o.model);

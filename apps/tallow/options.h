@@ -15,6 +15,8 @@ struct ModelOptions {
   int64_t context = 0;     ///< 0: the model's own
   std::string cache_type;  ///< "", "f32" or "bf16"
   int64_t chunk = 512;     ///< prompt tokens in one pass
+  std::string drafter;     ///< "": none
+  int64_t draft_tokens = 7;
 };
 
 /// Sampling as far as the command line changes the model's defaults.

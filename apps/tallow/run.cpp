@@ -31,6 +31,10 @@ std::string as_json(const Talker& talker, const Generation& result) {
   out.set("prompt_tokens", result.prompt_tokens);
   out.set("tokens", static_cast<int64_t>(result.tokens.size()));
   out.set("finish_reason", result.finish_reason);
+  if (result.drafted_tokens > 0) {
+    out.set("drafted_tokens", result.drafted_tokens);
+    out.set("accepted_tokens", result.accepted_tokens);
+  }
   out.set("load_ms", talker.load_ms);
   out.set("first_token_ms", first_token_ms(result));
   out.set("prefill_tokens_per_s", per_second(result.prefilled_tokens, result.prefill_seconds));
@@ -149,16 +153,21 @@ Generation Talker::answer(const Prompt& prompt, bool quiet) {
 
 std::string Talker::figures(const Generation& result) const {
   char line[512];
+  std::string drafts;
+  if (result.drafted_tokens > 0) {
+    drafts = str("drafts   ", result.accepted_tokens, " of ", result.drafted_tokens, " accepted\n");
+  }
   std::snprintf(line, sizeof line,
                 "load     %.1f ms\n"
                 "first    %.1f ms from process start\n"
                 "prefill  %lld tokens, %.1f tokens/s\n"
                 "decode   %lld tokens, %.1f tokens/s\n"
+                "%s"
                 "memory   %.1f MB at most; threads %d; seed %llu; ended by %s\n",
                 load_ms, first_token_ms(result), static_cast<long long>(result.prefilled_tokens),
                 per_second(result.prefilled_tokens, result.prefill_seconds),
                 static_cast<long long>(result.decoded_tokens),
-                per_second(result.decoded_tokens, result.decode_seconds),
+                per_second(result.decoded_tokens, result.decode_seconds), drafts.c_str(),
                 static_cast<double>(peak_rss_bytes()) * 1e-6, num_threads(),
                 static_cast<unsigned long long>(sampling.seed), result.finish_reason.c_str());
   return line;
@@ -174,9 +183,10 @@ int run(const RunOptions& options) {
   if (options.system && !text.chat_template) {
     fail(text.what, ": has no chat template, and so no place for --system");
   }
+  const auto drafter = open_drafter(options.model, *model);
   Talker talker{.options = options,
                 .model = *model,
-                .session = Session(*model, session_options(options.model)),
+                .session = Session(*model, session_options(options.model, drafter.get())),
                 .sampling = sampling_options(options.sampling, model->default_sampling()),
                 .load_ms = 0};
   talker.load_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();

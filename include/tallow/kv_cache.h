@@ -91,6 +91,9 @@ class KvCache {
   /// was, when they do not fit.
   Batch append(std::span<const Chunk> chunks);
 
+  /// One query after what the sequence holds, that writes nothing: for those who read along.
+  Batch reader(Sequence sequence) const;
+
   const KvCacheSpec& spec() const { return spec_; }
   /// Layer l's keys [pages, kv_heads, page_size, head_dim], sizes as spec().heads(l).
   const Tensor& keys(int64_t layer) const { return keys_[layer]; }

@@ -53,7 +53,9 @@ struct Generation {
   std::string finish_reason;        ///< "stop", "length" or "interrupted"
   int64_t prompt_tokens = 0;        ///< of the prompt as given
   int64_t prefilled_tokens = 0;     ///< those of them that the cache did not hold
-  int64_t decoded_tokens = 0;       ///< passes of one token after the prompt's
+  int64_t decoded_tokens = 0;       ///< tokens whose successors' logits were computed
+  int64_t drafted_tokens = 0;       ///< by a drafter
+  int64_t accepted_tokens = 0;      ///< drafted ones that the model said too
   double prefill_seconds = 0;
   double decode_seconds = 0;
   /// When the first token was known.
@@ -83,6 +85,9 @@ class LanguageModel {
   /// What the tokens of an answer to a chat say: text, thought and calls of functions.
   Generation read_answer(std::span<const int32_t> answer) const;
 
+  /// Opens a drafter for this model, which must outlive it. Throws Error.
+  std::unique_ptr<Drafter> open_drafter(const std::string& path) const;
+
   /// Logits f32 [tokens, vocab] of the prompts' tokens, one prompt after the other, or
   /// [prompts, vocab] of their last ones. The prompts run together, about `chunk` tokens in a pass.
   /// Throws Error for an empty prompt and for a token outside the vocabulary.
@@ -105,11 +110,18 @@ class LanguageModel {
   mutable std::optional<TextModel> text_;
 };
 
+/// How a drafter guesses ahead.
+struct DraftOptions {
+  const Drafter* drafter = nullptr;  ///< or null; must outlive the session
+  int64_t most = 7;                  ///< tokens drafted at once, at most
+};
+
 struct SessionOptions {
   /// Tokens to remember; 0: the model's own number, at most 32768 and a quarter of the memory.
   int64_t context = 0;
   int64_t chunk = 512;               ///< prompt tokens in one pass
   std::optional<DType> cache_dtype;  ///< f32 or bf16; the model's choice when absent
+  DraftOptions draft;
 };
 
 struct GenerateOptions {
@@ -140,17 +152,26 @@ class Session {
 
  private:
   void check_prompt(const Prompt& prompt) const;
-  Tensor prefill(const Prompt& prompt, const OnText& on_text, Generation& result);
-  void decode(Tensor logits, const GenerateOptions& options, const Prompt& prompt,
-              const OnText& on_text, Generation& result);
-  Tensor forward(const PromptPart& part, bool want_logits);
+  bool prefill(const Prompt& prompt, const OnText& on_text, Generation& result);
+  void decode(const GenerateOptions& options, const Prompt& prompt, const OnText& on_text,
+              Generation& result);
+  void forward(const PromptPart& part, bool every_row, bool any_row = true);
+  void step(int32_t token, int64_t room, Generation& result);
+  std::vector<int32_t> guess(int32_t token, int64_t room);
 
   const LanguageModel& model_;
   int64_t context_;
   int64_t chunk_;
   KvCache cache_;
   KvCache::Sequence sequence_;
-  Prompt held_;  // the tokens whose keys and values the cache holds
+  DraftOptions draft_;
+  Prompt held_;  // tokens whose keys and values the cache holds; after them it may hold drafts
+  // Of the last pass: what the head read and said, row by row; which tokens were drafted after
+  // its first, and at which row we are.
+  Tensor states_, logits_;
+  std::vector<int32_t> drafts_;
+  int64_t row_ = 0;
+  int64_t guesses_ = 4;  // how many to draft next
 };
 
 }  // namespace tallow

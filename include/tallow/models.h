@@ -16,7 +16,10 @@ class CausalLM {
  public:
   virtual ~CausalLM() = default;
   /// Logits f32 [rows, vocab] of batch.logit_rows; writes the batch's keys and values to the cache.
-  virtual Tensor forward(const Batch& batch, KvCache& cache) const = 0;
+  Tensor forward(const Batch& batch, KvCache& cache) const { return head(states(batch, cache)); }
+  /// What the head reads of those rows: f32 [rows, hidden].
+  virtual Tensor states(const Batch& batch, KvCache& cache) const = 0;
+  virtual Tensor head(const Tensor& states) const = 0;
   /// The cache that this model needs (bf16, or f32 where the weights are f32).
   virtual KvCacheSpec cache_spec() const = 0;
   virtual int64_t vocab_size() const = 0;
@@ -31,6 +34,20 @@ class CausalLM {
   virtual const ImageEncoder* images() const { return nullptr; }
   virtual const AudioEncoder* sounds() const { return nullptr; }
 };
+
+/// A small model that guesses what a larger one says next, from its states and its cache.
+class Drafter {
+ public:
+  virtual ~Drafter() = default;
+  /// The likeliest `count` tokens after `token`, which the large model said for `state` f32
+  /// [1, hidden]. `at` is one query after what the cache holds: all before `token`.
+  virtual std::vector<int32_t> draft(int32_t token, const Tensor& state, int64_t count,
+                                     const Batch& at, KvCache& cache) const = 0;
+};
+
+/// Makes the drafter that a checkpoint's architecture names, for `large`, which must outlive it.
+/// Throws Error for an unknown one, and for a large model that it was not made for.
+std::unique_ptr<Drafter> load_drafter(const Checkpoint& checkpoint, const CausalLM& large);
 
 /// Makes the model that a checkpoint's architecture names. Throws Error for an unknown one, naming
 /// those known, and for weights that the configuration does not fit.

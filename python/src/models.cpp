@@ -27,21 +27,42 @@ nb::object to_python(Tensor tensor) { return nb::steal(wrap(std::move(tensor)));
 // A model with the session that its next answer continues.
 class Model {
  public:
-  explicit Model(const std::string& name) : path_(find_model(name)), model_(path_) {}
+  Model(const std::string& name, const std::optional<std::string>& drafter)
+      : path_(find_model(name)), model_(path_) {
+    if (drafter) drafter_ = model_.open_drafter(find_model(*drafter));
+  }
 
   const LanguageModel& get() const { return model_; }
+  /// What the drafter guesses after a text, for tests.
+  std::vector<int32_t> draft(const std::vector<int32_t>& tokens, int64_t count) const {
+    if (!drafter_) fail(path_, ": was loaded without a drafter");
+    if (tokens.size() < 2) fail("draft: takes at least two tokens");
+    model_.check_tokens(tokens);
+    const CausalLM& network = model_.network();
+    KvCache cache(network.cache_spec(), std::ssize(tokens));
+    const KvCache::Sequence sequence = cache.create();
+    const KvCache::Chunk chunk{.sequence = sequence,
+                               .tokens = std::span(tokens).first(tokens.size() - 1)};
+    const Tensor state = network.states(cache.append({&chunk, 1}), cache);
+    return drafter_->draft(tokens.back(), state, count, cache.reader(sequence), cache);
+  }
   const std::string& path() const { return path_; }
 
   Generation generate(const Prompt& prompt, const GenerateOptions& options,
                       const Session::OnText& on_text) {
     std::lock_guard lock(mutex_);
-    if (!session_) session_ = std::make_unique<Session>(model_);
+    if (!session_) {
+      SessionOptions session;
+      session.draft.drafter = drafter_.get();
+      session_ = std::make_unique<Session>(model_, session);
+    }
     return session_->generate(prompt, options, on_text);
   }
 
  private:
   std::string path_;
   LanguageModel model_;
+  std::unique_ptr<Drafter> drafter_;
   std::mutex mutex_;
   std::unique_ptr<Session> session_;
 };
@@ -194,12 +215,15 @@ void add_models(nb::module_& m) {
       .def_ro("finish_reason", &Generation::finish_reason, "stop, length or interrupted")
       .def_ro("prompt_tokens", &Generation::prompt_tokens)
       .def_ro("prefilled_tokens", &Generation::prefilled_tokens)
+      .def_ro("drafted_tokens", &Generation::drafted_tokens)
+      .def_ro("accepted_tokens", &Generation::accepted_tokens)
       .def_ro("prefill_seconds", &Generation::prefill_seconds)
       .def_ro("decode_seconds", &Generation::decode_seconds)
       .def("__repr__", [](const Generation& g) { return nb::repr(nb::str(g.text.c_str())); });
   nb::class_<Model>(m, "LanguageModel", nb::dynamic_attr(),
                     "A causal language model with its tokenizer and chat template.")
-      .def(nb::init<const std::string&>(), "path"_a, nb::call_guard<nb::gil_scoped_release>())
+      .def(nb::init<const std::string&, const std::optional<std::string>&>(), "path"_a,
+           "drafter"_a.none() = nb::none(), nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("path", &Model::path)
       .def_prop_ro(
           "tokenizer", [](const Model& self) { return self.get().text().tokenizer; },
@@ -215,6 +239,7 @@ void add_models(nb::module_& m) {
       .def("_prepare_image", prepare_image)
       .def("_encode_image", encode_image)
       .def("_chat_prompt", chat_prompt)
+      .def("_draft", &Model::draft)
       .def(
           "read_answer",
           [](const Model& self, const std::vector<int32_t>& tokens) {

@@ -49,7 +49,8 @@ Session::Session(const LanguageModel& model, const SessionOptions& options)
       context_(context_of(model.network(), options)),
       chunk_(std::max<int64_t>(options.chunk, 1)),
       cache_(cache_spec(model.network(), options), context_),
-      sequence_(cache_.create()) {}
+      sequence_(cache_.create()),
+      draft_(options.draft) {}
 
 Generation Session::generate(const Prompt& prompt, const GenerateOptions& options,
                              const OnText& on_text) {
@@ -60,12 +61,11 @@ Generation Session::generate(const Prompt& prompt, const GenerateOptions& option
     result.finish_reason = "length";
     return result;
   }
-  Tensor logits = prefill(prompt, on_text, result);
-  if (!logits) {
+  if (prefill(prompt, on_text, result)) {
+    decode(options, prompt, on_text, result);
+  } else {
     result.finish_reason = "interrupted";
-    return result;
   }
-  decode(std::move(logits), options, prompt, on_text, result);
   return result;
 }
 
@@ -81,40 +81,73 @@ void Session::check_prompt(const Prompt& prompt) const {
   model_.check_tokens(prompt.tokens);
 }
 
-Tensor Session::forward(const PromptPart& part, bool want_logits) {
+void Session::forward(const PromptPart& part, bool every_row, bool any_row) {
   const KvCache::Chunk chunk{.sequence = sequence_,
                              .tokens = part.tokens(),
-                             .all_logits = false,
-                             .no_logits = !want_logits};
+                             .all_logits = every_row,
+                             .no_logits = !any_row};
   Batch batch = cache_.append({&chunk, 1});
   place_soft_tokens({&part, 1}, model_.network(), batch);
-  return model_.network().forward(batch, cache_);
+  states_ = model_.network().states(batch, cache_);
+  logits_ = model_.network().head(states_);
+  drafts_.clear();
+  row_ = 0;
 }
 
-/// Returns the last token's logits, f32 [1, vocab]; undefined when `on_text` asked to stop.
-Tensor Session::prefill(const Prompt& prompt, const OnText& on_text, Generation& result) {
+/// Brings the cache to the prompt; false when `on_text` asked to stop.
+bool Session::prefill(const Prompt& prompt, const OnText& on_text, Generation& result) {
   const auto start = Clock::now();
   // What failed on the way is not in the cache; the last token runs in any case, for its logits.
   held_.truncate(std::min(cache_.length(sequence_), prompt.size() - 1));
   held_.truncate(held_.common_prefix(prompt));
   cache_.truncate(sequence_, held_.size());
   result.prefilled_tokens = prompt.size() - held_.size();
-
-  Tensor logits;
   while (held_.size() < prompt.size()) {
     const int64_t done = held_.size();
     const PromptPart part{&prompt, done, prompt.pass_end(done, chunk_)};
     const bool last = part.end == prompt.size();
-    logits = forward(part, last);
+    forward(part, /*every_row=*/false, last);
     held_.append(part);
-    if (!last && on_text && !on_text("")) return {};
+    if (!last && on_text && !on_text("")) return false;
   }
   result.prefill_seconds = seconds_since(start);
-  return logits;
+  return true;
 }
 
-void Session::decode(Tensor logits, const GenerateOptions& options, const Prompt& prompt,
-                     const OnText& on_text, Generation& result) {
+/// What the drafter makes of the state from which `token` was said, in passes whose number of
+/// tokens follows how many were right before.
+std::vector<int32_t> Session::guess(int32_t token, int64_t room) {
+  if (!draft_.drafter) return {};
+  if (!drafts_.empty()) guesses_ += row_ == std::ssize(drafts_) ? 2 : -1;
+  guesses_ = std::clamp<int64_t>(guesses_, 1, draft_.most);
+  const int64_t count = std::min(guesses_, room);
+  if (count <= 0) return {};
+  return draft_.drafter->draft(token, states_.narrow(0, row_, 1), count, cache_.reader(sequence_),
+                               cache_);
+}
+
+/// Takes a token of the answer in; row_ is then the row of logits that follows it. `room` tokens at
+/// most may come after it.
+void Session::step(int32_t token, int64_t room, Generation& result) {
+  ++result.decoded_tokens;
+  const bool foreseen = row_ < std::ssize(drafts_) && drafts_[static_cast<size_t>(row_)] == token;
+  if (foreseen) {
+    ++row_;
+    ++result.accepted_tokens;
+  } else {
+    cache_.truncate(sequence_, held_.size());
+    std::vector<int32_t> drafts = guess(token, room);
+    Prompt pass({token});
+    pass.tokens.insert(pass.tokens.end(), drafts.begin(), drafts.end());
+    forward({&pass, 0, pass.size()}, /*every_row=*/true);
+    result.drafted_tokens += std::ssize(drafts);
+    drafts_ = std::move(drafts);
+  }
+  held_.tokens.push_back(token);
+}
+
+void Session::decode(const GenerateOptions& options, const Prompt& prompt, const OnText& on_text,
+                     Generation& result) {
   const Tokenizer& tokenizer = model_.text().tokenizer;
   // Rows that pad the embedding beyond the tokenizer's ids are no tokens.
   const int64_t vocab = std::min(model_.network().vocab_size(), tokenizer.vocab_size());
@@ -132,7 +165,8 @@ void Session::decode(Tensor logits, const GenerateOptions& options, const Prompt
 
   const auto start = Clock::now();
   for (;;) {
-    const int32_t token = sampler.sample({logits.data<float>(), static_cast<size_t>(vocab)});
+    const float* row = logits_.data<float>() + row_ * logits_.size(1);
+    const int32_t token = sampler.sample({row, static_cast<size_t>(vocab)});
     if (!result.first_token) result.first_token = Clock::now();
     result.finish_reason = "stop";
     if (model_.is_end(token)) break;
@@ -144,9 +178,7 @@ void Session::decode(Tensor logits, const GenerateOptions& options, const Prompt
     if (!go_on) break;
     result.finish_reason = "length";
     if (static_cast<int64_t>(result.tokens.size()) >= limit) break;
-    held_.tokens.push_back(token);
-    logits = forward({&held_, held_.size() - 1, held_.size()}, true);
-    ++result.decoded_tokens;
+    step(token, limit - std::ssize(result.tokens) - 1, result);
   }
   result.decode_seconds = seconds_since(start);
   if (const Answer::Piece rest = answer.finish(); !rest.text.empty() || !rest.thought.empty()) {

@@ -223,6 +223,10 @@ void LanguageModel::check_tokens(std::span<const int32_t> tokens) const {
   }
 }
 
+std::unique_ptr<Drafter> LanguageModel::open_drafter(const std::string& path) const {
+  return load_drafter(open_checkpoint(resolve_model(path)), *network_);
+}
+
 Prompt LanguageModel::chat_prompt(const Json& messages, const ChatRequest& request) const {
   const Tokenizer& tokenizer = text().tokenizer;
   const std::vector<Media> media = read_media(messages, request);

@@ -26,11 +26,23 @@ constexpr Row kCausalLMs[] = {
     {"Qwen2ForCausalLM", make_qwen2},
 };
 
+/// Drafters are opened beside the model that they draft for.
+constexpr const char* kAssistant = "Gemma4AssistantForCausalLM";
+
 }  // namespace
+
+std::unique_ptr<Drafter> load_drafter(const Checkpoint& checkpoint, const CausalLM& large) {
+  if (checkpoint.architecture == kAssistant) return make_gemma4_assistant(checkpoint, large);
+  fail(checkpoint.config.what(), ": architecture '", checkpoint.architecture,
+       "' is no drafter; known is ", kAssistant);
+}
 
 std::unique_ptr<CausalLM> load_causal_lm(const Checkpoint& checkpoint) {
   for (const Row& row : kCausalLMs) {
     if (checkpoint.architecture == row.architecture) return row.make(checkpoint);
+  }
+  if (checkpoint.architecture == kAssistant) {
+    fail(checkpoint.config.what(), ": is a drafter; give it with --draft beside its large model");
   }
   std::string known;
   for (const std::string& name : causal_lm_architectures()) {

@@ -11,4 +11,6 @@ std::unique_ptr<CausalLM> make_gemma3n(const Checkpoint& checkpoint);
 std::unique_ptr<CausalLM> make_llama(const Checkpoint& checkpoint);
 std::unique_ptr<CausalLM> make_qwen2(const Checkpoint& checkpoint);
 
+std::unique_ptr<Drafter> make_gemma4_assistant(const Checkpoint& checkpoint, const CausalLM& large);
+
 }  // namespace tallow

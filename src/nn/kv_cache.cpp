@@ -179,6 +179,20 @@ void KvCache::make_writable(Pages& s) {
   s.pages.back() = to;
 }
 
+Batch KvCache::reader(Sequence sequence) const {
+  const Pages& s = at(sequence);
+  const auto length = static_cast<int32_t>(s.length);
+  Batch batch;
+  batch.positions = list<int32_t>({length});
+  batch.query_starts = list<int32_t>({0, 1});
+  batch.lengths = list<int32_t>({length});
+  batch.page_table = list(s.pages).unsqueeze(0);
+  batch.logit_rows = list<int32_t>({0});
+  batch.rope_lengths = {s.length + 1};
+  batch.tokens = list<int32_t>({0});
+  return batch;
+}
+
 Batch KvCache::append(std::span<const Chunk> chunks) {
   int64_t needed = 0;
   for (const Chunk& chunk : chunks) {

@@ -123,10 +123,7 @@ class GemmaForCausalLM : public GemmaModel {
     count(nn::parameters(layers_));
   }
 
-  Tensor forward(const Batch& batch, KvCache& cache) const override {
-    const Tensor tokens = ids(batch);
-    Tensor x = embed(batch, tokens), inputs;
-    if (c_.per_layer_dim > 0) inputs = layer_inputs_(tokens, x);
+  Tensor decode(Tensor x, Tensor inputs, const Batch& batch, KvCache& cache) const override {
     // From the last keys and values on no token sees another: only the wanted rows go on.
     const GemmaPass all(batch, c_);
     const bool fewer = batch.logit_rows.numel() < batch.tokens.numel();
@@ -140,7 +137,7 @@ class GemmaForCausalLM : public GemmaModel {
                      inputs ? inputs.select(1, static_cast<int64_t>(i)) : Tensor(), rotary(i),
                      cache);
     }
-    return logits(x);
+    return norm_(x);
   }
 
  private:
@@ -149,8 +146,8 @@ class GemmaForCausalLM : public GemmaModel {
 
 }  // namespace
 
-std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint, GemmaConfig config,
-                                     GemmaTowers towers) {
+std::unique_ptr<GemmaModel> make_gemma(const Checkpoint& checkpoint, GemmaConfig config,
+                                       GemmaTowers towers) {
   return std::make_unique<GemmaForCausalLM>(checkpoint, std::move(config), std::move(towers));
 }
 

@@ -17,6 +17,7 @@ struct GemmaLayerConfig {
   bool sliding = false;
   int64_t head_dim = 0, kv_heads = 0, intermediate = 0;
   int64_t source = 0;  ///< the layer whose keys and values it reads: itself, or an earlier one
+  bool writes = true;  ///< has keys and values of its own
   bool value_is_key = false;  ///< there are no weights of values
 };
 
@@ -46,7 +47,8 @@ struct GemmaConfig {
 
   /// Which layers slide: layer_types, or every layer but each `period`th.
   void read_layers(int64_t period);
-  /// The last `count` layers read the keys and values of the last layer before them of their kind.
+  /// The last `count` layers read the keys and values of the last layer before them of their kind;
+  /// where that is all layers, those of another model.
   void share_keys(int64_t count);
   /// Where rope_parameters are missing: the bases of the angles.
   void read_rope(double sliding_theta, double full_theta);
@@ -159,6 +161,17 @@ class GemmaModel : public CausalLM {
   double flops(int64_t tokens, int64_t rows) const override;
   const ImageEncoder* images() const override { return towers_.images.get(); }
   const AudioEncoder* sounds() const override { return towers_.sounds.get(); }
+  Tensor states(const Batch& batch, KvCache& cache) const override;
+  Tensor head(const Tensor& states) const override;
+
+  const GemmaConfig& config() const { return c_; }
+  /// [count, hidden] of ids [count].
+  Tensor embed_tokens(const Tensor& ids) const;
+  /// The states of the layers' inputs x [tokens, hidden] and `inputs` [tokens, layers, dim], where
+  /// layers have their own.
+  virtual Tensor decode(Tensor x, Tensor inputs, const Batch& batch, KvCache& cache) const = 0;
+  /// The rows [count, hidden] of the head's weight.
+  Tensor head_rows(const Tensor& ids) const;
 
  protected:
   /// The ids [tokens] that tables of rows are read by: the pad token's for soft tokens.
@@ -168,17 +181,16 @@ class GemmaModel : public CausalLM {
   const nn::RotaryEmbedding& rotary(size_t layer) const {
     return c_.layers[layer].sliding ? sliding_rotary_ : full_rotary_;
   }
-  Tensor logits(const Tensor& x) const;
   /// Notes the parameters of the layers for weight_bytes and flops.
   void count(const nn::NamedTensors& parameters);
 
   GemmaConfig c_;
   GemmaLayerInputs layer_inputs_;
+  nn::RmsNorm norm_;
 
  private:
   GemmaTowers towers_;
   nn::Embedding embed_tokens_;
-  nn::RmsNorm norm_;
   nn::Linear lm_head_;
   nn::RotaryEmbedding sliding_rotary_, full_rotary_;
   int64_t weight_bytes_ = 0;
@@ -201,7 +213,7 @@ struct GemmaPass {
 /// Rows of x that logit_rows names; x itself where that is all of them.
 Tensor wanted_rows(const Tensor& x, const Batch& batch);
 
-std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint, GemmaConfig config,
-                                     GemmaTowers towers = {});
+std::unique_ptr<GemmaModel> make_gemma(const Checkpoint& checkpoint, GemmaConfig config,
+                                       GemmaTowers towers = {});
 
 }  // namespace tallow

@@ -163,10 +163,8 @@ class Gemma3nForCausalLM : public GemmaModel {
     count(nn::parameters(layers_));
   }
 
-  Tensor forward(const Batch& batch, KvCache& cache) const override {
-    const Tensor tokens = ids(batch), embedded = embed(batch, tokens);
-    Tensor inputs = layer_inputs_(tokens, embedded);
-    Tensor x = streams_of(embedded);
+  Tensor decode(Tensor x, Tensor inputs, const Batch& batch, KvCache& cache) const override {
+    x = streams_of(x);
     const GemmaPass all(batch, c_);
     const bool fewer = batch.logit_rows.numel() < batch.tokens.numel();
     const GemmaPass wanted = fewer ? all.wanted() : all;
@@ -178,7 +176,7 @@ class Gemma3nForCausalLM : public GemmaModel {
       x = layers_[i](x, pass(i > turn).of(layer), pass(i >= turn).of(layer),
                      inputs.select(1, static_cast<int64_t>(i)), rotary(i), cache);
     }
-    return logits(joined(x));
+    return norm_(joined(x));
   }
 
  private:

@@ -54,7 +54,7 @@ GemmaAttention::GemmaAttention(const Weights& w, const GemmaConfig& c, size_t i)
   q_proj = nn::Linear(w / "q_proj", c.hidden, width, c.bias);
   o_proj = nn::Linear(w / "o_proj", width, c.hidden, c.bias);
   q_norm = head_norm(w / "q_norm", c, layer);
-  if (layer.source != index) return;
+  if (!layer.writes) return;
   k_proj = nn::Linear(w / "k_proj", c.hidden, kv_width, c.bias);
   if (!layer.value_is_key) v_proj = nn::Linear(w / "v_proj", c.hidden, kv_width, c.bias);
   k_norm = head_norm(w / "k_norm", c, layer);
@@ -79,7 +79,7 @@ void GemmaAttention::write(const Tensor& x, const Batch& batch, const nn::Rotary
 Tensor GemmaAttention::operator()(const Tensor& x, const Batch& all, const Tensor& rows,
                                   const Batch& batch, const nn::RotaryEmbedding& rotary,
                                   KvCache& cache) const {
-  if (layer.source == index) write(x, all, rotary, cache);
+  if (layer.writes) write(x, all, rotary, cache);
   const Tensor q = q_proj(rows).reshape({-1, heads, layer.head_dim});
   const Tensor y = paged_attention(rotary(normalized(q_norm, q), batch), cache.keys(layer.source),
                                    cache.values(layer.source), batch.query_starts, batch.lengths,
@@ -161,9 +161,9 @@ GemmaPass::GemmaPass(const Batch& batch, const GemmaConfig& c) : sliding(batch),
 
 GemmaModel::GemmaModel(const Checkpoint& checkpoint, GemmaConfig config, GemmaTowers towers)
     : c_(std::move(config)),
+      norm_(c_.weights / "norm", c_.hidden, c_.eps, c_.norm_offset),
       towers_(std::move(towers)),
-      embed_tokens_(c_.weights / "embed_tokens", c_.vocab, c_.hidden),
-      norm_(c_.weights / "norm", c_.hidden, c_.eps, c_.norm_offset) {
+      embed_tokens_(c_.weights / "embed_tokens", c_.vocab, c_.hidden) {
   if (c_.pad >= c_.vocab) {
     fail(c_.text.what(), ": pad_token_id ", c_.pad, " is outside the vocabulary of ", c_.vocab);
   }
@@ -196,8 +196,7 @@ KvCacheSpec GemmaModel::cache_spec() const {
                                 : DType::bf16};
   for (int64_t i = 0; i < spec.layers; ++i) {
     const GemmaLayerConfig& layer = c_.layers[static_cast<size_t>(i)];
-    const bool owns = layer.source == i;
-    spec.each.push_back(owns ? KvHeads{layer.kv_heads, layer.head_dim} : KvHeads{});
+    spec.each.push_back(layer.writes ? KvHeads{layer.kv_heads, layer.head_dim} : KvHeads{});
   }
   return spec;
 }
@@ -213,13 +212,24 @@ Tensor GemmaModel::ids(const Batch& batch) const {
                     Tensor::full({}, static_cast<double>(c_.pad), DType::i32));
 }
 
+Tensor GemmaModel::embed_tokens(const Tensor& ids) const {
+  return embed_tokens_(ids) * std::sqrt(static_cast<double>(c_.hidden));
+}
+
 Tensor GemmaModel::embed(const Batch& batch, const Tensor& ids) const {
-  const Tensor x = embed_tokens_(ids) * std::sqrt(static_cast<double>(c_.hidden));
+  const Tensor x = embed_tokens(ids);
   return batch.soft_rows ? index_copy(x, 0, batch.soft_rows, batch.soft_tokens) : x;
 }
 
-Tensor GemmaModel::logits(const Tensor& x) const {
-  const Tensor y = lm_head_(norm_(x));
+Tensor GemmaModel::states(const Batch& batch, KvCache& cache) const {
+  const Tensor tokens = ids(batch), x = embed(batch, tokens);
+  return decode(x, c_.per_layer_dim > 0 ? layer_inputs_(tokens, x) : Tensor(), batch, cache);
+}
+
+Tensor GemmaModel::head_rows(const Tensor& ids) const { return embedding(ids, lm_head_.weight); }
+
+Tensor GemmaModel::head(const Tensor& states) const {
+  const Tensor y = lm_head_(states);
   return c_.logit_cap > 0 ? tanh(y / c_.logit_cap) * c_.logit_cap : y;
 }
 

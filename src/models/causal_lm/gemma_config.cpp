@@ -174,6 +174,10 @@ void GemmaConfig::read_rope(double sliding_theta, double full_theta) {
 
 void GemmaConfig::share_keys(int64_t count) {
   const int64_t first = std::ssize(layers) - count;
+  if (first == 0) {
+    for (GemmaLayerConfig& layer : layers) layer.writes = false;
+    return;
+  }
   for (size_t i = static_cast<size_t>(first); i < layers.size(); ++i) {
     int64_t source = first - 1;
     const auto own = [&](int64_t l) { return layers[static_cast<size_t>(l)].sliding; };
@@ -183,12 +187,13 @@ void GemmaConfig::share_keys(int64_t count) {
            type_name(layers[i].sliding), " layer whose keys and values layer ", i, " could read");
     }
     layers[i].source = source;
+    layers[i].writes = false;
   }
 }
 
 int64_t GemmaConfig::first_reader() const {
   int64_t first = std::ssize(layers);
-  while (first > 0 && layers[static_cast<size_t>(first - 1)].source != first - 1) --first;
+  while (first > 0 && !layers[static_cast<size_t>(first - 1)].writes) --first;
   return first;
 }
 
@@ -257,7 +262,7 @@ GemmaConfig config_of_4(const Checkpoint& checkpoint) {
   c.read_layers(6);
   c.layers.back().sliding = false;
   const int64_t count = std::ssize(c.layers);
-  const int64_t shared = c.text.integer_or("num_kv_shared_layers", 0, 0, count - 1);
+  const int64_t shared = c.text.integer_or("num_kv_shared_layers", 0, 0, count);
   const bool values_are_keys = c.text.boolean_or("attention_k_eq_v", false);
   const bool wide = c.text.boolean_or("use_double_wide_mlp", false);
   for (int64_t i = 0; i < count; ++i) {
@@ -286,7 +291,7 @@ GemmaConfig config_of_4(const Checkpoint& checkpoint) {
 
 constexpr std::pair<std::string_view, GemmaConfig (*)(const Checkpoint&)> kGenerations[] = {
     {"GemmaFor", config_of_1},  {"Gemma2For", config_of_2},   {"Gemma3For", config_of_3},
-    {"Gemma4For", config_of_4}, {"Gemma3nFor", config_of_3n},
+    {"Gemma4For", config_of_4}, {"Gemma3nFor", config_of_3n}, {"Gemma4Assistant", config_of_4},
 };
 
 }  // namespace
@@ -304,6 +309,7 @@ std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint) {
 
 std::unique_ptr<CausalLM> make_gemma4(const Checkpoint& checkpoint) {
   GemmaConfig c = gemma_config(checkpoint);
+  if (c.first_reader() == 0) fail(c.text.what(), ": num_kv_shared_layers leaves no layer to share");
   GemmaTowers towers{.images = make_gemma4_vision(checkpoint, c.hidden),
                      .sounds = make_gemma4_audio(checkpoint, c.hidden)};
   return make_gemma(checkpoint, std::move(c), std::move(towers));

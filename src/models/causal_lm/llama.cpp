@@ -124,7 +124,7 @@ class LlamaForCausalLM : public CausalLM {
     }
   }
 
-  Tensor forward(const Batch& batch, KvCache& cache) const override {
+  Tensor states(const Batch& batch, KvCache& cache) const override {
     Tensor x = embed_tokens_(batch.tokens), delta;
     for (size_t i = 0; i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
@@ -138,8 +138,9 @@ class LlamaForCausalLM : public CausalLM {
       }
       delta = layer.mlp(layer.post_attention_layernorm.add(x, delta));
     }
-    return lm_head_(norm_.add(x, delta));
+    return norm_.add(x, delta);
   }
+  Tensor head(const Tensor& states) const override { return lm_head_(states); }
 
   KvCacheSpec cache_spec() const override {
     DType weights = layers_[0].self_attn.k_proj.weight.dtype();

@@ -1,0 +1,172 @@
+"""Drafters: what they guess is what transformers' guess, and answers are as without them."""
+
+import json
+
+import pytest
+import torch
+from transformers import (Gemma4AssistantConfig, Gemma4AssistantForCausalLM, Gemma4TextConfig)
+
+import tallow as package
+from gemma4_chat import make_network, make_tokenizer
+from gemma_models import BASE, randomize
+
+# What each configuration changes: of the large model, of the drafter's text, of the drafter.
+CONFIGS = {
+    "plain": ({}, {}, {}),
+    "one_layer": ({}, dict(num_hidden_layers=1), {}),
+    "tight_window": (dict(sliding_window=5), dict(sliding_window=5), {}),
+    "clusters": ({}, {}, dict(use_ordered_embeddings=True, num_centroids=18,
+                              centroid_intermediate_top_k=4)),
+    "all_clusters": ({}, {}, dict(use_ordered_embeddings=True, num_centroids=2,
+                                  centroid_intermediate_top_k=2)),
+    "untied": ({}, {}, dict(tie_word_embeddings=False)),
+    "values_are_keys": (dict(attention_k_eq_v=True, hidden_size_per_layer_input=0,
+                             num_global_key_value_heads=1),
+                        dict(num_global_key_value_heads=1, attention_k_eq_v=True), {}),
+}
+
+
+@pytest.fixture(autouse=True)
+def all_layers_may_share(monkeypatch):
+    """transformers 5.23 asks who makes the keys that all layers of a drafter share, and finds none."""
+    usual = Gemma4TextConfig.kv_sharing_modes.fget
+    monkeypatch.setattr(Gemma4TextConfig, "kv_sharing_modes", property(
+        lambda c: ["reuse"] * c.num_hidden_layers
+        if c.num_kv_shared_layers == c.num_hidden_layers else usual(c)))
+
+
+def make_assistant(network, vocabulary, text, changes, seed=1):
+    # global_head_dim is that of the large model's global layers.
+    sizes = {**BASE, "vocab_size": vocabulary, "num_hidden_layers": 3, "hidden_size": 24,
+             "intermediate_size": 32, "global_head_dim": 32, "hidden_size_per_layer_input": 0,
+             "vocab_size_per_layer_input": 0, "max_position_embeddings": 8192,
+             "layer_types": ["sliding_attention", "sliding_attention", "full_attention"], **text}
+    sizes["layer_types"] = sizes["layer_types"][-sizes["num_hidden_layers"]:]
+    config = Gemma4AssistantConfig(
+        text_config=Gemma4TextConfig(**sizes, num_kv_shared_layers=sizes["num_hidden_layers"]),
+        backbone_hidden_size=network.config.text_config.hidden_size, **changes,
+        attn_implementation="eager")
+    torch.manual_seed(seed)
+    assistant = randomize(Gemma4AssistantForCausalLM(config).eval())
+    if assistant.masked_embedding is not None:
+        assistant.masked_embedding.token_ordering.copy_(torch.randperm(vocabulary))
+    return assistant
+
+
+def save(folder, name):
+    tokenizer = make_tokenizer()
+    large_text, text, changes = CONFIGS[name]
+    network = make_network(tokenizer, **large_text)
+    assistant = make_assistant(network, len(tokenizer), text, changes)
+    network.save_pretrained(folder / "large")
+    tokenizer.save_pretrained(folder / "large")
+    assistant.save_pretrained(folder / "drafter")
+    return network, assistant
+
+
+def guesses(network, assistant, ids, count):
+    """What transformers' drafter says after `ids`, of which the large model has seen all but the
+    last; and by how much each was likelier than the next."""
+    with torch.no_grad():
+        seen = network.model.language_model(input_ids=torch.tensor([ids[:-1]]), use_cache=True,
+                                            return_shared_kv_states=True)
+        state, token, out, margins = seen.last_hidden_state[:, -1:], ids[-1], [], []
+        for _ in range(count):
+            embedded = network.get_input_embeddings()(torch.tensor([[token]]))
+            made = assistant(inputs_embeds=torch.cat([embedded, state], -1),
+                             position_ids=torch.tensor([[len(ids) - 1]]),
+                             shared_kv_states=seen.shared_kv_states)
+            best = made.logits[0, -1].topk(2).values
+            margins.append(float(best[0] - best[1]) / float(made.logits.abs().max()))
+            token = int(made.logits[0, -1].argmax())
+            state = made.last_hidden_state
+            out.append(token)
+    return out, margins
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_guesses_are_those_of_transformers(name, tmp_path):
+    network, assistant = save(tmp_path, name)
+    model = package.load(tmp_path / "large", drafter=tmp_path / "drafter")
+    torch.manual_seed(3)
+    for length in (2, 5, 17, 40):
+        ids = torch.randint(20, 300, (length,)).tolist()
+        expected, margins = guesses(network, assistant, ids, 6)
+        sure = next((i for i, m in enumerate(margins) if m < 1e-4), 6)
+        assert model._draft(ids, 6)[:sure] == expected[:sure]
+
+
+@pytest.mark.parametrize("sampling", [dict(temperature=0), dict(temperature=1.0, seed=4)])
+@pytest.mark.parametrize("name", ["plain", "tight_window", "clusters"])
+def test_answers_are_as_without_a_drafter(name, sampling, tmp_path):
+    save(tmp_path, name)
+    alone = package.load(tmp_path / "large")
+    helped = package.load(tmp_path / "large", drafter=tmp_path / "drafter")
+    drafted = 0
+    for prompt in ("what is this?", "call: user model", "x"):
+        message = [{"role": "user", "content": prompt}]
+        expected = alone.respond(message, max_new_tokens=40, **sampling)
+        got = helped.respond(message, max_new_tokens=40, **sampling)
+        assert got.tokens == expected.tokens
+        assert got.finish_reason == expected.finish_reason
+        drafted += got.drafted_tokens
+    assert drafted > 0
+
+
+def test_right_guesses_save_passes(tmp_path):
+    """A large model without layers that matter says what follows a token alone, and so does a drafter
+    that passes the token's embedding on."""
+    tokenizer = make_tokenizer()
+    network = make_network(tokenizer)
+    with torch.no_grad():
+        for name, x in network.named_parameters():
+            if name.endswith(("layer_scalar", "post_attention_layernorm.weight",
+                              "post_feedforward_layernorm.weight",
+                              "post_per_layer_input_norm.weight")):
+                x.zero_() if "norm" in name else x.fill_(1)
+        for name, x in network.named_buffers():
+            if name.endswith("layer_scalar"):
+                x.fill_(1)
+    hidden = network.config.text_config.hidden_size
+    assistant = make_assistant(network, len(tokenizer), dict(hidden_size=hidden), {})
+    with torch.no_grad():
+        for name, x in assistant.named_parameters():
+            if "layernorm" in name and name.startswith("model.layers.") and ".post_" in name:
+                x.zero_()
+        for name, x in assistant.named_buffers():
+            if name.endswith("layer_scalar"):
+                x.fill_(1)
+        assistant.pre_projection.weight.zero_()
+        assistant.pre_projection.weight[:, :hidden] = torch.eye(hidden)
+        assistant.model.norm.weight.copy_(network.model.language_model.norm.weight)
+        assistant.model.embed_tokens.weight.copy_(network.lm_head.weight)
+    for part, name in ((network, "large"), (assistant, "drafter")):
+        part.save_pretrained(tmp_path / name)
+    tokenizer.save_pretrained(tmp_path / "large")
+    message = [{"role": "user", "content": "what"}]
+    options = dict(max_new_tokens=60, temperature=0, logit_bias=[(1, -1e4)])
+    got = package.load(tmp_path / "large", drafter=tmp_path / "drafter").respond(message, **options)
+    assert got.accepted_tokens > 40 and got.accepted_tokens == got.drafted_tokens
+    assert got.tokens == package.load(tmp_path / "large").respond(message, **options).tokens
+
+
+class TestRefusals:
+    def test_another_large_model(self, tmp_path, smollm2):
+        save(tmp_path, "plain")
+        with pytest.raises(package.Error, match="Gemma 4"):
+            package.load(smollm2, drafter=tmp_path / "drafter")
+
+    @pytest.mark.parametrize("key, value, message", [
+        ("backbone_hidden_size", 64, "backbone_hidden_size"),
+        ("architectures", ["LlamaForCausalLM"], "no drafter")])
+    def test_what_does_not_fit(self, tmp_path, key, value, message):
+        save(tmp_path, "plain")
+        path = tmp_path / "drafter" / "config.json"
+        path.write_text(json.dumps(dict(json.loads(path.read_text()), **{key: value})))
+        with pytest.raises(package.Error, match=message):
+            package.load(tmp_path / "large", drafter=tmp_path / "drafter")
+
+    def test_a_drafter_alone(self, tmp_path):
+        save(tmp_path, "plain")
+        with pytest.raises(package.Error, match="--draft"):
+            package.load(tmp_path / "drafter")
