@@ -20,8 +20,7 @@ CONFIGS = {
     "all_clusters": ({}, {}, dict(use_ordered_embeddings=True, num_centroids=2,
                                   centroid_intermediate_top_k=2)),
     "untied": ({}, {}, dict(tie_word_embeddings=False)),
-    "values_are_keys": (dict(attention_k_eq_v=True, hidden_size_per_layer_input=0,
-                             num_global_key_value_heads=1),
+    "values_are_keys": (dict(attention_k_eq_v=True, num_global_key_value_heads=1),
                         dict(num_global_key_value_heads=1, attention_k_eq_v=True), {}),
 }
 
