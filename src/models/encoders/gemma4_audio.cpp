@@ -77,7 +77,7 @@ struct TowerConfig {
 };
 
 Tensor clipped(const Tensor& x, double low, double high) {
-  return std::isinf(low) && std::isinf(high) ? x : clamp(x, low, high);
+  return std::isinf(low) && std::isinf(high) ? x : hardtanh(x, low, high);
 }
 
 /// A linear layer whose input and output stay within bounds that the checkpoint holds.
@@ -85,10 +85,13 @@ struct ClippedLinear {
   nn::Linear linear;
   double bounds[4] = {-INFINITY, INFINITY, -INFINITY, INFINITY};
 
-  ClippedLinear(const Weights& w, const TowerConfig& c, int64_t in, int64_t out)
+  /// Nothing comes out of it that is larger than `limit`.
+  ClippedLinear(const Weights& w, const TowerConfig& c, int64_t in, int64_t out,
+                double limit = INFINITY)
       : linear(w / "linear", in, out) {
     constexpr const char* kNames[] = {"input_min", "input_max", "output_min", "output_max"};
     for (size_t i = 0; c.clipped && i < 4; ++i) bounds[i] = w.get(kNames[i], {}).item();
+    for (size_t i = 2; i < 4; ++i) bounds[i] = std::clamp(bounds[i], -limit, limit);
   }
   Tensor operator()(const Tensor& x) const {
     return clipped(linear(clipped(x, bounds[0], bounds[1])), bounds[2], bounds[3]);
@@ -102,36 +105,43 @@ struct FeedForward {
 
   FeedForward(const Weights& w, const TowerConfig& config)
       : ffw_layer_1(w / "ffw_layer_1", config, config.hidden, 4 * config.hidden),
-        ffw_layer_2(w / "ffw_layer_2", config, 4 * config.hidden, config.hidden),
+        ffw_layer_2(w / "ffw_layer_2", config, 4 * config.hidden, config.hidden, config.limit),
         pre_layer_norm(w / "pre_layer_norm", config.hidden, 1e-6),
         post_layer_norm(w / "post_layer_norm", config.hidden, 1e-6),
-        c(&config) {}
+        c(&config) {
+    post_layer_norm.weight = post_layer_norm.weight * c->residual;
+  }
   Tensor operator()(const Tensor& x) const {
-    Tensor y = ffw_layer_1(pre_layer_norm(clipped(x, -c->limit, c->limit)));
-    y = ffw_layer_2(activate(c->activation, y));
-    return x + post_layer_norm(clipped(y, -c->limit, c->limit)) * c->residual;
+    const Tensor y = ffw_layer_1(pre_layer_norm(clipped(x, -c->limit, c->limit)));
+    return x + post_layer_norm(ffw_layer_2(activate(c->activation, y)));
   }
 };
 
 struct LightConv {
   ClippedLinear linear_start, linear_end;
-  Tensor depthwise;  // [hidden, 1, kernel]
+  Tensor depthwise;  // [kernel, hidden]
   nn::RmsNorm pre_layer_norm, conv_norm;
   const TowerConfig* c;
 
   LightConv(const Weights& w, const TowerConfig& config)
       : linear_start(w / "linear_start", config, config.hidden, 2 * config.hidden),
         linear_end(w / "linear_end", config, config.hidden, config.hidden),
-        depthwise(
-            w.get("depthwise_conv1d.weight", {config.hidden, 1, config.kernel}).to(DType::f32)),
+        depthwise(w.get("depthwise_conv1d.weight", {config.hidden, 1, config.kernel})
+                      .to(DType::f32)
+                      .reshape({config.hidden, config.kernel})
+                      .transpose(0, 1)
+                      .contiguous()),
         pre_layer_norm(w / "pre_layer_norm", config.hidden, config.eps),
         conv_norm(w / "conv_norm", config.hidden, config.eps),
         c(&config) {}
   Tensor operator()(const Tensor& x) const {
     const Tensor past = pad(glu(linear_start(pre_layer_norm(x))), {0, 0, c->kernel - 1, 0});
-    const Tensor y = conv1d(past.transpose(0, 1), depthwise, {}, 1, 0, 1, c->hidden);
-    const Tensor normed = conv_norm(clipped(y, -c->limit, c->limit).transpose(0, 1));
-    return x + linear_end(activate(c->activation, normed));
+    Tensor y = past.narrow(0, 0, x.size(0)) * depthwise[0];
+    for (int64_t k = 1; k < c->kernel; ++k) {
+      y = addcmul(y, past.narrow(0, k, x.size(0)), depthwise[k]);
+    }
+    y = conv_norm(clipped(y, -c->limit, c->limit));
+    return x + linear_end(activate(c->activation, y));
   }
 };
 
@@ -178,7 +188,7 @@ struct RelativeAttention {
       : q_proj(w / "q_proj", c, c.hidden, c.hidden),
         k_proj(w / "k_proj", c, c.hidden, c.hidden),
         v_proj(w / "v_proj", c, c.hidden, c.hidden),
-        post(w / "post", c, c.hidden, c.hidden),
+        post(w / "post", c, c.hidden, c.hidden, c.limit),
         relative_k_proj(w / "relative_k_proj", c.hidden, c.hidden),
         heads(c.heads),
         dim(c.hidden / c.heads),
@@ -233,28 +243,33 @@ struct Layer {
         c(&config) {}
 
   Tensor operator()(Tensor x, const Tensor& biases, const Band& band) const {
-    const auto normed = [&](const nn::RmsNorm& norm, const Tensor& y) {
-      return norm(clipped(y, -c->limit, c->limit));
-    };
     x = feed_forward1(x);
-    x = x + normed(norm_post_attn, self_attn(normed(norm_pre_attn, x), biases, *c, band));
-    return normed(norm_out, feed_forward2(lconv1d(x)));
+    const Tensor seen = norm_pre_attn(clipped(x, -c->limit, c->limit));
+    x = lconv1d(x + norm_post_attn(self_attn(seen, biases, *c, band)));
+    return norm_out(clipped(feed_forward2(x), -c->limit, c->limit));
   }
 };
 
-/// A convolution that halves both sides, a norm over the channels, relu: [1, in, frames, mels] to
-/// [1, frames, mels, out].
+/// A convolution that halves both sides, a norm over the channels, relu: [frames, mels, in] to
+/// [frames / 2, mels / 2, out]. Channels stay last, so that the convolution is a product with
+/// patches, and the norm is of rows.
 struct Subsampling {
-  Tensor conv, norm;
+  Tensor conv, norm;  // [out, 9 in] and [out]
   double eps;
 
   Subsampling(const Weights& w, const TowerConfig& c, int64_t in, int64_t out)
-      : conv(w.get("conv.weight", {out, in, 3, 3}).to(DType::f32)),
+      : conv(w.get("conv.weight", {out, in, 3, 3})
+                 .to(DType::f32)
+                 .permute({0, 2, 3, 1})
+                 .reshape({out, 9 * in})),
         norm(w.get("norm.weight", {out}).to(DType::f32)),
         eps(c.eps) {}
   Tensor operator()(const Tensor& x) const {
-    const Tensor y = conv2d(x, conv, {}, 2, 1).permute({0, 2, 3, 1});
-    return relu(layer_norm(y, norm.shape(), norm, {}, eps));
+    const Tensor patches =
+        pad(x, {0, 0, 1, 1, 1, 1}).unfold(0, 3, 2).unfold(1, 3, 2).permute({0, 1, 3, 4, 2});
+    const Tensor y = linear(patches.reshape({-1, conv.size(1)}), conv);
+    return relu(layer_norm(y, norm.shape(), norm, {}, eps))
+        .view({patches.size(0), patches.size(1), -1});
   }
 };
 
@@ -291,9 +306,7 @@ class Gemma4Audio : public AudioEncoder {
     std::call_once(once_, [&] {
       for (const Layer& l : layers_) biases_.push_back(l.self_attn.biases(c_.sinusoids()));
     });
-    Tensor x = subsampling_[0](features.view({1, 1, features.size(0), features.size(1)}));
-    x = subsampling_[1](x.permute({0, 3, 1, 2})).flatten(2).squeeze(0);
-    x = input_proj_(x);
+    Tensor x = input_proj_(subsampling_[1](subsampling_[0](features.unsqueeze(2))).flatten(1));
     const Band band(c_, x.size(0));
     for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i](x, biases_[i], band);
     return projection_(rms_norm(output_proj_(x), {c_.output}, {}, c_.eps));
