@@ -68,6 +68,11 @@ TEST_CASE("bound kernels, portable kernels and composites of the fused ops agree
       check_agree(rope_op, {heads, positions, noise({half})}, {false, 1.f}, bound);
       check_agree(rope_op, {heads, positions, noise({half})}, {true, 1.5f}, bound);
     }
+    const Tensor planes = ints({0, 1, 7, 300, 2, 2, 9, 0}).reshape({4, 2});
+    for (int64_t half : {5, 2}) {
+      check_agree(rope_op, {heads, planes, noise({half})}, {false, 1.f}, bound);
+      check_agree(rope_op, {heads, planes, noise({half})}, {true, 1.5f}, bound);
+    }
   }
 }
 

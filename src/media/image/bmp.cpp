@@ -157,9 +157,6 @@ struct Pen {
 };
 
 void put_runs(ByteReader& in, const Header& h, uint8_t* pixels) {
-  for (int64_t i = 0; i < h.width * h.height; ++i) {
-    std::ranges::copy(h.palette[0], pixels + 3 * i);
-  }
   const bool nibbles = h.compression == kRle4;
   const uint64_t begin = in.offset();
   Pen pen{h, pixels};
@@ -198,6 +195,7 @@ Decoded decode_bmp(Bytes bytes, const std::string& what) {
   ByteReader in(bytes, what, h.data);
   uint8_t* pixels = decoded.pixels.data<uint8_t>();
   if (h.compression == kRle8 || h.compression == kRle4) {
+    fill(decoded.pixels, h.palette[0]);
     put_runs(in, h, pixels);
   } else {
     put_rows(in, h, pixels);

@@ -43,6 +43,9 @@ Tensor new_pixels(int64_t height, int64_t width, size_t bytes, const std::string
 /// The same checks alone.
 void check_size(int64_t height, int64_t width, size_t bytes, const std::string& what);
 
+/// Makes all pixels one colour.
+void fill(const Tensor& pixels, const std::array<uint8_t, 3>& colour);
+
 /// The orientation that EXIF data (a TIFF header and its first directory) names; 0 for none.
 int exif_orientation(Bytes tiff);
 /// The same of XMP's text.

@@ -183,16 +183,13 @@ Decoded decode_gif(Bytes bytes, const std::string& what) {
   Codes(in, bits).decode(numbers);
 
   uint8_t* pixels = decoded.pixels.data<uint8_t>();
-  const auto put = [&](int64_t at, int number) {
-    std::ranges::copy(palette[static_cast<size_t>(number)], pixels + 3 * at);
-  };
   if (frame.width < width || frame.height < height) {
-    for (int64_t i = 0; i < width * height; ++i) put(i, transparent);
+    fill(decoded.pixels, palette[static_cast<size_t>(transparent)]);
   }
   const uint8_t* number = numbers.data();
   for (const int64_t y : row_order(frame)) {
-    const int64_t row = (frame.y + y) * width + frame.x;
-    for (int64_t x = 0; x < frame.width; ++x) put(row + x, *number++);
+    uint8_t* to = pixels + 3 * ((frame.y + y) * width + frame.x);
+    for (int64_t x = 0; x < frame.width; ++x, to += 3) std::ranges::copy(palette[*number++], to);
   }
   return decoded;
 }

@@ -1,6 +1,8 @@
 // What kind of image a file is.
 #include "tallow/image.h"
 
+#include <cstring>
+
 #include "formats/file_bytes.h"
 #include "media/image/formats.h"
 #include "tallow/error.h"
@@ -44,6 +46,15 @@ void check_size(int64_t height, int64_t width, size_t bytes, const std::string& 
 Tensor new_pixels(int64_t height, int64_t width, size_t bytes, const std::string& what) {
   check_size(height, width, bytes, what);
   return Tensor::zeros({height, width, 3}, DType::u8);
+}
+
+void fill(const Tensor& pixels, const std::array<uint8_t, 3>& colour) {
+  const auto row = static_cast<size_t>(pixels.size(1) * 3);
+  auto* first = pixels.data<uint8_t>();
+  for (size_t i = 0; i < row; ++i) first[i] = colour[i % 3];
+  for (int64_t y = 1; y < pixels.size(0); ++y) {
+    std::memcpy(first + static_cast<size_t>(y) * row, first, row);
+  }
 }
 
 }  // namespace image
