@@ -27,11 +27,10 @@ KvCacheSpec cache_spec(const CausalLM& network, const SessionOptions& options) {
 /// What the model was made for, as far as a quarter of the machine's memory holds it.
 int64_t default_context(const CausalLM& network, const SessionOptions& options) {
   const KvCacheSpec spec = cache_spec(network, options);
-  const double token_bytes = spec.token_bytes();
   const double memory =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  const auto room = static_cast<int64_t>(memory / 4 / std::max(token_bytes, 1.0));
-  return std::min({network.max_positions(), kMostByDefault, std::max(room, kLeastByDefault)});
+  const int64_t room = std::max(spec.tokens_in(memory / 4), kLeastByDefault);
+  return std::min({network.max_positions(), kMostByDefault, room});
 }
 
 int64_t context_of(const CausalLM& network, const SessionOptions& options) {
@@ -100,7 +99,7 @@ bool Session::prefill(const Prompt& prompt, const OnText& on_text, Generation& r
   // What failed on the way is not in the cache; the last token runs in any case, for its logits.
   held_.truncate(std::min(cache_.length(sequence_), prompt.size() - 1));
   held_.truncate(held_.common_prefix(prompt));
-  cache_.truncate(sequence_, held_.size());
+  held_.truncate(cache_.truncate(sequence_, held_.size()));
   result.prefilled_tokens = prompt.size() - held_.size();
   while (held_.size() < prompt.size()) {
     const int64_t done = held_.size();

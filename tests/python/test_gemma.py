@@ -61,6 +61,19 @@ def test_decoding_with_the_cache_and_chunks_equal_one_pass(kind, name, logits, t
         assert error(logits(tmp_path / "model", *sequences, args=args), expected[ends]) < 2e-4
 
 
+@pytest.mark.parametrize("kind,name", [("gemma2", "plain"), ("gemma3_text", "plain"),
+                                       ("gemma4_text", "small_shared"), ("gemma4_text", "dense"),
+                                       ("gemma3n_text", "shared")])
+def test_texts_far_longer_than_the_window(kind, name, logits, tmp_path):
+    model = make_model(kind, {**CONFIGS[kind][name], "max_position_embeddings": 1024})
+    model.save_pretrained(tmp_path / "model")
+    # Pages of sliding layers are given back and taken again, also while others still fill theirs.
+    sequences = [random_tokens(model, n, seed=n) for n in (701, 20, 450)]
+    expected = np.concatenate([reference(model, s) for s in sequences])
+    for chunk in (1, 64, 400):
+        assert error(logits(tmp_path / "model", *sequences, args=["--chunk", chunk]), expected) < 2e-4
+
+
 @pytest.mark.parametrize("kind,name", [(k, n) for k, n in ALL if n == "encoder"])
 def test_a_text_that_sees_ahead_cannot_come_in_parts(kind, name, tallow, tmp_path):
     saved(kind, name, tmp_path / "model")

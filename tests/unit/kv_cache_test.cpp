@@ -29,6 +29,9 @@ class RandomSource : public WeightSource {
       add(layer + "self_attn.k_proj.weight", {16, 32});
       add(layer + "self_attn.v_proj.weight", {16, 32});
       add(layer + "self_attn.o_proj.weight", {32, 32});
+      add(layer + "self_attn.q_proj.bias", {32});
+      add(layer + "self_attn.k_proj.bias", {16});
+      add(layer + "self_attn.v_proj.bias", {16});
       add(layer + "mlp.gate_proj.weight", {48, 32});
       add(layer + "mlp.up_proj.weight", {48, 32});
       add(layer + "mlp.down_proj.weight", {32, 48});
@@ -54,13 +57,17 @@ class RandomSource : public WeightSource {
   std::map<std::string, Tensor, std::less<>> tensors_;
 };
 
-std::unique_ptr<CausalLM> make_model() {
-  const Json json = Json::parse(
+// With a window, the second of the two layers slides.
+std::unique_ptr<CausalLM> make_model(int64_t window = 0) {
+  Json json = Json::parse(
       R"({"vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256})",
+          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
+          "max_window_layers": 1})",
       "config");
+  json.set("use_sliding_window", window > 0);
+  if (window > 0) json.set("sliding_window", window);
   return load_causal_lm({Config(json, "config"), Weights(std::make_shared<RandomSource>()),
-                         "LlamaForCausalLM", Config(Json::object(), "generation"), nullptr});
+                         "Qwen2ForCausalLM", Config(Json::object(), "generation"), nullptr});
 }
 
 using Tokens = std::vector<int32_t>;
@@ -72,8 +79,11 @@ Tokens tokens_from(int32_t first, int count) {
 }
 
 struct Run {
-  std::unique_ptr<CausalLM> model = make_model();
-  KvCache cache{model->cache_spec(), 512};
+  explicit Run(int64_t w = 0, int64_t c = 512) : window(w), capacity(c) {}
+
+  int64_t window, capacity;
+  std::unique_ptr<CausalLM> model = make_model(window);
+  KvCache cache{model->cache_spec(), capacity};
 
   // The logits of the last of these tokens.
   std::vector<float> append(KvCache::Sequence sequence, const Tokens& tokens) {
@@ -81,7 +91,7 @@ struct Run {
     return model->forward(cache.append({&chunk, 1}), cache).to_vector();
   }
   std::vector<float> whole(const Tokens& tokens) {
-    Run fresh;
+    Run fresh(window, capacity);
     return fresh.append(fresh.cache.create(), tokens);
   }
 };
@@ -147,9 +157,59 @@ TEST_CASE("a full cache is left as it was") {
   CHECK(difference(run.append(a, tokens), run.whole(joined(tokens_from(1, 100), tokens))) < 1e-5F);
 }
 
+TEST_CASE("layers with a window keep what it and a pass need") {
+  const NoGrad no_grad;
+  Run run(20, 2048);
+  const Tokens all = tokens_from(3, 1200);
+  const auto sequence = run.cache.create();
+  const int step = 100;
+  float highest = 0;
+  std::vector<float> last;
+  for (int begin = 0; begin < 1200; begin += step) {
+    const Tokens tokens(all.begin() + begin, all.begin() + begin + step);
+    const KvCache::Chunk chunk{.sequence = sequence, .tokens = tokens};
+    const Batch batch = run.cache.append({&chunk, 1});
+    for (const float slot : batch.near_slots.to_vector()) highest = std::max(highest, slot);
+    last = run.model->forward(batch, run.cache).to_vector();
+  }
+  CHECK(difference(last, run.whole(all)) < 1e-5F);
+  CHECK(highest < 20 + KvCache::kTakenBack + step + 2 * 32);
+  CHECK(run.cache.spec().bytes(1200) == 2 * 4 * 2 * 8 * (1200 + 20));
+}
+
+TEST_CASE("a sequence goes back a little way, or to its beginning") {
+  const NoGrad no_grad;
+  for (const int length : {0, 1, 500, 700, 744, 900, 1000}) {
+    Run run(20, 2048);
+    const Tokens all = tokens_from(3, 1000), more = tokens_from(9, 40);
+    const auto sequence = run.cache.create();
+    for (int begin = 0; begin < 1000; begin += 50) {
+      run.append(sequence, Tokens(all.begin() + begin, all.begin() + begin + 50));
+    }
+    const bool near = length >= 1000 - 50 - KvCache::kTakenBack;
+    CHECK(run.cache.kept(sequence, length) == (near ? length : 0));
+    if (near) {
+      const auto fork = run.cache.fork(sequence, length);
+      const Tokens kept(all.begin(), all.begin() + length);
+      CHECK(difference(run.append(fork, more), run.whole(joined(kept, more))) < 1e-5F);
+      run.append(fork, Tokens(all.begin(), all.begin() + 500));
+      run.cache.release(fork);
+    } else if (length > 0) {
+      CHECK_THROWS_AS(run.cache.fork(sequence, length), Error);
+    }
+    const int64_t kept = run.cache.truncate(sequence, length);
+    REQUIRE(kept == (near ? length : 0));
+    CHECK(run.cache.length(sequence) == kept);
+    const Tokens start(all.begin(), all.begin() + kept);
+    CHECK(difference(run.append(sequence, more), run.whole(joined(start, more))) < 1e-5F);
+    run.cache.release(sequence);
+    CHECK(run.cache.free_tokens() == run.cache.capacity());
+  }
+}
+
 TEST_CASE("layers of a cache have heads of their own, or none") {
   KvCache cache({.layers = 3, .dtype = DType::f32, .each = {{2, 16}, {0, 0}, {1, 32}}}, 64);
-  CHECK(cache.spec().token_bytes() == 2 * 4 * (2 * 16 + 32));
+  CHECK(cache.spec().bytes(3) == 3 * 2 * 4 * (2 * 16 + 32));
   CHECK(cache.keys(0).shape() == Shape{2, 2, 32, 16});
   CHECK(cache.keys(1).numel() == 0);
   CHECK(cache.values(2).shape() == Shape{2, 1, 32, 32});

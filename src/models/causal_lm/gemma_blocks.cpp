@@ -133,7 +133,8 @@ GemmaLayerInput::GemmaLayerInput(const Weights& w, const GemmaConfig& c)
       norm(w / "post_per_layer_input_norm", c.hidden, c.eps),
       activation(c.activation) {}
 
-GemmaPass::GemmaPass(const Batch& batch, const GemmaConfig& c) : sliding(batch), full(batch) {
+GemmaPass::GemmaPass(const Batch& batch, const GemmaConfig& c)
+    : sliding(batch.near()), full(batch) {
   if (!c.sees_all) {
     if (!c.sliding_sees_ahead) sliding.visible = {};
     if (!c.full_sees_ahead) full.visible = {};
@@ -196,7 +197,8 @@ KvCacheSpec GemmaModel::cache_spec() const {
                                 : DType::bf16};
   for (int64_t i = 0; i < spec.layers; ++i) {
     const GemmaLayerConfig& layer = c_.layers[static_cast<size_t>(i)];
-    spec.each.push_back(layer.writes ? KvHeads{layer.kv_heads, layer.head_dim} : KvHeads{});
+    const int64_t window = layer.sliding ? c_.window : 0;
+    spec.each.push_back(layer.writes ? KvHeads{layer.kv_heads, layer.head_dim, window} : KvHeads{});
   }
   return spec;
 }

@@ -126,11 +126,13 @@ class LlamaForCausalLM : public CausalLM {
 
   Tensor states(const Batch& batch, KvCache& cache) const override {
     Tensor x = embed_tokens_(batch.tokens), delta;
+    const Batch near = batch.near();
     for (size_t i = 0; i < layers_.size(); ++i) {
       const Layer& layer = layers_[i];
       auto l = static_cast<int64_t>(i);
       Tensor y = layer.input_layernorm.add(x, delta);
-      delta = layer.self_attn(y, rotary_, batch, cache.keys(l), cache.values(l));
+      delta = layer.self_attn(y, rotary_, layer.self_attn.window > 0 ? near : batch, cache.keys(l),
+                              cache.values(l));
       // Past the last attention no token sees another: only the wanted rows go on.
       if (i + 1 == layers_.size()) {
         x = wanted_rows(x, batch);
@@ -145,10 +147,11 @@ class LlamaForCausalLM : public CausalLM {
   KvCacheSpec cache_spec() const override {
     DType weights = layers_[0].self_attn.k_proj.weight.dtype();
     bool exact = weights == DType::f32 || weights == DType::f64 || weights == DType::f16;
-    return {.layers = c_.layers,
-            .kv_heads = c_.kv_heads,
-            .head_dim = c_.head_dim,
-            .dtype = exact ? DType::f32 : DType::bf16};
+    KvCacheSpec spec{.layers = c_.layers, .dtype = exact ? DType::f32 : DType::bf16};
+    for (const Layer& layer : layers_) {
+      spec.each.push_back({c_.kv_heads, c_.head_dim, layer.self_attn.window});
+    }
+    return spec;
   }
 
   int64_t vocab_size() const override { return c_.vocab; }
