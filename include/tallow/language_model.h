@@ -158,12 +158,16 @@ class Session {
   void forward(const PromptPart& part, bool every_row, bool any_row = true);
   void step(int32_t token, int64_t room, Generation& result);
   std::vector<int32_t> guess(int32_t token, int64_t room);
+  void mark_end();
+  void go_back();
 
   const LanguageModel& model_;
   int64_t context_;
   int64_t chunk_;
   KvCache cache_;
   KvCache::Sequence sequence_;
+  /// Near where the last prompt ended, in models that would forget what was in its window.
+  std::optional<KvCache::Sequence> prompt_end_;
   DraftOptions draft_;
   Prompt held_;  // tokens whose keys and values the cache holds; after them it may hold drafts
   // Of the last pass: what the head read and said, row by row; which tokens were drafted after

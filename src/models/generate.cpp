@@ -1,5 +1,6 @@
 // A session: bringing the cache to a prompt, and sampling what follows it, token by token.
 #include <algorithm>
+#include <utility>
 
 #include <unistd.h>
 
@@ -13,6 +14,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kLeastByDefault = 512, kMostByDefault = 32768;
+// What asks for an answer at the end of a prompt may stand otherwise in the next.
+constexpr int64_t kMayDiffer = 32;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -47,7 +50,9 @@ Session::Session(const LanguageModel& model, const SessionOptions& options)
     : model_(model),
       context_(context_of(model.network(), options)),
       chunk_(std::max<int64_t>(options.chunk, 1)),
-      cache_(cache_spec(model.network(), options), context_),
+      // Where a prompt ended is kept: its last page is copied when the answer goes on in it.
+      cache_(cache_spec(model.network(), options),
+             context_ + cache_spec(model.network(), options).page_size),
       sequence_(cache_.create()),
       draft_(options.draft) {}
 
@@ -99,7 +104,7 @@ bool Session::prefill(const Prompt& prompt, const OnText& on_text, Generation& r
   // What failed on the way is not in the cache; the last token runs in any case, for its logits.
   held_.truncate(std::min(cache_.length(sequence_), prompt.size() - 1));
   held_.truncate(held_.common_prefix(prompt));
-  held_.truncate(cache_.truncate(sequence_, held_.size()));
+  go_back();
   result.prefilled_tokens = prompt.size() - held_.size();
   while (held_.size() < prompt.size()) {
     const int64_t done = held_.size();
@@ -109,8 +114,30 @@ bool Session::prefill(const Prompt& prompt, const OnText& on_text, Generation& r
     held_.append(part);
     if (!last && on_text && !on_text("")) return false;
   }
+  mark_end();
   result.prefill_seconds = seconds_since(start);
   return true;
+}
+
+void Session::mark_end() {
+  if (cache_.spec().window() == 0) return;
+  Prompt most = held_;
+  most.truncate(std::max<int64_t>(0, held_.size() - kMayDiffer));
+  prompt_end_ = cache_.fork(sequence_, cache_.kept(sequence_, most.size()));
+}
+
+/// Cuts the cache to what is held, and both to what can still go on. Prompts often tell an answer
+/// in another way than it came, without its thoughts say: then they part where the last prompt
+/// ended.
+void Session::go_back() {
+  int64_t tokens = held_.size();
+  if (prompt_end_) {
+    const KvCache::Sequence end = *std::exchange(prompt_end_, std::nullopt);
+    const bool better = cache_.kept(sequence_, tokens) < tokens && cache_.length(end) <= tokens;
+    cache_.release(better ? std::exchange(sequence_, end) : end);
+    tokens = std::min(tokens, cache_.length(sequence_));
+  }
+  held_.truncate(cache_.truncate(sequence_, tokens));
 }
 
 /// What the drafter makes of the state from which `token` was said, in passes whose number of

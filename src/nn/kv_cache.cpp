@@ -275,7 +275,8 @@ Batch KvCache::reader(Sequence sequence) const {
   batch.positions = list<int32_t>({length});
   batch.query_starts = list<int32_t>({0, 1});
   batch.lengths = list<int32_t>({length});
-  batch.page_table = list(s.pages).unsqueeze(0);
+  batch.page_table = list(s.far).unsqueeze(0);
+  if (window_ > 0) batch.near_table = list(s.near).unsqueeze(0);
   batch.logit_rows = list<int32_t>({0});
   batch.rope_lengths = {s.length + 1};
   batch.tokens = list<int32_t>({0});

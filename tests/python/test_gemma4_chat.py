@@ -145,6 +145,26 @@ def test_a_conversation_is_continued_in_the_cache(model, folder, tokenizer, netw
                                               temperature=0).tokens
 
 
+def test_prompts_that_go_back_before_the_window_answer_as_fresh_ones(model, folder, tokenizer):
+    random.seed(1)
+    words = [random.choice(["see", "this", "a cat", "and", "which"]) for _ in range(600)]
+
+    def ask(asker, count, more):
+        ends = tokenizer.convert_tokens_to_ids(["<eos>", "<turn|>"])
+        message = {"role": "user", "content": " ".join(words[:count]) + more}
+        return asker.respond([message], max_new_tokens=400, temperature=0,
+                             logit_bias={i: -100.0 for i in ends})
+    # After an answer longer than what can be taken back: the prompt goes on otherwise, ends as
+    # before, ends earlier than anything that is left, and goes on from there.
+    for count, more, kept in ((600, "", 0), (600, " or what", 500), (600, "", 500), (200, "", 0),
+                              (400, "", 150)):
+        got = ask(model, count, more)
+        fresh = ask(package.load(folder), count, more)
+        assert len(got.tokens) == 400 and got.tokens == fresh.tokens
+        reused = got.prompt_tokens - got.prefilled_tokens
+        assert (reused >= kept) if kept else reused < 20
+
+
 def test_greedy_answers_are_those_of_transformers(model, folder, tokenizer, network):
     ids, _ = Reference(tokenizer, network, folder, features)(MESSAGES["three"])
     asked = model.prompt(absolute(MESSAGES["three"], folder))
