@@ -124,8 +124,8 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
   app->add_option("--draft", o.model.drafter,
                   "A drafter, as google/gemma-4-E2B-it-assistant: the same answer, sooner")
       ->type_name("MODEL");
-  app->add_option("--draft-tokens", o.model.draft_tokens, "Tokens drafted at once, at most")
-      ->check(in(int64_t{1}, int64_t{64}))
+  app->add_option("--draft-tokens", o.model.draft_tokens, "Tokens drafted at once, at most: 1 to 7")
+      ->check(in(int64_t{1}, int64_t{7}))
       ->type_name("N");
   add_sampling(*app, o);
   add_threads(*app, o.model);

@@ -113,7 +113,9 @@ class LanguageModel {
 /// How a drafter guesses ahead.
 struct DraftOptions {
   const Drafter* drafter = nullptr;  ///< or null; must outlive the session
-  int64_t most = 7;                  ///< tokens drafted at once, at most
+  /// Tokens drafted at once, at most. Passes of up to 8 tokens round as passes of one do, so that up
+  /// to 7 drafts leave the answer what it is without them.
+  int64_t most = 7;
 };
 
 struct SessionOptions {

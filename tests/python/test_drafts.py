@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from transformers import (Gemma4AssistantConfig, Gemma4AssistantForCausalLM, Gemma4TextConfig)
@@ -147,6 +148,44 @@ def test_right_guesses_save_passes(tmp_path):
     got = package.load(tmp_path / "large", drafter=tmp_path / "drafter").respond(message, **options)
     assert got.accepted_tokens > 40 and got.accepted_tokens == got.drafted_tokens
     assert got.tokens == package.load(tmp_path / "large").respond(message, **options).tokens
+
+
+@pytest.fixture(scope="module")
+def exact_models(tmp_path_factory):
+    """Models of wider layers, in types whose products have kernels of their own."""
+    folder = tmp_path_factory.mktemp("exact")
+    tokenizer = make_tokenizer()
+    wide = dict(hidden_size=256, intermediate_size=512, head_dim=64, global_head_dim=128,
+                num_attention_heads=8, num_key_value_heads=1, hidden_size_per_layer_input=32)
+    make_network(tokenizer, **wide).save_pretrained(folder / "dense")
+    make_network(tokenizer, **wide, enable_moe_block=True, num_experts=6, top_k_experts=2,
+                 moe_intermediate_size=256).save_pretrained(folder / "experts")
+    for kind in ("dense", "experts"):
+        tokenizer.save_pretrained(folder / kind)
+        for type in ("q4_0", "q4_k_m", "iq4_xs"):
+            package.quantize_model(folder / kind, folder / f"{kind}-{type}.gguf", type)
+        package.convert(folder / kind, folder / f"{kind}-bf16.gguf", dtype=package.bfloat16)
+    return folder
+
+
+@pytest.mark.parametrize("level", ["amx", "avx512", "avx2", "portable"])
+@pytest.mark.parametrize("name", [f"{kind}{type}" for kind in ("dense", "experts") for type in (
+    "", "-bf16.gguf", "-q4_0.gguf", "-q4_k_m.gguf", "-iq4_xs.gguf")])
+def test_few_tokens_round_as_one_does(name, level, exact_models, tallow, tmp_path):
+    """On this the promise rests that drafts do not change an answer: to the bit, but for weights in f32
+    and bf16 where there is no AVX-512, which are summed in another order."""
+    ids = ",".join(str(20 + 37 * i % 270) for i in range(64))
+    made = []
+    for chunk in (1, 3, 8):
+        tallow("logits", exact_models / name, "--tokens", ids, "--out", tmp_path / "out.npy",
+               "--chunk", chunk, env={"TALLOW_ISA": level})
+        made.append(np.load(tmp_path / "out.npy"))
+    bits = level in ("amx", "avx512") or name.endswith(("q4_0.gguf", "q4_k_m.gguf", "iq4_xs.gguf"))
+    for other in made[1:]:
+        if bits:
+            np.testing.assert_array_equal(other, made[0])
+        else:
+            assert np.abs(other - made[0]).max() < 2e-5 * np.abs(made[0]).max()
 
 
 class TestRefusals:

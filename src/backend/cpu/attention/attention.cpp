@@ -21,6 +21,7 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kLargestDim = 1024;  // of a head; past it the portable kernel serves
+constexpr int64_t kApart = 8;          // tokens of a sequence
 constexpr int64_t kInline = 1 << 18;   // below this much work, other threads cost more than they do
 constexpr int64_t kAlways = std::numeric_limits<int64_t>::max();
 
@@ -122,6 +123,9 @@ void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call) {
   plan.clear();
   for (int64_t s = 0; s < in.sequences; ++s) {
     const int64_t rows = in.queries_of(s) * call.group;
+    // Few tokens go one by one, so that each gets what it would get alone: drafts are checked so.
+    const bool apart = in.queries_of(s) <= kApart && call.group <= kAttentionRows;
+    const int64_t step = apart ? call.group : kAttentionRows;
     AttentionItem item{.sequence = s,
                        .kv_head = 0,
                        .first_token = in.start(s),
@@ -133,12 +137,11 @@ void make_plan(Plan& plan, const PagedInputs& in, const AttentionCall& call) {
                        .kv_end = 0,
                        .partial = nullptr};
     // The last rows see the most: they come first, so that no thread ends on a long one.
-    for (int64_t row = (rows - 1) / kAttentionRows * kAttentionRows; rows > 0 && row >= 0;
-         row -= kAttentionRows) {
+    for (int64_t row = (rows - 1) / step * step; rows > 0 && row >= 0; row -= step) {
       item.row_begin = row;
-      item.row_end = std::min(rows, row + kAttentionRows);
+      item.row_end = std::min(rows, row + step);
       for (item.kv_head = 0; item.kv_head < in.kv_heads; ++item.kv_head)
-        plan_rows(plan, item, in, call, rows <= kAttentionRows);
+        plan_rows(plan, item, in, call, apart || rows <= kAttentionRows);
     }
   }
 }
