@@ -25,6 +25,7 @@ constexpr Format kFormats[] = {
     {is_wav, decode_wav},
     {is_flac, [](const AudioFile& file) { return decode_flac(file); }},
     {is_ogg, decode_ogg},
+    {is_mp3, decode_mp3},  // the last, since it looks for more than a signature
 };
 
 /// Skips the tag that some programs write before the sound (id3.org, ID3v2.4.0).

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tallow/audio.h"
@@ -23,11 +24,11 @@ class SampleSink {
   /// Throws Error for more than 1024 channels, none, or a rate that is none.
   SampleSink(const AudioFile& file, uint64_t channels, uint64_t rate);
 
-  int64_t channels() const { return channels_; }
+  int64_t frames() const { return frames_; }
   /// Room for `frames` more, of `channels` samples each; valid until the next call.
   float* grow(int64_t frames);
-  /// Takes back what of the last grow() was not filled.
-  void shrink(int64_t frames);
+  /// Takes the last `frames` back.
+  void cut(int64_t frames);
   /// Throws Error when there is no sound.
   Audio finish() &&;
 
@@ -43,6 +44,9 @@ class SampleSink {
 
 Audio decode_wav(const AudioFile& file);
 Audio decode_flac(const AudioFile& file, bool in_ogg = false);
+/// Whether frames of MP3 are found near the beginning.
+bool is_mp3(std::string_view bytes);
+Audio decode_mp3(const AudioFile& file);
 Audio decode_ogg(const AudioFile& file);
 
 class OggReader;

@@ -42,11 +42,15 @@ float* SampleSink::grow(int64_t frames) {
   return block.samples.data() + block.samples.size() - samples;
 }
 
-void SampleSink::shrink(int64_t frames) {
-  Block& block = blocks_.back();
-  block.frames -= frames;
-  block.samples.resize(static_cast<size_t>(block.frames * channels_));
-  frames_ -= frames;
+void SampleSink::cut(int64_t frames) {
+  for (; frames > 0 && !blocks_.empty(); blocks_.pop_back()) {
+    Block& block = blocks_.back();
+    const int64_t part = std::min(frames, block.frames);
+    frames_ -= part;
+    frames -= part;
+    block.frames -= part;
+    if (block.frames > 0) break;
+  }
 }
 
 Audio SampleSink::finish() && {
