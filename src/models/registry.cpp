@@ -20,6 +20,8 @@ constexpr Row kCausalLMs[] = {
     {"Gemma3nForConditionalGeneration", make_gemma3n},
     {"Gemma4ForCausalLM", make_gemma4},
     {"Gemma4ForConditionalGeneration", make_gemma4},
+    {"Gemma4UnifiedForCausalLM", make_gemma4_unified},
+    {"Gemma4UnifiedForConditionalGeneration", make_gemma4_unified},
     {"GemmaForCausalLM", make_gemma},
     {"LlamaForCausalLM", make_llama},
     {"LLaMAForCausalLM", make_llama},  // the first conversions' spelling

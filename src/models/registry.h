@@ -7,6 +7,7 @@ namespace tallow {
 
 std::unique_ptr<CausalLM> make_gemma(const Checkpoint& checkpoint);
 std::unique_ptr<CausalLM> make_gemma4(const Checkpoint& checkpoint);
+std::unique_ptr<CausalLM> make_gemma4_unified(const Checkpoint& checkpoint);
 std::unique_ptr<CausalLM> make_gemma3n(const Checkpoint& checkpoint);
 std::unique_ptr<CausalLM> make_llama(const Checkpoint& checkpoint);
 std::unique_ptr<CausalLM> make_qwen2(const Checkpoint& checkpoint);

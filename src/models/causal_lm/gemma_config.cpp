@@ -5,6 +5,7 @@
 
 #include "models/causal_lm/gemma.h"
 #include "models/encoders/gemma4_audio.h"
+#include "models/encoders/gemma4_unified.h"
 #include "models/encoders/gemma4_vision.h"
 #include "models/registry.h"
 #include "tallow/error.h"
@@ -289,9 +290,23 @@ GemmaConfig config_of_4(const Checkpoint& checkpoint) {
   return c;
 }
 
+/// The 12B, which has no inputs of layers and no experts.
+GemmaConfig config_of_unified(const Checkpoint& checkpoint) {
+  GemmaConfig c = config_of_4(checkpoint);
+  c.per_layer_dim = 0;
+  if (!c.text.has("sliding_window")) c.window = 1024;
+  if (!c.text.values().find("use_bidirectional_attention")) c.sliding_sees_ahead = true;
+  return c;
+}
+
 constexpr std::pair<std::string_view, GemmaConfig (*)(const Checkpoint&)> kGenerations[] = {
-    {"GemmaFor", config_of_1},  {"Gemma2For", config_of_2},   {"Gemma3For", config_of_3},
-    {"Gemma4For", config_of_4}, {"Gemma3nFor", config_of_3n}, {"Gemma4Assistant", config_of_4},
+    {"GemmaFor", config_of_1},
+    {"Gemma2For", config_of_2},
+    {"Gemma3For", config_of_3},
+    {"Gemma4For", config_of_4},
+    {"Gemma3nFor", config_of_3n},
+    {"Gemma4Assistant", config_of_4},
+    {"Gemma4UnifiedFor", config_of_unified},
 };
 
 }  // namespace
@@ -312,6 +327,13 @@ std::unique_ptr<CausalLM> make_gemma4(const Checkpoint& checkpoint) {
   if (c.first_reader() == 0) fail(c.text.what(), ": num_kv_shared_layers leaves no layer to share");
   GemmaTowers towers{.images = make_gemma4_vision(checkpoint, c.hidden),
                      .sounds = make_gemma4_audio(checkpoint, c.hidden)};
+  return make_gemma(checkpoint, std::move(c), std::move(towers));
+}
+
+std::unique_ptr<CausalLM> make_gemma4_unified(const Checkpoint& checkpoint) {
+  GemmaConfig c = gemma_config(checkpoint);
+  GemmaTowers towers{.images = make_gemma4_unified_images(checkpoint, c.hidden),
+                     .sounds = make_gemma4_unified_sounds(checkpoint, c.hidden)};
   return make_gemma(checkpoint, std::move(c), std::move(towers));
 }
 

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
-#include "core/read_file.h"
+#include "models/encoders/processor_config.h"
 #include "tallow/error.h"
 #include "tallow/image.h"
 
@@ -11,22 +12,6 @@ namespace tallow {
 namespace {
 
 constexpr int64_t kBudgets[] = {70, 140, 280, 560, 1120};
-
-/// The nested form of newer folders goes first.
-Config settings_of(const Checkpoint& checkpoint) {
-  const std::string folder = checkpoint.gguf ? "" : checkpoint.weights.path() + "/";
-  if (const std::string path = folder + "processor_config.json"; file_exists(path)) {
-    const Json json = Json::read(path);
-    const Json* inner = json.is_object() ? json.find("image_processor") : nullptr;
-    if (inner && inner->is_object()) return Config(*inner, path + ": image_processor");
-  }
-  if (const std::string path = folder + "preprocessor_config.json"; file_exists(path)) {
-    Json json = Json::read(path);
-    if (!json.is_object()) fail(path, ": is not a JSON object");
-    return Config(std::move(json), path);
-  }
-  return Config(Json::object(), checkpoint.config.what());
-}
 
 /// Pillow's numbers of filters.
 std::string filter_of(const Config& c) {
@@ -53,10 +38,11 @@ std::array<float, 3> colours(const Config& c, const char* key, float fallback) {
 
 }  // namespace
 
-Gemma4ImageProcessor::Gemma4ImageProcessor(const Checkpoint& checkpoint) {
-  const Config c = settings_of(checkpoint);
+Gemma4ImageProcessor::Gemma4ImageProcessor(const Checkpoint& checkpoint, Patches patches) {
+  const Config c = processor_config(checkpoint, "image_processor");
   patch_ = c.integer_or("patch_size", 16, 1, 1024);
   pooling_ = c.integer_or("pooling_kernel_size", 3, 1, 64);
+  if (patches == Patches::merged) patch_ *= std::exchange(pooling_, 1);
   budget_ = c.integer_or("max_soft_tokens", 280);
   if (std::ranges::find(kBudgets, budget_) == std::end(kBudgets)) {
     fail(c.what(), ": max_soft_tokens ", budget_, " is none of 70, 140, 280, 560, 1120");
@@ -151,6 +137,22 @@ ImageInput Gemma4ImageProcessor::operator()(const Tensor& image, int64_t budget)
     at[2 * i + 1] = static_cast<int32_t>(i / columns);
   }
   return {patches(fit), positions, count / (pooling_ * pooling_)};
+}
+
+void check_patches(const ImageInput& input, int64_t features, int64_t places) {
+  const Tensor &pixels = input.pixels, &at = input.positions;
+  if (pixels.dtype() != DType::f32 || pixels.dim() != 2 || pixels.size(1) != features ||
+      pixels.size(0) == 0 || at.dtype() != DType::i32 || at.dim() != 2 ||
+      at.size(0) != pixels.size(0) || at.size(1) != 2) {
+    fail("encode: the patches are ", pixels, " at ", at, "; they need f32 [patches, ", features,
+         "] at i32 [patches, 2]");
+  }
+  const Tensor all = at.contiguous();
+  for (const int32_t place : std::span(all.data<int32_t>(), static_cast<size_t>(all.numel()))) {
+    if (place < 0 || place >= places) {
+      fail("encode: a patch at ", place, " is outside the ", places, " places that are known");
+    }
+  }
 }
 
 }  // namespace tallow

@@ -13,12 +13,12 @@ namespace tallow {
 
 class Gemma4ImageProcessor {
  public:
+  /// Whether the patches that a soft token is made of are apart, or one.
+  enum class Patches { apart, merged };
   /// Reads the settings of processor_config.json or preprocessor_config.json in the checkpoint's
   /// folder, where there is one.
-  explicit Gemma4ImageProcessor(const Checkpoint& checkpoint);
+  explicit Gemma4ImageProcessor(const Checkpoint& checkpoint, Patches patches = Patches::apart);
 
-  int64_t patch_size() const { return patch_; }
-  int64_t pooling() const { return pooling_; }
   static std::vector<int64_t> budgets();
   int64_t default_budget() const { return budget_; }
   /// As ImageEncoder::prepare.
@@ -33,5 +33,8 @@ class Gemma4ImageProcessor {
   std::string filter_;                            // empty: images stay as large as they are
   std::array<std::array<float, 256>, 3> values_;  // what each level of a colour becomes
 };
+
+/// Throws Error for other patches than `features` wide, and places outside [0, places).
+void check_patches(const ImageInput& input, int64_t features, int64_t places);
 
 }  // namespace tallow

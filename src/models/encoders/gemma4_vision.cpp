@@ -173,6 +173,7 @@ class Gemma4Vision : public ImageEncoder {
   }
 
   Tensor encode(const ImageInput& input) const override {
+    check_patches(input, input_proj_.weight.size(1), positions_.size(1));
     const Tensor& at = input.positions;
     Tensor x = input_proj_((input.pixels - 0.5) * 2);
     for (int64_t axis = 0; axis < 2; ++axis) {

@@ -6,16 +6,26 @@
 
 namespace tallow {
 
+namespace {
+
+Json object_of(const std::string& path) {
+  Json json = Json::read(path);
+  if (!json.is_object()) fail(path, ": is not a JSON object");
+  return json;
+}
+
+}  // namespace
+
 Config processor_config(const Checkpoint& checkpoint, std::string_view section) {
   const std::string folder = checkpoint.weights.path();
   const std::string whole = folder + "/processor_config.json";
   if (!checkpoint.gguf && file_exists(whole)) {
-    const Json all = Json::read(whole);
+    const Json all = object_of(whole);
     const Json* part = all.find(section);
     if (part && part->is_object()) return Config(*part, str(whole, ": ", section));
   }
   const std::string own = folder + "/preprocessor_config.json";
-  if (!checkpoint.gguf && file_exists(own)) return Config(Json::read(own), own);
+  if (!checkpoint.gguf && file_exists(own)) return Config(object_of(own), own);
   return Config(Json::object(), own);
 }
 
