@@ -185,7 +185,8 @@ def test_few_tokens_round_as_one_does(name, level, exact_models, tallow, tmp_pat
         if bits:
             np.testing.assert_array_equal(other, made[0])
         else:
-            assert np.abs(other - made[0]).max() < 2e-5 * np.abs(made[0]).max()
+            bound = 2e-2 if "bf16" in name else 2e-5
+            assert np.abs(other - made[0]).max() < bound * np.abs(made[0]).max()
 
 
 class TestRefusals:
