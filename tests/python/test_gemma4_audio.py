@@ -2,6 +2,7 @@
 projector, as many rows as the processor places."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,3 +145,102 @@ def test_features_equal_transformers_to_the_bit(samples, plain):
     different = features != expected
     assert different.mean() < 1e-5
     assert np.abs(features - expected).max() <= 2**-21
+
+
+@pytest.mark.parametrize("changes", [
+    dict(frame_length_ms=32.0), dict(hop_length_ms=7.0), dict(frame_length_ms=10.1, hop_length_ms=5),
+    dict(preemphasis=0.97), dict(preemphasis=0.5, preemphasis_htk_flavor=False),
+    dict(fft_overdrive=True), dict(mel_floor=1e-5), dict(input_scale_factor=3.0),
+    dict(min_frequency=125.0, max_frequency=7600.0), dict(sampling_rate=8000, max_frequency=4000.0),
+    dict(per_bin_mean=list(np.linspace(-2, 1, 16)), per_bin_stddev=list(np.linspace(1, 3, 16)))],
+    ids=lambda changes: "-".join(changes))
+def test_settings_of_the_extractor_count(changes, plain, tmp_path):
+    # As it is read again: what transformers saves is not all that it reads.
+    Gemma4AudioFeatureExtractor(feature_size=16, **changes).save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "preprocessor_config.json").read_text()) | changes
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(saved))
+    extractor = Gemma4AudioFeatureExtractor.from_pretrained(tmp_path)
+    plain[0].save_pretrained(tmp_path)
+    made = extractor([sound(5000)])
+    expected = made["input_features"][0][made["input_features_mask"][0]]
+    features = tallow.load(str(tmp_path)).prepare_audio(sound(5000)).numpy()
+    assert features.shape == expected.shape
+    assert np.abs(features - expected).max() <= 2**-20 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("samples", LENGTHS)
+def test_as_many_rows_as_the_processor_places(samples, plain):
+    model, extractor, ours = plain
+    made = extractor([sound(samples)])
+    words = SimpleNamespace(boa_token="", eoa_token="", audio_token="x")
+    placed = len(Gemma4Processor.replace_audio_token(words, made, 0))
+    assert ours.encode_audio(sound(samples)).shape == (placed, model.config.text_config.hidden_size)
+
+
+@pytest.mark.parametrize("samples", [321, 961, 1281, 9999, 160000, 480000])
+def test_lengths_around_chunks_equal_transformers(samples, plain):
+    model, extractor, ours = plain
+    expected = reference(model, extractor, sound(samples))
+    assert error(ours.encode_audio(sound(samples)).numpy(), expected) < 2e-4
+
+
+@pytest.mark.parametrize("name", ["plain", "right", "tight_cap"])
+def test_bf16_follows_transformers(name, tmp_path):
+    model = make_model(TOWERS[name]).to(torch.bfloat16)
+    extractor = Gemma4AudioFeatureExtractor(feature_size=16)
+    ours = save(tmp_path, model, extractor)
+    own = reference(model, extractor, sound(16000))
+    expected = reference(model.float(), extractor, sound(16000))
+    # bf16 keeps 8 bits: nearer than transformers' own pass in bf16.
+    assert rms_error(ours.encode_audio(sound(16000)).numpy(), expected) < rms_error(own, expected)
+
+
+def test_threads_change_nothing(plain):
+    ours, threads = plain[2], tallow.get_num_threads()
+    try:
+        rows = []
+        for count in (1, 2, 3):
+            tallow.set_num_threads(count)
+            rows.append(ours.encode_audio(sound(20000)).numpy())
+    finally:
+        tallow.set_num_threads(threads)
+    assert np.array_equal(rows[0], rows[1]) and np.array_equal(rows[0], rows[2])
+
+
+def test_sounds_that_cannot_be_heard(plain):
+    ours = plain[2]
+    for samples in (0, 1, 160):
+        with pytest.raises(tallow.Error, match=f"audio: {samples} samples are too few"):
+            ours.encode_audio(np.zeros(samples, np.float32))
+    with pytest.raises(tallow.Error, match=r"must be f32 \[count\]"):
+        ours.encode_audio(np.zeros((2, 1000), np.float32))
+    assert np.isfinite(ours.encode_audio(np.zeros(1000, np.float32)).numpy()).all()
+
+
+@pytest.mark.parametrize("changes,message", [
+    (dict(attention_context_left=1), "attention_context_left"),
+    (dict(num_attention_heads=3), "does not divide into 3 heads"),
+    (dict(subsampling_conv_channels=[16]), "must be a list of 2"),
+    (dict(attention_logit_cap=0.0), "is not positive"),
+    (dict(num_hidden_layers=3), "layers.2"),
+    (dict(output_proj_dims=25), "output_proj"),
+])
+def test_configurations_that_do_not_fit(changes, message, plain, tmp_path):
+    plain[0].save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["audio_config"] |= changes
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(tallow.Error, match=message):
+        tallow.load(str(tmp_path))
+
+
+def test_models_without_ears(plain, tmp_path):
+    model = make_model({})
+    model.config.audio_config = None
+    Gemma4ForConditionalGeneration(model.config).save_pretrained(tmp_path / "deaf")
+    with pytest.raises(tallow.Error, match="takes no sounds"):
+        tallow.load(str(tmp_path / "deaf")).encode_audio(sound(1000))
+    # Other features than the tower's are an error where they are heard, not where text is read.
+    plain[0].save_pretrained(tmp_path / "other")
+    with pytest.raises(tallow.Error, match="the tower takes"):
+        tallow.load(str(tmp_path / "other")).encode_audio(sound(1000))
