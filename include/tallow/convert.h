@@ -36,8 +36,9 @@ struct ConvertOptions {
 
 /// Writes the model or the tensors of `in` as `out`, one tensor in memory at a time. What `in` is
 /// its content says. What `out` becomes its name says: .gguf, .safetensors, .pth, .pt, .bin, .npz,
-/// or else a folder with config.json, tokenizer and safetensors. Throws Error, and leaves what was
-/// at `out`, where that cannot be done.
+/// or else a folder with config.json, tokenizer and safetensors. Towers of a folder become
+/// mmproj-OUT.gguf beside a GGUF file, and those there are part of a folder again. Throws Error,
+/// and leaves what was at `out`, where that cannot be done.
 void convert(const std::string& in, const std::string& out, const ConvertOptions& options = {});
 
 }  // namespace tallow

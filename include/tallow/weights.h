@@ -100,6 +100,12 @@ struct Checkpoint {
 ///   tensor "rope_freqs.weight" [head_dim / 2] where present: divisors of rope's frequencies,
 ///                            which take the place of a llama3 rope_scaling
 /// An architecture without a table of names keeps GGUF's own names, keys and architecture.
+///
+/// The towers of NAME.gguf, if there are any, are in mmproj-NAME.gguf beside it.
 Checkpoint open_checkpoint(const std::string& path);
+
+/// A text model of a GGUF file with the towers of another, which llama.cpp calls mmproj. Throws
+/// Error where it holds none that are known here, or of another model.
+Checkpoint with_towers(const Checkpoint& text, const std::string& path);
 
 }  // namespace tallow

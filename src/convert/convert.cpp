@@ -5,6 +5,7 @@
 #include "convert/plan.h"
 #include "core/read_file.h"
 #include "formats/file_bytes.h"
+#include "formats/gguf_towers.h"
 #include "tallow/error.h"
 #include "tallow/files.h"
 #include "tallow/weights.h"
@@ -78,7 +79,12 @@ void convert(const std::string& in, const std::string& out, const ConvertOptions
     fail(out, ": only .gguf files can be big-endian");
   }
   if (!(folder || gguf)) return convert_tensors(in, out, options);
-  if (suffix == ".gguf") return write_gguf(open_as_gguf(in, options.dtype), out, options);
+  if (suffix == ".gguf") {
+    const GgufModel model = open_as_gguf(in, options.dtype);
+    const auto towers = folder ? converting::translate_towers(in, options.dtype) : std::nullopt;
+    if (towers) write_gguf(*towers, towers_path(out), options);
+    return write_gguf(model, out, options);
+  }
   if (!suffix.empty()) return convert_tensors(in, out, options);
   converting::write_folder(folder ? converting::plan_folder(in, options.dtype)
                                   : converting::translate_gguf(GgufFile::open(in), options.dtype),

@@ -5,6 +5,7 @@
 #include "convert/gemma_form.h"
 #include "formats/byte_reader.h"
 #include "tallow/error.h"
+#include "tallow/gguf.h"
 #include "tallow/nn.h"
 
 namespace tallow::converting {
@@ -39,13 +40,57 @@ class GemmaToFolder final : public ToFolder {
                             }});
         }
       } else {
-        result.push_back(planned(s_.weights(), name, name, dtype));
+        result.push_back(planned(s_.weights(), name, folder_name(name), dtype));
       }
     }
     return result;
   }
 
   Json config() const override {
+    const Json text = text_config();
+    if (!has_towers()) return text;
+    Json out = Json::object();
+    out.set("architectures", Json::Array{s_.checkpoint.architecture});
+    out.set("model_type", kind_.name);
+    out.set("text_config", text);
+    for (const char* key : {"vision_config", "audio_config"}) {
+      const Json* found = s_.config().find(key);
+      out.set(key, found ? *found : Json());
+    }
+    if (const Json* tied = text.find("tie_word_embeddings")) out.set("tie_word_embeddings", *tied);
+    add_places(out);
+    return out;
+  }
+
+ private:
+  bool has_towers() const { return s_.config().find("text_config") != nullptr; }
+
+  /// The decoder of a model with towers has a name of its own.
+  std::string folder_name(const std::string& name) const {
+    constexpr std::string_view kModel = "model.";
+    const bool tower = name.find("_tower.") != name.npos ||
+                       name.find(".embed_vision.") != name.npos ||
+                       name.find(".embed_audio.") != name.npos;
+    if (!has_towers() || tower || !name.starts_with(kModel)) return name;
+    return "model.language_model." + name.substr(kModel.size());
+  }
+
+  /// The ids of tokens in whose places images and sounds stand.
+  void add_places(Json& out) const {
+    constexpr std::pair<const char*, std::string_view> kPlaces[] = {
+        {"image_token_id", "<|image|>"}, {"boi_token_id", "<|image>"},
+        {"eoi_token_id", "<image|>"},    {"audio_token_id", "<|audio|>"},
+        {"boa_token_id", "<|audio>"},    {"eoa_token_index", "<audio|>"},
+        {"video_token_id", "<|video|>"},
+    };
+    const auto tokens = s_.checkpoint.gguf->strings("tokenizer.ggml.tokens");
+    for (const auto& [key, token] : kPlaces) {
+      const auto found = std::ranges::find(tokens, token);
+      if (found != tokens.end()) out.set(key, static_cast<int64_t>(found - tokens.begin()));
+    }
+  }
+
+  Json text_config() const {
     Json out = Json::object();
     out.set("architectures", Json::Array{s_.architecture->hugging_face});
     const bool text_only = kind_.third || kind_.lists_layers();
@@ -65,10 +110,10 @@ class GemmaToFolder final : public ToFolder {
     if (kind_.lists_layers()) add_inputs(out);
     if (kind_.nano) add_streams(out);
     if (kind_.fourth) add_heads(out);
+    if (c_.sliding_sees_ahead && kind_.fourth) out.set("use_bidirectional_attention", "vision");
     return out;
   }
 
- private:
   static std::string stack_of(const std::string& name) {
     for (const char* stack : kStacks) {
       if (name == str(stack, ".weight")) return stack;

@@ -1,6 +1,7 @@
 // What the converters share: how tensors are planned, and what they say of a model.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,5 +31,8 @@ void add_tokenizer(const std::string& folder, int64_t rows, const std::string& m
 
 /// A folder's model in GGUF's terms.
 GgufModel translate_folder(const std::string& folder, std::optional<DType> dtype);
+
+/// Its towers as a file of their own; none where there are none that GGUF has a form of.
+std::optional<GgufModel> translate_towers(const std::string& folder, std::optional<DType> dtype);
 
 }  // namespace tallow::converting

@@ -2,6 +2,7 @@
 #include "core/read_file.h"
 #include "formats/file_bytes.h"
 #include "formats/gguf_checkpoint.h"
+#include "formats/gguf_towers.h"
 #include "formats/quantized/quantized.h"
 #include "tallow/error.h"
 #include "tallow/tensor_folder.h"
@@ -67,7 +68,9 @@ Checkpoint open_checkpoint(const std::string& path) {
   }
   const auto file = GgufFile::open(path);
   file->will_need();
-  return make_gguf_checkpoint(file);
+  Checkpoint text = make_gguf_checkpoint(file);
+  const std::string towers = towers_path(path);
+  return file_exists(towers) ? with_towers(text, towers) : text;
 }
 
 }  // namespace tallow

@@ -191,11 +191,16 @@ Json gguf_config(const GgufFile& file, const GgufArchitecture& architecture) {
   return make_config(file, architecture);
 }
 
+std::shared_ptr<const WeightSource> gguf_weights(std::shared_ptr<const GgufFile> file,
+                                                 const GgufArchitecture* architecture) {
+  return std::make_shared<GgufWeights>(std::move(file), architecture);
+}
+
 Checkpoint make_gguf_checkpoint(const std::shared_ptr<const GgufFile>& file) {
   const auto name = file->string("general.architecture");
   if (!name) fail(file->path(), ": metadata \"general.architecture\" is missing");
   const GgufArchitecture* architecture = find_gguf_architecture(*name);
-  auto source = std::make_shared<GgufWeights>(file, architecture);
+  auto source = gguf_weights(file, architecture);
   return Checkpoint{
       Config(architecture ? make_config(*file, *architecture) : plain_config(*file), file->path()),
       Weights(std::move(source)),

@@ -1,6 +1,7 @@
 """`tallow convert`: folders into GGUF files that llama.cpp opens and answers alike, and back into
 folders that transformers opens."""
 
+import base64
 import json
 import unicodedata
 import urllib.request
@@ -105,24 +106,40 @@ def save(folder, tokenizer="llama3", **config):
 
 
 class LlamaCpp:
-    def __init__(self, path):
+    def __init__(self, path, towers=None):
         import xllamacpp
 
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
-        params.n_ctx = 512
+        params.n_ctx = 2048 if towers else 512
+        if towers:
+            params.mmproj.path = str(towers)
+            params.mmproj_use_gpu = False
+            params.n_batch = params.n_ubatch = 1024  # an image's tokens see each other in one batch
         params.n_parallel = 1
         params.cpuparams.n_threads = 1
         params.cpuparams_batch.n_threads = 1
         params.warmup = False
         self.server = xllamacpp.Server(params)
 
-    def tokenize(self, text):
-        body = json.dumps({"content": text, "add_special": True, "parse_special": True}).encode()
-        request = urllib.request.Request(f"{self.server.listening_address}/tokenize", body,
+    def ask(self, path, **body):
+        request = urllib.request.Request(f"{self.server.listening_address}/{path}",
+                                         json.dumps(body).encode() if body else None,
                                          {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as reply:
-            return json.load(reply)["tokens"]
+            return json.load(reply)
+
+    def tokenize(self, text):
+        return self.ask("tokenize", content=text, add_special=True, parse_special=True)["tokens"]
+
+    def after_media(self, text, mark, media):
+        """How many tokens a text is with `media` in the place of `mark`, and what follows by id."""
+        text = text.replace(mark, self.ask("props")["media_marker"])
+        data = base64.b64encode(media).decode()
+        reply = self.ask("completion", prompt={"prompt_string": text, "multimodal_data": [data]},
+                         temperature=0.0, n_predict=1, n_probs=100, cache_prompt=False)
+        likely = reply["completion_probabilities"][0]["top_logprobs"]
+        return reply["tokens_evaluated"], {e["id"]: e["logprob"] for e in likely}
 
     def log_probabilities(self, tokens):
         """By id, of the likeliest; None where the likeliest is a part of a character."""

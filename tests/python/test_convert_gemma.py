@@ -3,20 +3,31 @@ alike, and back into folders that transformers opens."""
 
 import json
 import math
+import shutil
 import unicodedata
 
+import gemma4_chat
 import gguf
 import numpy as np
 import pytest
+import test_gemma4_audio
+import test_gemma4_chat as chats
 import torch
+import vision_models
 from gemma_models import ALL, BASE, CONFIGS, DENSE, EXPERTS, SHARED, make_model, randomize
+from PIL import Image
 from safetensors.torch import load_file
 from test_convert import CHAT, TEXT, LlamaCpp, log_softmax, refusal
 from test_gemma import HEAD, IN_GGUF, gemma3_with_tower, gemma4_with_towers
 from test_models import Logits, error, random_tokens, reference
 from tokenizer_corpus import corpus
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    Gemma4ForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
 
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
 
@@ -199,6 +210,154 @@ def test_what_gguf_has_no_key_for_is_refused_by_name(kind, name, tallow, tmp_pat
     save(tmp_path / "model", make_model(kind, CONFIGS[kind][name]))
     message = refusal(tallow, tmp_path / "model", tmp_path / "model.gguf")
     assert REFUSED[kind, name] in message and not (tmp_path / "model.gguf").exists()
+
+
+# What the keys of mmproj files do not say is fixed.
+TOWERS_REFUSED = {
+    "silu": ("vision_config", "hidden_activation"), "theta": ("vision_config", "rope_theta"),
+    "eps": ("vision_config", "rms_norm_eps"), "odd_chunk": ("audio_config", "attention_chunk_size"),
+    "tight_cap": ("audio_config", "attention_logit_cap"), "relu": ("audio_config", "hidden_act"),
+}
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory):
+    """A model that sees and hears, and what it was made of."""
+    tokenizer = gemma4_chat.make_tokenizer()
+    network = gemma4_chat.make_network(tokenizer)
+    folder = chats.save(tmp_path_factory.mktemp("seeing"), tokenizer, network)
+    return folder, tokenizer, network
+
+
+def converted(tallow, folder, out):
+    """The model as GGUF files, with the pictures and sounds of the folder beside them."""
+    out.mkdir()
+    tallow("convert", folder, out / "model.gguf")
+    for path in folder.iterdir():
+        if path.suffix in (".png", ".wav"):
+            shutil.copy(path, out)
+    return out
+
+
+def chat_logits(tallow, model, messages, folder):
+    chat = folder / "chat.json"
+    chat.write_text(json.dumps(messages))
+    tallow("logits", model, "--chat", chat, "--out", folder / "out.npy")
+    return torch.from_numpy(np.load(folder / "out.npy"))
+
+
+@pytest.mark.parametrize("changes", [
+    {}, dict(use_bidirectional_attention="vision", num_kv_shared_layers=0,
+             use_double_wide_mlp=False, hidden_size_per_layer_input=0)], ids=["small", "both_ways"])
+def test_towers_become_a_file_of_their_own_and_come_back(changes, seeing, tallow, tmp_path):
+    folder, tokenizer, network = seeing
+    if changes:
+        network = gemma4_chat.make_network(tokenizer, seed=2, **changes)
+        (tmp_path / "model").mkdir()
+        folder = chats.save(tmp_path / "model", tokenizer, network)
+    out = converted(tallow, folder, tmp_path / "out")
+    messages = chats.MESSAGES["mixed"]
+    _, expected = gemma4_chat.Reference(tokenizer, network, folder, chats.features)(messages)
+    chats.within(chat_logits(tallow, out / "model.gguf", messages, out), expected)
+    tallow("convert", out / "model.gguf", tmp_path / "again")
+    chats.within(chat_logits(tallow, tmp_path / "again", messages, out), expected)
+    before, after = (load_file(f / "model.safetensors") for f in (folder, tmp_path / "again"))
+    before.pop("lm_head.weight", None)
+    assert before.keys() == after.keys()
+    for key, weight in before.items():
+        assert after[key].shape == weight.shape, key
+        # softplus is taken of scales, and undone.
+        assert (after[key] - weight).abs().max() <= (2e-6 if "per_dim_scale" in key else 0), key
+    again = Gemma4ForConditionalGeneration.from_pretrained(
+        tmp_path / "again", attn_implementation="eager").eval()
+    _, logits = gemma4_chat.Reference(tokenizer, again, folder, chats.features)(messages)
+    chats.within(logits, expected)
+
+
+def test_towers_have_llama_cpps_names_and_shapes(seeing, tallow, tmp_path):
+    folder, _, network = seeing
+    out = converted(tallow, folder, tmp_path / "out")
+    reader = gguf.GGUFReader(out / "mmproj-model.gguf")
+    found = {t.name: t for t in reader.tensors}
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.MMPROJ, 128)
+    ends = (".weight", ".bias", ".input_max", ".input_min", ".output_max", ".output_min")
+    wanted = {}
+    for name, tensor in network.state_dict().items():
+        if "language_model" in name or name == "lm_head.weight":
+            continue
+        if "audio" in name:
+            name = name.replace("model.audio_tower.", "conformer.").replace(".linear.", ".")
+            if name.endswith("per_dim_scale"):
+                name, tensor = name + ".weight", torch.nn.functional.softplus(tensor)
+            if "depthwise_conv1d" in name:
+                tensor = tensor.squeeze(1)
+        else:
+            name = name.replace("model.vision_tower.encoder.", "vision_model.model.")
+            name = name.replace(".linear.weight", ".weight")
+            if name.endswith("position_embedding_table"):
+                name += ".weight"
+            if name.endswith("patch_embedder.input_proj.weight"):
+                tensor = tensor.reshape(len(tensor), 16, 16, 3).permute(0, 3, 1, 2)
+        wanted[names.get_name(name, ends)] = tensor.reshape(tensor.shape or 1)
+    assert wanted.keys() == found.keys()
+    for name, tensor in wanted.items():
+        assert tuple(reversed(found[name].shape)) == tuple(tensor.shape), name
+        np.testing.assert_allclose(found[name].data.reshape(tensor.shape), tensor.numpy(), 1e-6)
+    keys = {key: field.contents() for key, field in reader.fields.items()}
+    for key, value in {"general.type": "mmproj", "clip.has_vision_encoder": True,
+                       "clip.has_audio_encoder": True, "clip.vision.projector_type": "gemma4v",
+                       "clip.audio.projector_type": "gemma4a", "clip.vision.patch_size": 16,
+                       "clip.vision.projection_dim": 48, "clip.audio.num_mel_bins": 128}.items():
+        assert keys[key] == value, key
+
+
+def test_llama_cpp_sees_and_hears_alike(seeing, tallow, tmp_path):
+    tokenizer = seeing[1]
+    network = gemma4_chat.make_network(
+        tokenizer, seed=2, use_bidirectional_attention="vision", num_kv_shared_layers=0,
+        use_double_wide_mlp=False, hidden_size_per_layer_input=0, sliding_window=1024)
+    (tmp_path / "model").mkdir()
+    folder = chats.save(tmp_path / "model", tokenizer, network)
+    # Of the largest size that llama.cpp takes: neither side makes it another.
+    Image.fromarray(vision_models.picture(672, 960)).save(folder / "whole.png")
+    out = converted(tallow, folder, tmp_path / "out")
+    peer = LlamaCpp(out / "model.gguf", out / "mmproj-model.gguf")
+    reference = gemma4_chat.Reference(tokenizer, network, folder, chats.features)
+    for kind, path in (("image", "whole.png"), ("audio", "long.wav"), ("audio", "short.wav")):
+        messages = [{"role": "user", "content": [{"type": kind, "path": path},
+                                                 {"type": "text", "text": "what is it?"}]}]
+        ids, expected = reference(messages)
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        count, found = peer.after_media(text, f"<|{kind}|>", (folder / path).read_bytes())
+        exact = log_softmax(expected[-1].numpy())
+        off = [logprob - exact[token] for token, logprob in found.items()]
+        assert count == len(ids) and len(off) >= 100
+        assert np.sqrt(np.mean(np.square(off))) < 4e-2 and np.abs(off).max() < 0.15, path
+
+
+@pytest.mark.parametrize("name", TOWERS_REFUSED)
+def test_towers_that_gguf_has_no_key_for_are_refused(name, seeing, tallow, tmp_path):
+    section, key = TOWERS_REFUSED[name]
+    values = {**vision_models.CONFIGS, **test_gemma4_audio.TOWERS}[name]
+    shutil.copytree(seeing[0], tmp_path / "model")
+    config = json.loads((tmp_path / "model/config.json").read_text())
+    config[section].update(values)
+    (tmp_path / "model/config.json").write_text(json.dumps(config))
+    assert key in refusal(tallow, tmp_path / "model", tmp_path / "out.gguf")
+    assert not list(tmp_path.glob("*.gguf"))
+
+
+def test_towers_of_another_model_are_refused(seeing, tallow, tmp_path):
+    out = converted(tallow, seeing[0], tmp_path / "out")
+    args = ["--tokens", "1,2", "--out", tmp_path / "o.npy"]
+    save(tmp_path / "other", make_model("gemma2", HEAD))
+    tallow("convert", tmp_path / "other", tmp_path / "other.gguf")
+    shutil.copy(out / "mmproj-model.gguf", tmp_path / "mmproj-other.gguf")
+    failed = tallow("logits", tmp_path / "other.gguf", *args, check=False)
+    assert failed.returncode == 1 and b"towers of Gemma2ForCausalLM" in failed.stderr
+    shutil.copy(out / "model.gguf", out / "mmproj-model.gguf")
+    failed = tallow("logits", out / "model.gguf", *args, check=False)
+    assert failed.returncode == 1 and b'is not "clip"' in failed.stderr
 
 
 def reads(path):

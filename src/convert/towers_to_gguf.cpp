@@ -1,0 +1,193 @@
+// Gemma 4's towers as the mmproj file that llama.cpp's converter writes.
+#include <cmath>
+
+#include "convert/form.h"
+#include "core/read_file.h"
+#include "formats/byte_reader.h"
+#include "formats/gguf_towers.h"
+#include "tallow/error.h"
+#include "tallow/ops.h"
+
+namespace tallow::converting {
+namespace {
+
+/// What llama.cpp computes with, and no key says: another value has no form.
+struct Fixed {
+  const char* key;
+  double value;
+};
+constexpr Fixed kVision[] = {{"rms_norm_eps", 1e-6}};
+constexpr Fixed kAudio[] = {
+    {"attention_chunk_size", 12}, {"attention_context_left", 13}, {"attention_context_right", 0},
+    {"attention_logit_cap", 50},  {"residual_weight", 0.5},       {"rms_norm_eps", 1e-6},
+    {"gradient_clipping", 1e10},
+};
+constexpr double kTheta = 100;
+
+class Towers {
+ public:
+  Towers(Checkpoint checkpoint, std::optional<DType> dtype)
+      : s_{std::move(checkpoint), &gguf_towers(), dtype} {
+    vision_ = section("vision_config", "vision_tower.");
+    audio_ = section("audio_config", "audio_tower.");
+  }
+
+  bool any() const { return vision_ || audio_; }
+
+  GgufModel translate() {
+    out_.set_string("general.architecture", "clip");
+    out_.set_string("general.type", "mmproj");
+    out_.set_u32("general.file_type", 1);
+    const Json* text = s_.config().find("text_config");
+    const Config own(text && text->is_object() ? *text : s_.config().values(), s_.config().what());
+    const int64_t hidden = own.integer("hidden_size");
+    if (vision_) add_vision(own, hidden);
+    if (audio_) add_audio(hidden);
+    std::vector<PlannedTensor> tensors;
+    for (const std::string& name : s_.weights().names()) {
+      if (const std::string inner = tower_name(name); !inner.empty()) add(tensors, name, inner);
+    }
+    return {out_.as_file(s_.weights().path()), std::move(tensors)};
+  }
+
+ private:
+  std::optional<Config> section(const char* key, std::string_view tower) const {
+    const Json* found = s_.config().find(key);
+    if (!found || !found->is_object()) return std::nullopt;
+    for (const std::string& name : s_.weights().names()) {
+      if (tower_name(name).starts_with(str("model.", tower))) {
+        return Config(*found, str(s_.config().what(), ": ", key));
+      }
+    }
+    return std::nullopt;
+  }
+
+  /// With the prefix that newer folders have; empty for what is of no tower.
+  static std::string tower_name(const std::string& name) {
+    const std::string own = name.starts_with("model.") ? name : "model." + name;
+    for (const char* part : {"vision_tower.", "audio_tower.", "embed_vision.", "embed_audio."}) {
+      if (own.starts_with(str("model.", part))) return own;
+    }
+    return "";
+  }
+
+  static void check(const Config& c, std::span<const Fixed> all) {
+    for (const Fixed& fixed : all) {
+      if (c.number_or(fixed.key, fixed.value) == fixed.value) continue;
+      fail(c.what(), ": ", fixed.key, " ", c.number(fixed.key), " has no GGUF form; ", fixed.value,
+           " has");
+    }
+  }
+
+  static void check(const Config& c, const char* key, const char* value) {
+    if (c.string_or(key, value) == value) return;
+    fail(c.what(), ": ", key, " ", quoted(c.string(key)), " has no GGUF form; ", value, " has");
+  }
+
+  void u32(const std::string& key, int64_t value) {
+    out_.set_u32(key, static_cast<uint32_t>(value));
+  }
+
+  void add_sizes(const std::string& key, const Config& c, int64_t layers, int64_t heads,
+                 int64_t hidden) {
+    u32(key + "embedding_length", c.integer("hidden_size"));
+    u32(key + "block_count", c.integer_or("num_hidden_layers", layers));
+    u32(key + "attention.head_count", c.integer_or("num_attention_heads", heads));
+    u32(key + "projection_dim", hidden);
+  }
+
+  void add_vision(const Config& text, int64_t hidden) {
+    const Config& c = *vision_;
+    check(c, kVision);
+    check(c, "hidden_activation", "gelu_pytorch_tanh");
+    if (rope_section(c).number_or("rope_theta", kTheta) != kTheta) {
+      fail(c.what(), ": rope_theta has no GGUF form but ", kTheta);
+    }
+    const std::string key = "clip.vision.";
+    constexpr int64_t kUnused = 224;
+    out_.set_boolean("clip.has_vision_encoder", true);
+    out_.set_string(key + "projector_type", "gemma4v");
+    add_sizes(key, c, 16, 12, hidden);
+    u32(key + "image_size", kUnused);
+    u32(key + "patch_size", c.integer_or("patch_size", 16));
+    u32(key + "feed_forward_length", c.integer_or("intermediate_size", 3072));
+    out_.set_f32(key + "attention.layer_norm_epsilon", 1e-6F);
+    const int64_t heads = c.integer_or("num_attention_heads", 12);
+    const int64_t key_heads = c.integer_or("num_key_value_heads", heads);
+    const int64_t head_dim = c.integer_or("head_dim", 64);
+    if (key_heads != heads) u32(key + "attention.head_count_kv", key_heads);
+    if (head_dim * heads != c.integer("hidden_size")) u32(key + "attention.head_dim", head_dim);
+    u32(key + "projector.scale_factor", c.integer_or("pooling_kernel_size", 3));
+    out_.set_floats(key + "image_mean", std::vector<float>{0, 0, 0});
+    out_.set_floats(key + "image_std", std::vector<float>{1, 1, 1});
+    out_.set_boolean(kImagesSeeAhead,
+                     text.string_or("use_bidirectional_attention", "") == "vision");
+  }
+
+  void add_audio(int64_t hidden) {
+    const Config& c = *audio_;
+    check(c, kAudio);
+    check(c, "hidden_act", "silu");
+    const std::string key = "clip.audio.";
+    out_.set_boolean("clip.has_audio_encoder", true);
+    out_.set_string(key + "projector_type", "gemma4a");
+    add_sizes(key, c, 12, 8, hidden);
+    u32(key + "feed_forward_length", 4 * c.integer("hidden_size"));
+    const Json* channels = c.find("subsampling_conv_channels");
+    const bool listed = channels && channels->is_array() && !channels->items().empty();
+    // Both convolutions halve the bins, and the first has as many channels as there are.
+    u32(key + "num_mel_bins", listed ? channels->items()[0].integer() : 128);
+    out_.set_f32(key + "attention.layer_norm_epsilon", 1e-5F);
+  }
+
+  void add(std::vector<PlannedTensor>& out, const std::string& name, const std::string& own) const {
+    const auto renamed = gguf_name(gguf_towers(), own);
+    if (!renamed) fail(s_.weights().path(), ": tensor ", quoted(name), " has no name in GGUF");
+    PlannedTensor tensor = planned_gguf(s_, name, *renamed);
+    const Weights& w = s_.weights();
+    const auto precise = [&](Shape shape, auto make) {
+      tensor.dtype = DType::f32;
+      tensor.shape = shape;
+      tensor.make = [w, name, shape, make] {
+        return make(w.get_any(name).to(DType::f32)).reshape(shape).contiguous();
+      };
+    };
+    const auto same = [](const Tensor& x) { return x; };
+    const Shape shape = tensor.shape;
+    if (own.ends_with("patch_embedder.input_proj.weight")) {
+      const auto side = static_cast<int64_t>(std::lround(std::sqrt(shape[1] / 3)));
+      if (3 * side * side != shape[1]) {
+        fail(w.path(), ": tensor ", quoted(name), " has rows of ", shape[1],
+             ", which is no square patch of three colours");
+      }
+      precise({shape[0], 3, side, side}, [side](const Tensor& x) {
+        return x.reshape({-1, side, side, 3}).permute({0, 3, 1, 2});
+      });
+    } else if (own.ends_with("depthwise_conv1d.weight")) {
+      precise({shape[0], shape[2]}, same);
+    } else if (own.ends_with(".per_dim_scale")) {
+      precise(shape, [](const Tensor& x) { return softplus(x); });
+    } else if (shape.empty()) {
+      precise({1}, same);
+    } else if (own.find("conv") != own.npos || own.ends_with("position_embedding_table")) {
+      precise(shape, same);
+    }
+    out.push_back(std::move(tensor));
+  }
+
+  FormSource s_;
+  std::optional<Config> vision_, audio_;
+  GgufMetadata out_;
+};
+
+}  // namespace
+
+std::optional<GgufModel> translate_towers(const std::string& folder, std::optional<DType> dtype) {
+  Checkpoint checkpoint = open_checkpoint(folder);
+  if (!checkpoint.architecture.starts_with("Gemma4For")) return std::nullopt;
+  Towers towers(std::move(checkpoint), dtype);
+  if (!towers.any()) return std::nullopt;
+  return towers.translate();
+}
+
+}  // namespace tallow::converting
