@@ -13,7 +13,9 @@ constexpr int64_t kMostColumns = 128;     // of a unit: their sums of a strip li
 constexpr int64_t kTurnedRows = 256;      // of x up to which the operands change places
 constexpr int64_t kPanelBytes = 1 << 20;  // of a task's panels: half of an L2 cache
 constexpr int64_t kTileStep = 320;        // the most k of a strip that lies in L1
+constexpr int64_t kCopiedStep = 256;      // the same of a strip that was copied
 constexpr int64_t kCrowdedStep = 512;     // the same where its rows meet in few sets of L1 anyway
+constexpr int64_t kManyPanels = 8;        // of a task, by which copying a strip is repaid
 
 // Columns in memory: their pairs, then those transposed.
 void transpose_tiles(const GemmKernels& kernels, int rows, int64_t k, const uint16_t* source,
@@ -24,6 +26,9 @@ void transpose_tiles(const GemmKernels& kernels, int rows, int64_t k, const uint
     kernels.interleave_32(16, 16, pairs, 16, reinterpret_cast<uint32_t*>(target), kGroup);
   }
 }
+
+// The rows' lines meet in few sets of the caches.
+bool crowded(const Bf16Rows& x) { return x.row_stride % 512 == 0; }
 
 // Tiles can be read from the rows in place.
 bool readable(const Bf16Rows& x) {
@@ -38,6 +43,7 @@ struct StripEngine : Epilogue<T> {
   const Bf16Rows& x;
   int64_t width;              // of a unit
   bool direct = readable(x);  // tiles are read from x in place
+  int64_t ahead_rows = 0;     // of the next strip, which each panel's products bring near
   // Of a product with the operands changed, what is stored turned around.
   T* turned = nullptr;
   int64_t turned_ld = 0;
@@ -90,6 +96,7 @@ struct StripEngine : Epilogue<T> {
         block.w[1] = unit.columns - n > kGroup ? panel + words() * kGroup : panel;
         block.from = k0 == 0 ? nullptr : sums + n;
         block.to = sums + n, block.to_ld = kMostColumns, block.fetch = false;
+        bring_near(block, m0 + kStrip, k0, (unit.place * width + n) / kPairUnit);
         if constexpr (!kNarrow) {
           if (whole) block.to = c + n, block.to_ld = ldc, block.fetch = true;
         }
@@ -132,10 +139,20 @@ struct StripEngine : Epilogue<T> {
     return block;
   }
 
+  // While a panel of the task is multiplied, some rows of the strip at m.
+  void bring_near(AmxBlock& block, int64_t m, int64_t k0, int64_t panel) const {
+    const int64_t row = panel * ahead_rows;
+    block.ahead_rows = std::clamp<int64_t>(std::min(kStrip - row, x.m - m - row), 0, ahead_rows);
+    if (block.ahead_rows == 0) return;
+    block.ahead = static_cast<const uint16_t*>(x.data) + (m + row) * x.row_stride + k0;
+    block.ahead_row = x.row_stride;
+  }
+
   // k of the panels that share the strip's part in L1.
   int64_t step_of(const Unit& unit) const {
     if (unit.columns <= kPairUnit) return std::max<int64_t>(x.k, 1);
-    return tile_step(x.k, x.row_stride % 512 == 0 ? kCrowdedStep : kTileStep);
+    if (!crowded(x)) return tile_step(x.k, kTileStep);
+    return tile_step(x.k, direct ? kCrowdedStep : kCopiedStep);
   }
 
   void store(const Unit& unit, int64_t m0, int64_t rows, const float* sums, T* c,
@@ -169,8 +186,7 @@ StripEngine<T> engine_of(const GemmKernels& kernels, const Bf16Rows& x, const We
 }
 
 template <class T>
-void run_strips(const StripEngine<T>& engine, const Bf16Rows& x, const Weight& weight, T* y,
-                int64_t ldy) {
+void run_strips(StripEngine<T> engine, const Bf16Rows& x, const Weight& weight, T* y, int64_t ldy) {
   const std::span<const Weight> weights{&weight, 1};
   const Units units(weights, engine.width, false);
   const int64_t unit_bytes = engine.width * engine.words() * int64_t{sizeof(uint32_t)};
@@ -181,8 +197,14 @@ void run_strips(const StripEngine<T>& engine, const Bf16Rows& x, const Weight& w
   const double work = static_cast<double>(round_up(x.m, kStrip)) * static_cast<double>(x.k) *
                       static_cast<double>(round_up(weight.n, kPairUnit)) / kFaster;
   const Cut cut =
-      cut_strips(x.m, units.count(), kPanelBytes / (unit_bytes + 1), kStrip,
+      cut_strips(x.m, units.count(), kPanelBytes / std::max<int64_t>(unit_bytes, 1), kStrip,
                  std::max<int64_t>(x.k, 1), panel_cost, strip_cost, useful_threads(work));
+  const int64_t panels = units.count() / cut.tasks_n * (engine.width / kPairUnit);
+  if (panels >= kManyPanels) {
+    engine.direct &= !crowded(x);
+    const bool rows = x.dtype == DType::bf16 && x.k_stride == 1;
+    engine.ahead_rows = rows ? ceil_div(kStrip, panels) : 0;
+  }
   run_product<T>(engine, cut, x.m, x.k, weights, units, y, ldy, false);
 }
 

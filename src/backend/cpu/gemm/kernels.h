@@ -117,6 +117,10 @@ struct AmxBlock {
   float* to = nullptr;          ///< where the sums go, may be `from`
   int64_t to_ld = 0;
   bool fetch = false;  ///< whether `to` is not in the caches
+  // What comes into L2 meanwhile, for later: the same k of other rows.
+  const uint16_t* ahead = nullptr;
+  int64_t ahead_row = 0;   ///< elements from row to row
+  int64_t ahead_rows = 0;  ///< how many
 };
 /// to = from + x w^T.
 void amx_block(const AmxBlock& block);

@@ -11,11 +11,46 @@
 namespace tallow::cpu {
 namespace {
 
+constexpr int kSlots = static_cast<int>(Scratch::kCount);
+constexpr int64_t kHugePage = 1 << 21;
+constexpr int64_t kShare = 5 << 16;  // of a huge page that slots have in common
+constexpr int64_t kSmall = 1 << 15;  // bytes for which no huge page is taken
+static_assert(kSlots * kShare <= kHugePage);
+
+// Memory of huge pages: misses of the TLB cost products a tenth of their time, and pages that
+// happen to meet in the caches as much.
+std::byte* huge_pages(int64_t bytes) {
+  void* memory = std::aligned_alloc(kHugePage, static_cast<size_t>(bytes));
+  if (!memory) fail("matrix product: no memory for ", bytes, " bytes of workspace; free some");
+  madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  return static_cast<std::byte*>(memory);
+}
+
+struct Free {
+  void operator()(std::byte* p) const { std::free(p); }
+};
+using Memory = std::unique_ptr<std::byte, Free>;
+
 struct Slots {
-  std::byte* data[static_cast<int>(Scratch::kCount)] = {};
-  int64_t bytes[static_cast<int>(Scratch::kCount)] = {};
-  ~Slots() {
-    for (std::byte* p : data) std::free(p);
+  std::byte* data[kSlots] = {};
+  int64_t bytes[kSlots] = {};
+  Memory own[kSlots], shared;
+
+  void grow(int i, int64_t wanted) {
+    own[i].reset();
+    data[i] = nullptr, bytes[i] = 0;
+    if (wanted <= kSmall) {
+      own[i].reset(static_cast<std::byte*>(std::aligned_alloc(64, kSmall)));
+      if (!own[i]) fail("matrix product: no memory for ", kSmall, " bytes of workspace; free some");
+      data[i] = own[i].get(), bytes[i] = kSmall;
+    } else if (wanted <= kShare) {
+      if (!shared) shared.reset(huge_pages(kHugePage));
+      data[i] = shared.get() + i * kShare, bytes[i] = kShare;
+    } else {
+      const int64_t size = round_up(wanted, kHugePage);
+      own[i].reset(huge_pages(size));
+      data[i] = own[i].get(), bytes[i] = size;
+    }
   }
 };
 thread_local Slots slots;
@@ -59,15 +94,7 @@ int64_t product_threads() { return undivided ? 1 : num_threads(); }
 
 std::byte* scratch(Scratch slot, int64_t bytes) {
   const int i = static_cast<int>(slot);
-  if (slots.bytes[i] < bytes) {
-    std::free(slots.data[i]);
-    slots.data[i] = nullptr, slots.bytes[i] = 0;
-    const int64_t size = round_up(bytes, bytes >= (1 << 21) ? 1 << 21 : 4096);
-    void* memory = std::aligned_alloc(size >= (1 << 21) ? 1 << 21 : 64, static_cast<size_t>(size));
-    if (!memory) fail("matrix product: no memory for ", bytes, " bytes of workspace; free some");
-    if (size >= (1 << 21)) madvise(memory, static_cast<size_t>(size), MADV_HUGEPAGE);
-    slots.data[i] = static_cast<std::byte*>(memory), slots.bytes[i] = size;
-  }
+  if (slots.bytes[i] < bytes) slots.grow(i, bytes);
   return slots.data[i];
 }
 

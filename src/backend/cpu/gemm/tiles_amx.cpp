@@ -51,6 +51,9 @@ void block(const AmxBlock& b, const uint16_t* x0, const float* from, float* to) 
     if (kBoth) _tile_dpbf16ps(2, 5, 6);
     if (kBoth) _tile_dpbf16ps(3, 5, 7);
     if (kBoth && i < 8 && fetch) fetch_rows(to + 4 * i * ld, ld);
+    for (int64_t r = 0; r < b.ahead_rows; ++r) {
+      _mm_prefetch(b.ahead + r * b.ahead_row + i * 32, _MM_HINT_T1);
+    }
     x0 += b.x_step, x1 += b.x_step, w0 += kTile / 2, w1 += kTile / 2;
   }
   _tile_stored(0, to, ld * 4);
@@ -107,7 +110,19 @@ void amx_pack(int rows, int64_t k, const float* x, int64_t ldx, uint16_t* target
 }
 
 void amx_pack(int rows, int64_t k, const uint16_t* x, int64_t ldx, uint16_t* target) {
-  for (int64_t j = 0; j < k; j += 32) {
+  int64_t j = 0;
+  if (rows == 16) {  // row by row, which is how memory is read ahead
+    const int64_t whole = k / 32;
+    for (int r = 0; r < 16; ++r) {
+      const uint16_t* from = x + r * ldx;
+      uint16_t* to = target + r * 32;
+      for (int64_t i = 0; i < whole; ++i, from += 32, to += kTile) {
+        _mm512_storeu_si512(to, _mm512_loadu_si512(from));
+      }
+    }
+    j = whole * 32, target += whole * kTile;
+  }
+  for (; j < k; j += 32) {
     const int64_t left = k - j;
     const __mmask32 mask = left >= 32 ? ~0u : (1u << left) - 1;
     for (int r = 0; r < 16; ++r, target += 32) {
