@@ -17,6 +17,7 @@ int dispatch(const Command& command) {
     case Command::Kind::run: return run(command.run);
     case Command::Kind::logits: return logits(command.logits);
     case Command::Kind::tokenize: return tokenize(command.tokenize);
+    case Command::Kind::train_tokenizer: return train_tokenizer(command.train_tokenizer);
     case Command::Kind::inspect: return inspect(command.inspect);
     case Command::Kind::convert: return convert(command.convert);
     case Command::Kind::download: return download(command.download);

@@ -195,6 +195,79 @@ CLI::App* add_tokenize(CLI::App& parent, TokenizeOptions& o) {
   return app;
 }
 
+CLI::App* add_tokenizer(CLI::App& parent, TrainTokenizerOptions& o) {
+  CLI::App* app = parent.add_subcommand("tokenizer", "Train a tokenizer on text");
+  CLI::App* train = app->add_subcommand("train", "Make a tokenizer.json out of text files");
+  app->require_subcommand(1);
+  const auto number = [&](const char* name, auto& value, const char* help) {
+    return train->add_option(name, value, help)->type_name("N");
+  };
+  constexpr int64_t kMost = INT64_MAX;
+  train->add_option("FILES", o.files, "Text in UTF-8, read line by line")->required();
+  train->add_option("-o,--out", o.out, "The tokenizer.json to write")
+      ->type_name("FILE")
+      ->required();
+  train
+      ->add_option("--type", o.type,
+                   "bpe (the default; byte-level, as GPT-2's), wordpiece (BERT's), unigram "
+                   "(SentencePiece's) or wordlevel")
+      ->check(CLI::IsMember({"bpe", "wordpiece", "unigram", "wordlevel"}).description(""))
+      ->type_name("TYPE");
+  number("--vocab-size", o.vocab_size, "Tokens at most (default 30000, for unigram 8000)")
+      ->check(in(int64_t{0}, kMost));
+  train
+      ->add_option(
+          "--special", o.special,
+          "A special token; repeatable, the first gets id 0 (default: what the model needs: "
+          "[UNK] for wordpiece and wordlevel, <unk> for unigram)")
+      ->type_name("TOKEN")
+      ->allow_extra_args(false);
+  train
+      ->add_option("--like", o.like,
+                   "Take the stages, the model's type and the special tokens of this tokenizer, a "
+                   "file or a model's folder, instead of --type's")
+      ->type_name("TOKENIZER");
+  train
+      ->add_option(
+          "--stages", o.stages,
+          "Replace stages by those of a JSON file, an object as tokenizer.json: normalizer, "
+          "pre_tokenizer, post_processor, decoder, and options of the model")
+      ->type_name("FILE");
+  number("--min-frequency", o.min_frequency, "Pairs and words have to occur that often (default 0)")
+      ->check(in(int64_t{0}, kMost));
+  number("--limit-alphabet", o.limit_alphabet, "bpe, wordpiece: characters to keep at most")
+      ->check(in(int64_t{0}, kMost));
+  number("--max-token-length", o.max_token_length, "bpe: join pairs of fewer characters only")
+      ->check(in(int64_t{0}, kMost));
+  train->add_option("--prefix", o.prefix, "bpe, wordpiece: stands before what continues a word")
+      ->type_name("TEXT");
+  train->add_option("--suffix", o.suffix, "bpe, wordpiece: stands after what ends a word")
+      ->type_name("TEXT");
+  train->add_option("--unk", o.unk, "unigram: the unknown token (default <unk>)")
+      ->type_name("TOKEN");
+  number("--max-piece-length", o.max_piece_length, "unigram: characters of a token (default 16)")
+      ->check(in(int64_t{1}, int64_t{1024}));
+  number("--shrinking-factor", o.shrinking_factor,
+         "unigram: the share of the pieces that a round keeps (default 0.75)")
+      ->check(in(0.0, 0.999));
+  number("--sub-iterations", o.sub_iterations, "unigram: rounds of EM in each (default 2)")
+      ->check(in(int64_t{0}, int64_t{1000}));
+  train->add_option("--threads", o.threads, "Threads (default: TALLOW_THREADS, else all cores)")
+      ->check(in(1, 1024))
+      ->type_name("N");
+  train->footer(
+      "The vocabulary is the one that the trainers of Hugging Face's tokenizers make.\n"
+      "Examples:\n"
+      "  tallow tokenizer train book.txt -o tokenizer.json --vocab-size 8000\n"
+      "  tallow tokenizer train *.txt -o tokenizer.json --type unigram --special \"<unk>\" "
+      "--special \"</s>\"\n"
+      "  tallow tokenizer train code/*.py -o tokenizer.json --like ./Llama-3.2-1B "
+      "--vocab-size 32000\n"
+      "Use it: echo -n \"Hello\" | tallow tokenize tokenizer.json");
+  app->footer("Example:\n  tallow tokenizer train book.txt -o tokenizer.json --vocab-size 8000");
+  return train;
+}
+
 CLI::App* add_inspect(CLI::App& parent, InspectOptions& o) {
   CLI::App* app = parent.add_subcommand("inspect", "List a file's metadata and tensors");
   app->add_option("FILE_OR_MODEL", o.path, "A .gguf, .safetensors or .npy file, or a model")
@@ -442,6 +515,7 @@ Command parse_command(int argc, char** argv) {
   const CLI::App* run_app = add_run(root, command.run);
   const CLI::App* logits_app = add_logits(root, command.logits);
   const CLI::App* tokenize_app = add_tokenize(root, command.tokenize);
+  const CLI::App* tokenizer_app = add_tokenizer(root, command.train_tokenizer);
   const CLI::App* inspect_app = add_inspect(root, command.inspect);
   const CLI::App* convert_app = add_convert(root, command.convert);
   const CLI::App* download_app = add_download(root, command.download);
@@ -477,6 +551,7 @@ Command parse_command(int argc, char** argv) {
   if (run_app->parsed()) command.kind = Kind::run;
   if (logits_app->parsed()) command.kind = Kind::logits;
   if (tokenize_app->parsed()) command.kind = Kind::tokenize;
+  if (tokenizer_app->parsed()) command.kind = Kind::train_tokenizer;
   if (inspect_app->parsed()) command.kind = Kind::inspect;
   if (convert_app->parsed()) command.kind = Kind::convert;
   if (download_app->parsed()) command.kind = Kind::download;

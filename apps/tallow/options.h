@@ -59,6 +59,16 @@ struct TokenizeOptions {
   bool decode = false, no_special = false, json = false;
 };
 
+struct TrainTokenizerOptions {
+  std::vector<std::string> files, special;
+  std::string type = "bpe", like, stages, out;
+  std::optional<int64_t> vocab_size, limit_alphabet, max_token_length;
+  std::optional<std::string> prefix, suffix, unk;
+  int64_t min_frequency = 0, max_piece_length = 16, sub_iterations = 2;
+  double shrinking_factor = 0.75;
+  int threads = 0;
+};
+
 struct InspectOptions {
   std::string path;
   bool json = false;
@@ -111,6 +121,7 @@ struct Command {
     run,
     logits,
     tokenize,
+    train_tokenizer,
     inspect,
     convert,
     quantize,
@@ -123,6 +134,7 @@ struct Command {
   RunOptions run;
   LogitsOptions logits;
   TokenizeOptions tokenize;
+  TrainTokenizerOptions train_tokenizer;
   InspectOptions inspect;
   ConvertCommandOptions convert;
   DownloadOptions download;
@@ -140,6 +152,7 @@ Command parse_command(int argc, char** argv);
 int run(const RunOptions& options);
 int logits(const LogitsOptions& options);
 int tokenize(const TokenizeOptions& options);
+int train_tokenizer(const TrainTokenizerOptions& options);
 int inspect(const InspectOptions& options);
 int convert(const ConvertCommandOptions& options);
 int download(const DownloadOptions& options);

@@ -80,6 +80,14 @@ Bar::Bar(std::string label)
     : label_(std::move(label)), terminal_(isatty(STDERR_FILENO) != 0), next_(start_ + 500ms) {}
 
 void Bar::update(std::string_view what, int64_t done, int64_t total) {
+  draw(what, done, total, true);
+}
+
+void Bar::count(std::string_view what, int64_t done, int64_t total) {
+  draw(what, done, total, false);
+}
+
+void Bar::draw(std::string_view what, int64_t done, int64_t total, bool bytes) {
   if (!terminal_) return;
   const std::lock_guard lock(mutex_);
   const auto now = Clock::now();
@@ -92,9 +100,14 @@ void Bar::update(std::string_view what, int64_t done, int64_t total) {
   const double rate = static_cast<double>(done) / seconds;
   std::string line = label_ + " [";
   for (int i = 0; i < kCells; ++i) line += i < static_cast<int>(share * kCells + 0.5) ? '#' : '.';
-  line += str("] ", static_cast<int>(share * 100), "% ", human_bytes(done), " of ",
-              human_bytes(total), ", ", human_bytes(static_cast<int64_t>(rate)), "/s");
-  if (rate > 0) line += ", " + minutes(static_cast<double>(total - done) / rate) + " left";
+  line += str("] ", static_cast<int>(share * 100), "% ");
+  if (bytes) {
+    line += str(human_bytes(done), " of ", human_bytes(total), ", ",
+                human_bytes(static_cast<int64_t>(rate)), "/s");
+  } else {
+    line += str(done, " of ", total);
+  }
+  if (bytes && rate > 0) line += ", " + minutes(static_cast<double>(total - done) / rate) + " left";
   line.append("  ").append(what);
   const size_t width = terminal_width() - 1;
   if (line.size() > width) line.resize(width);

@@ -36,10 +36,13 @@ class Bar {
   ~Bar() { stop(); }
   /// `what` is in work; `done` of `total` bytes are.
   void update(std::string_view what, int64_t done, int64_t total);
+  /// The same of things that are no bytes.
+  void count(std::string_view what, int64_t done, int64_t total);
   /// Clears the line.
   void stop();
 
  private:
+  void draw(std::string_view what, int64_t done, int64_t total, bool bytes);
   using Clock = std::chrono::steady_clock;
   std::string label_;
   bool shown_ = false;

@@ -25,6 +25,7 @@ void add_language_models(PyObject* module);  // models.cpp
 void add_converters(PyObject* module);       // convert.cpp
 void add_hub(PyObject* module);              // hub.cpp
 void add_tokenizers(PyObject* module);       // tokenizer.cpp
+void add_tokenizer_training(PyObject* module);  // tokenizer_training.cpp
 void add_files(PyObject* module);            // files.cpp
 void add_images(PyObject* module);           // images.cpp
 void add_audio(PyObject* module);            // audio.cpp
@@ -189,6 +190,7 @@ void fill(PyObject* module) {
   add_print(module);
   add_settings(module);
   add_tokenizers(module);
+  add_tokenizer_training(module);
   add_language_models(module);
   add_converters(module);
   add_hub(module);

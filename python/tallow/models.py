@@ -5,7 +5,7 @@ import os
 import queue
 import threading
 
-from . import _C, image
+from . import _C, _tokenizer_training, image  # noqa: F401
 from ._C import AddedToken, Encoding, Generation, LanguageModel, Prompt, Tensor, Tokenizer
 from ._data import as_tensor
 

@@ -40,7 +40,7 @@ FOLDERS = {
 PUBLIC = {
     "core": "autograd buffer device dtype error json op parallel profile random reals scalar shape shared_memory tensor tensor_methods",
     "formats": "files ggml_file gguf inspect npy object pytorch safetensors tensor_file tensor_folder weights",
-    "text": "chat_template sampling tokenizer",
+    "text": "chat_template sampling tokenizer tokenizer_training",
     "hub": "hub",
     "ops": "from_data indexing ops padding print print_fmt",
     "cpu": "limits",

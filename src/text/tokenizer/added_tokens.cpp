@@ -45,6 +45,17 @@ size_t leading_space(std::string_view text) {
 
 }  // namespace
 
+AddedToken read_added_token(const Json& json) {
+  AddedToken token;
+  token.content = json.at("content").string();
+  token.single_word = boolean_or(json, "single_word", false);
+  token.lstrip = boolean_or(json, "lstrip", false);
+  token.rstrip = boolean_or(json, "rstrip", false);
+  token.special = boolean_or(json, "special", false);
+  token.normalized = boolean_or(json, "normalized", !token.special);
+  return token;
+}
+
 void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer,
                         bool searched) {
   tokens_ = std::move(tokens);

@@ -16,6 +16,9 @@ namespace tallow::text {
 
 using tallow::AddedToken;
 
+/// What an entry of "added_tokens" says, but for the id.
+AddedToken read_added_token(const Json& json);
+
 class AddedTokens {
  public:
   /// Registers tokens; a later one of the same text replaces the earlier. Throws Error for a token

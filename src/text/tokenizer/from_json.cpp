@@ -21,14 +21,8 @@ std::vector<text::AddedToken> read_added_tokens(const Json& json, const text::To
   std::unordered_map<std::string, int32_t> ids;
   int64_t next = model.vocabulary().count();
   for (const Json& item : json.items()) {
-    text::AddedToken token;
-    token.content = item.at("content").string();
+    text::AddedToken token = text::read_added_token(item);
     if (token.content.empty()) continue;
-    token.single_word = text::boolean_or(item, "single_word", false);
-    token.lstrip = text::boolean_or(item, "lstrip", false);
-    token.rstrip = text::boolean_or(item, "rstrip", false);
-    token.special = text::boolean_or(item, "special", false);
-    token.normalized = text::boolean_or(item, "normalized", !token.special);
     const auto known = ids.find(token.content);
     if (known != ids.end()) {
       token.id = known->second;
