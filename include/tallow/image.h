@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tallow/tensor.h"
 
@@ -16,6 +17,17 @@ namespace tallow {
 Tensor read_image(const std::string& path);
 /// The same of bytes in memory; `what` begins every error message.
 Tensor decode_image(std::string_view bytes, const std::string& what);
+
+/// Pictures one after another.
+struct Frames {
+  std::vector<Tensor> frames;   ///< u8 [height, width, 3] each
+  std::vector<double> seconds;  ///< when each of them is shown first
+};
+/// The frames of an animated GIF or WebP file, as Pillow composes them, or the images of a folder
+/// in the order of their names, 24 a second; of another image, itself. Of more than `most`, as many
+/// are taken, at even distances, as transformers' video processors do. Throws Error as read_image
+/// does.
+Frames read_frames(const std::string& path, int64_t most = 32);
 
 /// Pixels u8 [height, width, channels] at another size, equal to Pillow's `Image.resize`. `filter`
 /// is "nearest", "box", "bilinear", "hamming", "bicubic" or "lanczos"; all but the first see every

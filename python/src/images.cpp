@@ -1,6 +1,7 @@
 // Images: tallow.image, whose Python half is python/tallow/image.py.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "objects.h"
 #include "tallow/image.h"
@@ -30,6 +31,16 @@ void add_images(PyObject* module) {
         [](const std::string& path) { return made([&] { return read_image(path); }); });
   m.def("_decode_image", [](const nb::bytes& bytes) {
     return made([&] { return decode_image({bytes.c_str(), bytes.size()}, "image"); });
+  });
+  m.def("_read_frames", [](const std::string& path, int64_t most) {
+    Frames read;
+    {
+      nb::gil_scoped_release no_gil;
+      read = read_frames(path, most);
+    }
+    nb::list frames;
+    for (Tensor& frame : read.frames) frames.append(nb::steal(wrap(std::move(frame))));
+    return nb::make_tuple(frames, read.seconds);
   });
   m.def("_resize_image",
         [](nb::handle image, int64_t height, int64_t width, const std::string& filter) {

@@ -6,7 +6,7 @@ import os
 from . import _C
 from ._data import as_tensor
 
-__all__ = ["decode", "read", "resize"]
+__all__ = ["decode", "read", "read_frames", "resize"]
 
 
 def read(path):
@@ -18,6 +18,13 @@ def read(path):
 def decode(data):
     """The same of a file's bytes."""
     return _C._decode_image(bytes(data))
+
+
+def read_frames(path, most=32):
+    """([pixels u8 [height, width, 3], ...], [seconds, ...]): the frames of an animated GIF or WebP
+    file and when each is shown, or the images of a folder in the order of their names, 24 a second;
+    of more than `most` as many, at even distances."""
+    return _C._read_frames(os.fspath(path), most)
 
 
 def resize(image, height, width, filter="bicubic"):

@@ -152,3 +152,25 @@ def gif(canvas, frame, bits=4, interlaced=False, transparent=None, local=False, 
         out += random.bytes(3 << bits)
     numbers = random.integers(0, 1 << bits, width * height)
     return out + bytes([max(2, bits)]) + gif_codes(numbers, max(2, bits)) + b";"
+
+
+def gif_animation(canvas, frames, bits=4, background=3, seed=0):
+    """frames: dicts of gif_frame's arguments."""
+    random = np.random.default_rng(seed)
+    out = b"GIF89a" + struct.pack("<HHBBB", *canvas, 0x80 | (bits - 1), background, 0)
+    out += random.bytes(3 << bits)
+    for frame in frames:
+        out += gif_frame(random, bits=bits, **frame)
+    return out + b";"
+
+
+def gif_frame(random, place, bits, after=0, transparent=None, hundredths=10, local=False,
+              interlaced=False):
+    flags = after << 2 | (transparent is not None)
+    out = b"!\xf9\x04" + struct.pack("<BHB", flags, hundredths, transparent or 0) + b"\0"
+    out += b"," + struct.pack("<HHHHB", *place,
+                              (0x40 if interlaced else 0) | (0x80 | (bits - 1) if local else 0))
+    if local:
+        out += random.bytes(3 << bits)
+    numbers = random.integers(0, 1 << bits, place[2] * place[3])
+    return out + bytes([max(2, bits)]) + gif_codes(numbers, max(2, bits))

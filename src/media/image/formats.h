@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,12 @@ Decoded decode_webp(Bytes bytes, const std::string& what);
 Decoded decode_gif(Bytes bytes, const std::string& what);
 Decoded decode_bmp(Bytes bytes, const std::string& what);
 
+/// Takes the next frame of an animation, and when it is shown first. The pixels change afterwards.
+using OnFrame = std::function<void(const Tensor& pixels, double seconds)>;
+/// Calls `take` with each frame; gives their number where there is no `take`, without decoding.
+int64_t each_webp_frame(Bytes bytes, const std::string& what, const OnFrame& take);
+int64_t each_gif_frame(Bytes bytes, const std::string& what, const OnFrame& take);
+
 /// Colours by number: without a palette, greys.
 struct Palette : std::array<std::array<uint8_t, 3>, 256> {
   Palette() {
@@ -40,8 +47,9 @@ struct Palette : std::array<std::array<uint8_t, 3>, 256> {
 /// Black pixels u8 [height, width, 3]. Throws Error for sides of 0, for more pixels than Pillow
 /// takes, and for many more than `bytes` bytes of an image could be meant for.
 Tensor new_pixels(int64_t height, int64_t width, size_t bytes, const std::string& what);
-/// The same checks alone.
-void check_size(int64_t height, int64_t width, size_t bytes, const std::string& what);
+/// The same checks alone, for `frames` images of that size.
+void check_size(int64_t height, int64_t width, size_t bytes, const std::string& what,
+                int64_t frames = 1);
 
 /// Makes all pixels one colour.
 void fill(const Tensor& pixels, const std::array<uint8_t, 3>& colour);

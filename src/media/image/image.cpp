@@ -31,15 +31,16 @@ Decoded decode(Bytes bytes, const std::string& what) {
 
 }  // namespace
 
-void check_size(int64_t height, int64_t width, size_t bytes, const std::string& what) {
+void check_size(int64_t height, int64_t width, size_t bytes, const std::string& what,
+                int64_t frames) {
   if (height < 1 || width < 1) fail(what, ": size: ", width, " x ", height, " pixels are no image");
   if (width > kMostPixels / height) {
     fail(what, ": size: ", width, " x ", height, " pixels are more than ", kMostPixels);
   }
-  const int64_t count = height * width;
+  const int64_t count = frames * height * width;
   if (count > kSmallImage && count / kPixelsPerByte > static_cast<int64_t>(bytes)) {
-    fail(what, ": size: ", width, " x ", height, " pixels cannot be in ", bytes, " bytes; the ",
-         "file is truncated or damaged");
+    fail(what, ": size: ", width, " x ", height, " pixels, ", frames, " times, cannot be in ",
+         bytes, " bytes; the file is truncated or damaged");
   }
 }
 

@@ -57,4 +57,31 @@ Decoded decode_webp(Bytes bytes, const std::string& what) {
   return decoded;
 }
 
+int64_t each_webp_frame(Bytes bytes, const std::string& what, const OnFrame& take) {
+  const WebPData data{reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+  const Demuxer demuxer(WebPDemux(&data), WebPDemuxDelete);
+  if (!demuxer) fail(what, ": WebP: the ", bytes.size(), " bytes are truncated or damaged");
+  const int64_t count = WebPDemuxGetI(demuxer.get(), WEBP_FF_FRAME_COUNT);
+  if (!take) return count;
+  const int64_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
+                height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
+  const Tensor pixels = new_pixels(height, width, bytes.size(), what);
+
+  const std::unique_ptr<WebPAnimDecoder, decltype(&WebPAnimDecoderDelete)> decoder(
+      WebPAnimDecoderNew(&data, nullptr), WebPAnimDecoderDelete);
+  int begin = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    uint8_t* colours = nullptr;
+    int end = 0;  // milliseconds
+    if (!decoder || !WebPAnimDecoderGetNext(decoder.get(), &colours, &end)) {
+      fail(what, ": WebP: frame ", i, " is damaged");
+    }
+    uint8_t* to = pixels.data<uint8_t>();
+    for (int64_t p = 0; p < height * width; ++p) std::copy_n(colours + 4 * p, 3, to + 3 * p);
+    take(pixels, begin / 1000.0);
+    begin = end;
+  }
+  return count;
+}
+
 }  // namespace tallow::image

@@ -60,9 +60,9 @@ struct ClusteredHead {
   }
 
   int32_t likeliest(const Tensor& state, const GemmaModel& decoder) const {
-    const Tensor chosen = topk(centroids(state), best).indices.flatten();
-    const Tensor tokens = index_select(ordering, 0, chosen).flatten();
-    const Tensor scores = mv(decoder.head_rows(tokens), state.flatten());
+    const Tensor chosen = flatten(topk(centroids(state), best).indices);
+    const Tensor tokens = flatten(index_select(ordering, 0, chosen));
+    const Tensor scores = mv(decoder.head_rows(tokens), flatten(state));
     return static_cast<int32_t>(index_select(tokens, 0, argmax(scores).reshape({1})).item());
   }
 };

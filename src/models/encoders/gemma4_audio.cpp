@@ -306,7 +306,7 @@ class Gemma4Audio : public AudioEncoder {
     std::call_once(once_, [&] {
       for (const Layer& l : layers_) biases_.push_back(l.self_attn.biases(c_.sinusoids()));
     });
-    Tensor x = input_proj_(subsampling_[1](subsampling_[0](features.unsqueeze(2))).flatten(1));
+    Tensor x = input_proj_(flatten(subsampling_[1](subsampling_[0](features.unsqueeze(2))), 1));
     const Band band(c_, x.size(0));
     for (size_t i = 0; i < layers_.size(); ++i) x = layers_[i](x, biases_[i], band);
     return projection_(rms_norm(output_proj_(x), {c_.output}, {}, c_.eps));
