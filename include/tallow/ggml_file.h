@@ -14,7 +14,8 @@ namespace tallow {
 
 /// An opened file. Tensors have the names of Meta's checkpoints ("layers.0.attention.wq.weight").
 /// Blocks whose layout GGUF no longer has (q4_0, q4_1 and q8_0 before ggjt version 3, q5_0 and q5_1
-/// before 2) are listed, and refused when asked for.
+/// before 2) become those of today when they are asked for, with scales of f16; those of `ggml`,
+/// which does not say which of two layouts it has, are refused.
 class GgmlFile final : public TensorFile {
  public:
   struct Hyperparameters {
@@ -42,7 +43,9 @@ class GgmlFile final : public TensorFile {
   using TensorFile::TensorFile;
   friend class GgmlParser;
   static std::shared_ptr<const GgmlFile> parse(std::shared_ptr<const FileBytes> file);
+  Tensor make(const TensorInfo& tensor) const override;
 
+  uint32_t version_ = 0;  // of ggjt
   std::string format_;
   Hyperparameters hyperparameters_ = {};
   std::vector<Token> vocabulary_;

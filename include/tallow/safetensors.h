@@ -30,6 +30,7 @@ class SafetensorsFile final : public TensorFile {
  private:
   using TensorFile::TensorFile;
   static std::shared_ptr<const SafetensorsFile> parse(std::shared_ptr<const FileBytes> file);
+  Tensor make(const TensorInfo& tensor) const override;
   Metadata metadata_;
 };
 

@@ -3,9 +3,13 @@
 #include "tallow/ggml_file.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 
+#include "core/half.h"
 #include "formats/byte_reader.h"
 #include "formats/file_bytes.h"
+#include "formats/gguf_bytes.h"
 #include "tallow/error.h"
 
 namespace tallow {
@@ -14,16 +18,31 @@ namespace {
 constexpr uint32_t kGgml = 0x67676d6c, kGgmf = 0x67676d66, kGgjt = 0x67676a74;
 constexpr uint64_t kAlignment = 32;  // of data, in ggjt
 
-/// Block types, and the version of ggjt from which they are as GGUF has them.
+/// Block types, and the version of ggjt from which they are as GGUF has them: numbers that are f16
+/// since, bytes that stay, and halves of bytes.
 struct OldType {
   DType dtype;
   uint32_t since;
-  int bytes;  // of a block before that
+  int scales;  // f32
+  int kept;
+  int nibbles;  // bytes of two
+  int bytes() const { return 4 * scales + kept + nibbles; }
 };
 constexpr OldType kOldTypes[] = {
-    {DType::q4_0, 3, 20}, {DType::q4_1, 3, 24}, {DType::q8_0, 3, 36},
-    {DType::q5_0, 2, 22}, {DType::q5_1, 2, 24},
+    {DType::q4_0, 3, 1, 0, 16}, {DType::q4_1, 3, 2, 0, 16}, {DType::q8_0, 3, 1, 32, 0},
+    {DType::q5_0, 2, 0, 6, 16}, {DType::q5_1, 2, 0, 8, 16},
 };
+/// Before, a byte held two elements in a row; since, one of each half of the block.
+constexpr uint32_t kHalvesSince = 2;
+
+const OldType* old_type(DType dtype, uint32_t version) {
+  const auto found = std::ranges::find(kOldTypes, dtype, &OldType::dtype);
+  return found != std::end(kOldTypes) && version < found->since ? &*found : nullptr;
+}
+
+int nibble(const std::byte* from, int element) {
+  return std::to_integer<int>(from[element / 2]) >> 4 * (element % 2) & 15;
+}
 
 }  // namespace
 
@@ -50,7 +69,6 @@ class GgmlParser {
   GgmlFile& file_;
   ByteReader reader_;
   bool padded_ = false, scored_ = false;
-  uint32_t version_ = 0;  // of ggjt
   int64_t count_ = 0;
 };
 
@@ -68,7 +86,7 @@ void GgmlParser::read_version() {
   if (version < 1 || version > (padded_ ? 3 : 1)) {
     reader_.fail_at("version", version, " is not known");
   }
-  version_ = padded_ ? version : 0;
+  file_.version_ = padded_ ? version : 0;
   file_.format_ = str(padded_ ? "ggjt v" : "ggmf v", version);
 }
 
@@ -105,11 +123,10 @@ void GgmlParser::read_type(TensorInfo& t, const std::string& field, int64_t elem
   const DTypeInfo& row = info(*t.dtype);
   t.type = row.name;
   int64_t block_bytes = row.bytes;
-  for (const OldType& old : kOldTypes) {
-    if (old.dtype != *t.dtype || version_ >= old.since) continue;
+  if (const OldType* old = old_type(*t.dtype, file_.version_)) {
     t.type = str(row.name, " of ", file_.format_);
-    t.dtype = std::nullopt;
-    block_bytes = old.bytes;
+    if (!scored_) t.dtype = std::nullopt;
+    block_bytes = old->bytes();
   }
   if (__builtin_mul_overflow(elements / row.block, block_bytes, &t.bytes)) {
     reader_.fail_at(field, "its size in bytes overflows 64 bits");
@@ -148,6 +165,32 @@ TensorInfo GgmlParser::read_tensor() {
   t.offset = static_cast<int64_t>(reader_.offset());
   reader_.take(static_cast<uint64_t>(t.bytes), field);
   return t;
+}
+
+Tensor GgmlFile::make(const TensorInfo& t) const {
+  const OldType* old = old_type(*t.dtype, version_);
+  if (!old) return TensorFile::make(t);
+  const Tensor out = Tensor::empty(t.shape, *t.dtype);
+  const std::byte* from = file().bytes().data() + t.offset;
+  auto* to = static_cast<std::byte*>(out.raw());
+  for (const std::byte* end = from + t.bytes; from < end;) {
+    for (int i = 0; i < old->scales; ++i, from += 4, to += 2) {
+      const auto scale = load<float>(from);
+      const uint16_t half = f32_to_f16(scale);
+      if (std::isinf(f16_to_f32(half))) {
+        fail(path(), ": tensor ", quoted(t.name), ": a scale of ", scale, " is too large for f16");
+      }
+      std::memcpy(to, &half, 2);
+    }
+    std::memcpy(to, from, static_cast<size_t>(old->kept));
+    from += old->kept, to += old->kept;
+    for (int i = 0; i < old->nibbles; ++i) {
+      const bool halves = version_ >= kHalvesSince;
+      to[i] = halves ? from[i] : std::byte(nibble(from, i) | nibble(from, i + 16) << 4);
+    }
+    from += old->nibbles, to += old->nibbles;
+  }
+  return out;
 }
 
 std::shared_ptr<const GgmlFile> GgmlFile::parse(std::shared_ptr<const FileBytes> file) {

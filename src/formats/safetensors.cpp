@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/half.h"
 #include "formats/byte_reader.h"
 #include "formats/file_bytes.h"
 #include "formats/safetensors_header.h"
@@ -50,8 +51,10 @@ TensorInfo checked_entry(const SafetensorsEntry& entry, uint64_t data_start, uin
   }
   const bool whole_rows = row.block == 1 || t.shape.empty() || t.shape.back() % row.block == 0;
   if (!whole_rows) {
-    t.type += str(" with rows of ", t.shape.back());  // elements that share a byte with another row
-    t.dtype = std::nullopt;
+    // Elements that share a byte with another row: they become the smallest of whole bytes that
+    // has all of their values.
+    t.type += str(" with rows of ", t.shape.back());
+    t.dtype = DType::f8_e4m3;
   }
   return t;
 }
@@ -105,6 +108,20 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::parse(
   result->set_tensors(std::move(tensors));
   check_coverage(result->tensors(), reader.offset(), size, result->path());
   return result;
+}
+
+Tensor SafetensorsFile::make(const TensorInfo& tensor) const {
+  if (tensor.bytes == storage_bytes(*tensor.dtype, tensor.shape.numel())) {
+    return TensorFile::make(tensor);
+  }
+  const size_t space = tensor.type.find(' ');
+  TensorInfo flat = tensor;
+  flat.dtype = dtype_from_name(tensor.type.substr(0, space));
+  flat.shape = {tensor.shape.numel()};
+  const std::vector<float> values = TensorFile::make(flat).to_vector();
+  const Tensor out = Tensor::empty(tensor.shape, *tensor.dtype);
+  std::ranges::transform(values, static_cast<uint8_t*>(out.raw()), f32_to_f8_e4m3);
+  return out;
 }
 
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::string& path) {

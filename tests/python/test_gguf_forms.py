@@ -164,6 +164,43 @@ def test_old_blocks_are_listed_by_the_version_that_wrote_them(probe, tmp_path):
         assert [t["dtype"] for t in listing(probe, path)["tensors"]] == want
 
 
+def old_blocks(rng, form, name):
+    """Random blocks as the version wrote them, and what they are as GGUF has them."""
+    halves, wide = form == "ggjt v2", name in ("q4_0", "q4_1", "q8_0")
+    scales = rng.normal(size=(4, {"q4_1": 2, "q5_1": 2}.get(name, 1))).astype(np.float32)
+    kept = rng.integers(0, 256, (4, {"q8_0": 32, "q5_0": 4, "q5_1": 4}.get(name, 0)), np.uint8)
+    nibbles = rng.integers(0, 16, (4, 0 if name == "q8_0" else 32), np.uint8)
+    one, other = nibbles[:, ::2] | nibbles[:, 1::2] << 4, nibbles[:, :16] | nibbles[:, 16:] << 4
+    narrow = scales.astype(np.float16).view(np.uint8)
+    old = np.hstack([scales.view(np.uint8) if wide else narrow, kept, other if halves else one])
+    return old.tobytes(), np.hstack([narrow, kept, other]).tobytes()
+
+
+@pytest.mark.parametrize("form", ["ggmf v1", "ggjt v1", "ggjt v2"])
+@pytest.mark.parametrize("name", ["q4_0", "q4_1", "q8_0", "q5_0", "q5_1"])
+def test_old_blocks_become_those_of_today(probe, tmp_path, form, name):
+    old, today = old_blocks(np.random.default_rng(5), form, name)
+    data = ggml_file(form, ()) + struct.pack("<3i2i", 2, 1, int(Type[name.upper()]), 64, 2) + b"w"
+    data += b"\0" * (-len(data) % 32 if form.startswith("ggjt") else 0)
+    path = tmp_path / "model.bin"
+    path.write_bytes(data + old)
+    probe("tensors", path, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == today
+
+
+def test_old_blocks_that_cannot_be_those_of_today_are_refused(probe, tmp_path):
+    def message(form, block):
+        data = ggml_file(form, ()) + struct.pack("<3i2i", 2, 1, 2, 32, 1) + b"w"
+        data += b"\0" * (-len(data) % 32 if form.startswith("ggjt") else 0)
+        (tmp_path / "model.bin").write_bytes(data + block)
+        result = probe("tensors", tmp_path / "model.bin", tmp_path / "out", check=False)
+        assert result.returncode != 0
+        return result.stderr.decode()
+
+    assert "q4_0 of ggml is not supported" in message("ggml", bytes(20))
+    assert "too large for f16" in message("ggjt v2", struct.pack("<f", 1e6) + bytes(16))
+
+
 def test_truncated_and_damaged_files_before_gguf(probe, tmp_path):
     whole = ggml_file("ggjt v1")
     paths = []
