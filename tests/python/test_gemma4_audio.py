@@ -221,7 +221,9 @@ def test_sounds_that_cannot_be_heard(plain):
     (dict(attention_context_left=1), "attention_context_left"),
     (dict(num_attention_heads=3), "does not divide into 3 heads"),
     (dict(subsampling_conv_channels=[16]), "must be a list of 2"),
-    (dict(attention_logit_cap=0.0), "is not positive"),
+    (dict(subsampling_conv_channels=[16, -4]), "are no sizes"),
+    (dict(attention_logit_cap=0.0), "attention_logit_cap 0 is not positive"),
+    (dict(gradient_clipping=-1.0), "gradient_clipping -1 is not positive"),
     (dict(num_hidden_layers=3), "layers.2"),
     (dict(output_proj_dims=25), "output_proj"),
 ])

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "models/causal_lm/gemma.h"
+#include "models/encoders/clipped_linear.h"
 #include "models/encoders/gemma4_image.h"
 #include "tallow/error.h"
 
@@ -41,29 +42,6 @@ struct VisionConfig {
   }
 };
 
-/// A linear layer whose input and output are clipped to bounds of the checkpoint.
-struct ClippedLinear {
-  nn::Linear linear;
-  bool clipped = false;
-  double in_min = 0, in_max = 0, out_min = 0, out_max = 0;
-
-  ClippedLinear() = default;
-  ClippedLinear(const Weights& w, const VisionConfig& c, int64_t in, int64_t out)
-      : linear(w / "linear", in, out), clipped(c.clipped) {
-    if (!clipped) return;
-    const auto bound = [&](const char* name) { return w.get(name, {}).to(DType::f32).item(); };
-    in_min = bound("input_min");
-    in_max = bound("input_max");
-    out_min = bound("output_min");
-    out_max = bound("output_max");
-  }
-
-  Tensor operator()(const Tensor& x) const {
-    if (!clipped) return linear(x);
-    return clamp(linear(clamp(x, in_min, in_max)), out_min, out_max);
-  }
-};
-
 /// Radians a patch by which each pair of features turns [head_dim / 4]: those of the first half of
 /// a head by its column, those of the second by its row.
 Tensor axial_frequencies(const VisionConfig& v) {
@@ -88,10 +66,10 @@ struct Attention {
   double eps;
 
   Attention(const Weights& w, const VisionConfig& c)
-      : q_proj(w / "q_proj", c, c.hidden, c.heads * c.head_dim),
-        k_proj(w / "k_proj", c, c.hidden, c.kv_heads * c.head_dim),
-        v_proj(w / "v_proj", c, c.hidden, c.kv_heads * c.head_dim),
-        o_proj(w / "o_proj", c, c.heads * c.head_dim, c.hidden),
+      : q_proj(w / "q_proj", c.clipped, c.hidden, c.heads * c.head_dim),
+        k_proj(w / "k_proj", c.clipped, c.hidden, c.kv_heads * c.head_dim),
+        v_proj(w / "v_proj", c.clipped, c.hidden, c.kv_heads * c.head_dim),
+        o_proj(w / "o_proj", c.clipped, c.heads * c.head_dim, c.hidden),
         q_norm(w / "q_norm", c.head_dim, c.eps),
         k_norm(w / "k_norm", c.head_dim, c.eps),
         head_dim(c.head_dim),
@@ -117,9 +95,9 @@ struct Mlp {
   std::string activation;
 
   Mlp(const Weights& w, const VisionConfig& c)
-      : gate_proj(w / "gate_proj", c, c.hidden, c.intermediate),
-        up_proj(w / "up_proj", c, c.hidden, c.intermediate),
-        down_proj(w / "down_proj", c, c.intermediate, c.hidden),
+      : gate_proj(w / "gate_proj", c.clipped, c.hidden, c.intermediate),
+        up_proj(w / "up_proj", c.clipped, c.hidden, c.intermediate),
+        down_proj(w / "down_proj", c.clipped, c.intermediate, c.hidden),
         activation(c.activation) {}
 
   Tensor operator()(const Tensor& x) const {
