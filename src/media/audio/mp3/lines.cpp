@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 #include <utility>
+#include <vector>
 
 #include "media/audio/mp3/mp3.h"
 
@@ -97,8 +98,8 @@ int read_values(const Granule& g, size_t end, Bits& bits, int* values) {
 }
 
 float power_four_thirds(int value) {
-  static const auto kPowers = [] {
-    std::array<float, 8207> powers{};
+  static const std::vector<float> kPowers = [] {
+    std::vector<float> powers(8207);
     for (size_t i = 0; i < powers.size(); ++i) {
       powers[i] = static_cast<float>(std::pow(static_cast<double>(i), 4.0 / 3));
     }
