@@ -11,6 +11,7 @@
 namespace tallow {
 namespace {
 
+constexpr int64_t kFrameTokens = 70;  // of a video's frame: transformers' number
 constexpr const char* kKinds[] = {"image", "audio", "video"};
 
 std::string name_of(Media::Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
@@ -54,7 +55,12 @@ Media read_item(const Json& item, Media::Kind kind, const ChatRequest& request) 
   switch (kind) {
     case Media::Kind::image: media.frames.push_back(read_image(path)); break;
     case Media::Kind::audio: media.audio = read_audio(path); break;
-    case Media::Kind::video: fail(path, ": videos are not read yet; give single frames as images");
+    case Media::Kind::video: {
+      Frames read = read_frames(path);
+      media.frames = std::move(read.frames);
+      media.seconds = std::move(read.seconds);
+      if (media.soft_tokens == 0) media.soft_tokens = kFrameTokens;
+    }
   }
   return media;
 }
