@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/huge_pages.h"
 #include "tallow/error.h"
 
 namespace tallow {
@@ -44,7 +45,10 @@ std::string read_file(const std::string& path, size_t limit) {
   const size_t size = file.size();
   if (size > limit) fail(path, ": has ", size, " bytes, more than the limit of ", limit);
 
-  std::string text(size, '\0');
+  std::string text;
+  text.reserve(size);
+  advise_huge_pages(text.data(), size);
+  text.resize(size);
   size_t used = 0;
   while (used < size) {
     const ssize_t n = ::read(file.descriptor(), text.data() + used, size - used);

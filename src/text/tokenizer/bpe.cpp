@@ -63,7 +63,7 @@ class MergeTable {
     return uint64_t{static_cast<uint32_t>(left)} << 32 | static_cast<uint32_t>(right);
   }
   int shift_ = 63;
-  std::vector<Slot> slots_{2};
+  LargeVector<Slot> slots_ = LargeVector<Slot>(2);
 };
 
 struct BpeState final : ModelState {
@@ -116,7 +116,7 @@ class Bpe final : public TokenModel {
   };
 
   void read_merges(Merges merges) {
-    std::vector<Resolved> resolved(merges.size());
+    LargeVector<Resolved> resolved(merges.size());
     constexpr int64_t kGrain = 4096;
     const auto n = static_cast<int64_t>(merges.size());
     parallel_for(n, kGrain, [&](int64_t begin, int64_t end, int) {
@@ -140,7 +140,7 @@ class Bpe final : public TokenModel {
   }
 
   /// Finds the ids of merges [begin, end).
-  void resolve(Merges merges, size_t begin, size_t end, std::vector<Resolved>& out) const {
+  void resolve(Merges merges, size_t begin, size_t end, LargeVector<Resolved>& out) const {
     constexpr size_t kBlock = 64;
     std::string_view texts[2 * kBlock];
     int32_t ids[2 * kBlock];

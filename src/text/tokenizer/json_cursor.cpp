@@ -2,6 +2,7 @@
 #include "text/tokenizer/json_cursor.h"
 
 #include <charconv>
+#include <cstring>
 
 #include "core/utf8.h"
 #include "tallow/error.h"
@@ -15,12 +16,16 @@ JsonCursor::JsonCursor(std::string_view text) : text_(text) {
 void JsonCursor::fail_here(std::string_view reason) const { fail("offset ", at_, ": ", reason); }
 
 char JsonCursor::peek() {
-  constexpr std::string_view kIndent = "        ";
+  constexpr uint64_t kIndent = 0x2020202020202020;  // eight spaces, compared at once
   while (at_ < text_.size()) {
     const char c = text_[at_];
     if (c != ' ' && c != '\n' && c != '\t' && c != '\r') return c;
     ++at_;
-    while (c == '\n' && text_.compare(at_, kIndent.size(), kIndent) == 0) at_ += kIndent.size();
+    if (c != '\n') continue;
+    while (at_ + sizeof kIndent <= text_.size() &&
+           std::memcmp(text_.data() + at_, &kIndent, sizeof kIndent) == 0) {
+      at_ += sizeof kIndent;
+    }
   }
   return 0;
 }

@@ -3,6 +3,8 @@
 #include <iterator>
 #include <utility>
 
+#include "core/huge_pages.h"
+#include "tallow/parallel.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/sources.h"
 #include "text/tokenizer/unigram.h"
@@ -15,9 +17,10 @@ using text::JsonCursor;
 /// The model, with its large parts left as views.
 struct ModelPart {
   Json options = Json::object();
-  std::vector<std::string_view> tokens;  // by id
+  LargeVector<std::string_view> tokens;  // by id
   std::vector<double> scores;            // by id, where the vocabulary is a list
-  std::vector<std::pair<std::string_view, std::string_view>> merges;
+  LargeVector<std::pair<std::string_view, std::string_view>> merges;
+  mutable text::Vocabulary vocabulary;  // of the tokens, once it is made
   bool has_vocabulary = false;
   bool has_merges = false;
 
@@ -25,11 +28,15 @@ struct ModelPart {
   std::string text(std::string_view key, std::string_view otherwise = "") const {
     return text::string_or(options, key, otherwise);
   }
+  text::Vocabulary take_vocabulary() const {
+    if (vocabulary.size() == 0) return text::Vocabulary(tokens);
+    return std::move(vocabulary);
+  }
 };
 
-void read_vocabulary(JsonCursor& cursor, std::vector<std::string_view>& tokens) {
+void read_vocabulary(JsonCursor& cursor, LargeVector<std::string_view>& tokens) {
   constexpr size_t kShortest = 48;  // bytes of text per token, its merges included
-  std::vector<std::pair<std::string_view, int64_t>> entries;
+  LargeVector<std::pair<std::string_view, int64_t>> entries;
   entries.reserve(cursor.remaining() / kShortest);
   int64_t largest = -1;
   std::string_view token;
@@ -75,6 +82,14 @@ void read_merges(JsonCursor& cursor, ModelPart& part) {
   }
 }
 
+/// Reads the merges while another thread makes the vocabulary, if there is one.
+void read_merges_beside_vocabulary(JsonCursor& cursor, ModelPart& part) {
+  tallow::parallel_team(2, [&](int thread, int threads) {
+    if (thread == 0) read_merges(cursor, part);
+    if (thread == threads - 1) part.vocabulary = text::Vocabulary(part.tokens);
+  });
+}
+
 /// Unigram's list of [token, score].
 void read_scored_vocabulary(JsonCursor& cursor, ModelPart& part) {
   cursor.enter('[');
@@ -114,7 +129,7 @@ ModelPart read_parts(JsonCursor& cursor) {
       }
     } else if (name == "merges" && cursor.peek() == '[') {
       part.has_merges = true;
-      read_merges(cursor, part);
+      read_merges_beside_vocabulary(cursor, part);
     } else if (std::find(std::begin(kModelOptions), std::end(kModelOptions), name) ==
                std::end(kModelOptions)) {
       cursor.value();
@@ -147,7 +162,7 @@ ModelPtr bpe(const ModelPart& part) {
   if (!(options.dropout >= 0 && options.dropout <= 1)) {
     fail("model.dropout: ", options.dropout, " is not between 0 and 1");
   }
-  return text::make_bpe(text::Vocabulary(part.tokens), part.merges, std::move(options));
+  return text::make_bpe(part.take_vocabulary(), part.merges, std::move(options));
 }
 
 ModelPtr unigram(const ModelPart& part) {
@@ -161,7 +176,7 @@ ModelPtr unigram(const ModelPart& part) {
     options.unk = static_cast<int32_t>(id);
   }
   options.byte_fallback = part.flag("byte_fallback");
-  return text::make_unigram(text::Vocabulary(part.tokens), part.scores, options);
+  return text::make_unigram(part.take_vocabulary(), part.scores, options);
 }
 
 ModelPtr word_piece(const ModelPart& part) {
@@ -170,11 +185,11 @@ ModelPtr word_piece(const ModelPart& part) {
   options.prefix = part.text("continuing_subword_prefix", options.prefix);
   const Json* longest = part.options.find("max_input_chars_per_word");
   if (longest && !longest->is_null()) options.longest = longest->integer();
-  return text::make_word_piece(text::Vocabulary(part.tokens), std::move(options));
+  return text::make_word_piece(part.take_vocabulary(), std::move(options));
 }
 
 ModelPtr word_level(const ModelPart& part) {
-  return text::make_word_level(text::Vocabulary(part.tokens), part.text("unk_token", "<unk>"));
+  return text::make_word_level(part.take_vocabulary(), part.text("unk_token", "<unk>"));
 }
 
 struct Row {

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/huge_pages.h"
+
 namespace tallow::text {
 
 /// A fast hash of short byte strings; not for untrusted tables without the probe limit below.
@@ -78,7 +80,7 @@ class Vocabulary {
   };
   std::string arena_;
   std::vector<uint32_t> offsets_;
-  std::vector<Slot> slots_;
+  LargeVector<Slot> slots_;
   uint64_t mask_ = 0;
   int64_t count_ = 0;
 };
