@@ -18,6 +18,7 @@ constexpr const char* kHelp =
     "/system TEXT   set the system message and begin anew; without TEXT, show it\n"
     "/image FILE    show an image with the next message\n"
     "/audio FILE    play a sound with the next message\n"
+    "/video FILE    show a video with the next message\n"
     "/stats         figures of the last answer\n"
     "/help          this list\n"
     "/exit          leave (or Ctrl-D)\n"
@@ -49,6 +50,7 @@ class Chat {
   void drop_media() {
     media_.images.clear();
     media_.sounds.clear();
+    media_.videos.clear();
   }
 
   bool command(const std::string& line) {
@@ -62,8 +64,12 @@ class Chat {
       clear();
     } else if (name == "/stats") {
       note(last_ ? talker_.figures(*last_) : "no answer yet\n");
-    } else if (name == "/image" || name == "/audio") {
-      attach(name == "/image" ? media_.images : media_.sounds, rest);
+    } else if (name == "/image") {
+      attach(media_.images, rest);
+    } else if (name == "/audio") {
+      attach(media_.sounds, rest);
+    } else if (name == "/video") {
+      attach(media_.videos, rest);
     } else if (name == "/system" && rest.empty()) {
       note(system_.empty() ? "no system message\n" : system_ + "\n");
     } else if (name == "/system") {

@@ -114,6 +114,11 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
   app->add_option("--audio", o.media.sounds, "A sound that the prompt is about; repeatable")
       ->type_name("FILE")
       ->allow_extra_args(false);
+  app->add_option("--video", o.media.videos,
+                  "A video that the prompt is about: an animated GIF or WebP, or a folder of frames; "
+                  "repeatable")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   add_image_tokens(*app, o.media.image_tokens)->delimiter(',');
   app->add_flag("--think", o.think, "Let the model think before it answers, where it can");
   app->add_option("--tools", o.tools, "A JSON file: a list of functions that the model may call")

@@ -30,8 +30,9 @@ struct SamplingFlags {
 
 /// What goes into a chat beside its text.
 struct MediaFlags {
-  std::vector<std::string> images, sounds;
+  std::vector<std::string> images, sounds, videos;
   std::vector<int64_t> image_tokens;  ///< one for all images, or one each
+  bool empty() const { return images.empty() && sounds.empty() && videos.empty(); }
 };
 
 struct RunOptions {

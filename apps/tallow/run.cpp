@@ -75,8 +75,8 @@ int answer_once(Talker& talker, const std::string& prompt) {
 
 void check(const RunOptions& options) {
   const MediaFlags& media = options.media;
-  if (options.raw && !(media.images.empty() && media.sounds.empty())) {
-    fail("--raw: images and sounds need the chat template; leave --raw out");
+  if (options.raw && !media.empty()) {
+    fail("--raw: images, sounds and videos need the chat template; leave --raw out");
   }
   if (media.image_tokens.size() > 1 && media.image_tokens.size() != media.images.size()) {
     fail("--image-tokens: ", media.image_tokens.size(), " numbers for ", media.images.size(),
@@ -100,7 +100,7 @@ Json message(const char* role, const std::string& content) {
 }
 
 Json message(const MediaFlags& media, const std::string& content) {
-  if (media.images.empty() && media.sounds.empty()) return message("user", content);
+  if (media.empty()) return message("user", content);
   Json::Array items;
   const auto add = [&](const char* type, const char* key, const std::string& value) -> Json& {
     items.push_back(Json::Object{{"type", type}, {key, value}});
@@ -111,6 +111,7 @@ Json message(const MediaFlags& media, const std::string& content) {
     const auto& tokens = media.image_tokens;
     if (!tokens.empty()) item.set("tokens", tokens[std::min(i, tokens.size() - 1)]);
   }
+  for (const std::string& path : media.videos) add("video", "path", path);
   for (const std::string& path : media.sounds) add("audio", "path", path);
   add("text", "text", content);
   Json m = Json::object();

@@ -11,7 +11,7 @@
 namespace tallow {
 namespace {
 
-constexpr int64_t kFrameTokens = 70;  // of a video's frame: transformers' number
+constexpr int64_t kVideoTokens = 70;  // that transformers' video processor gives each frame
 constexpr const char* kKinds[] = {"image", "audio", "video"};
 
 std::string name_of(Media::Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
@@ -46,7 +46,7 @@ std::string path_of(const Json& item, const std::string& kind, const std::string
 Media read_item(const Json& item, Media::Kind kind, const ChatRequest& request) {
   Media media;
   media.kind = kind;
-  media.soft_tokens = request.image_tokens;
+  media.soft_tokens = kind == Media::Kind::video ? kVideoTokens : request.image_tokens;
   if (const Json* tokens = item.find("tokens")) {
     if (!tokens->is_integer()) fail("chat: \"tokens\": ", tokens->dump(), " is not a number");
     media.soft_tokens = tokens->integer();
@@ -56,10 +56,10 @@ Media read_item(const Json& item, Media::Kind kind, const ChatRequest& request) 
     case Media::Kind::image: media.frames.push_back(read_image(path)); break;
     case Media::Kind::audio: media.audio = read_audio(path); break;
     case Media::Kind::video: {
-      Frames read = read_frames(path);
-      media.frames = std::move(read.frames);
-      media.seconds = std::move(read.seconds);
-      if (media.soft_tokens == 0) media.soft_tokens = kFrameTokens;
+      Frames video = read_frames(path);
+      media.frames = std::move(video.frames);
+      media.seconds = std::move(video.seconds);
+      break;
     }
   }
   return media;
