@@ -154,6 +154,9 @@ int main(int argc, char** argv) {
   Session session(model);
   GenerateOptions options{.max_tokens = 12, .sampling = model.default_sampling()};
   options.chat = true;
+  if (argc <= 2) {  // words alone
+    for (int32_t id = 0; id < 8; ++id) options.sampling.logit_bias.emplace_back(id, -100.0F);
+  }
   session.generate(prompt, options, [](std::string_view text) {
     std::cout << text << std::flush;
     return true;

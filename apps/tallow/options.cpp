@@ -114,9 +114,10 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
   app->add_option("--audio", o.media.sounds, "A sound that the prompt is about; repeatable")
       ->type_name("FILE")
       ->allow_extra_args(false);
-  app->add_option("--video", o.media.videos,
-                  "A video that the prompt is about: an animated GIF or WebP, or a folder of frames; "
-                  "repeatable")
+  app->add_option(
+         "--video", o.media.videos,
+         "A video that the prompt is about: an animated GIF or WebP, a folder of frames, or "
+         "what FFmpeg reads, where it is installed; repeatable")
       ->type_name("FILE")
       ->allow_extra_args(false);
   add_image_tokens(*app, o.media.image_tokens)->delimiter(',');

@@ -24,9 +24,9 @@ struct Frames {
   std::vector<double> seconds;  ///< when each of them is shown first
 };
 /// The frames of an animated GIF or WebP file, as Pillow composes them, or the images of a folder
-/// in the order of their names, 24 a second; of another image, itself. Of more than `most`, as many
-/// are taken, at even distances, as transformers' video processors do. Throws Error as read_image
-/// does.
+/// in the order of their names, 24 a second; of a video, where FFmpeg is installed; of another image,
+/// itself. Of more than `most`, as many are taken, at even distances, as transformers' video
+/// processors do. Throws Error as read_image does.
 Frames read_frames(const std::string& path, int64_t most = 32);
 
 /// Pixels u8 [height, width, channels] at another size, equal to Pillow's `Image.resize`. `filter`

@@ -122,7 +122,8 @@ class Reference:
             inputs["input_features_mask"] = torch.stack([
                 torch.nn.functional.pad(torch.as_tensor(m), (0, n)) for (_, m), n in zip(clips, pad)])
         marks = SimpleNamespace(boi_token="<|image>", image_token="<|image|>", eoi_token="<image|>",
-                                boa_token="<|audio>", audio_token="<|audio|>", eoa_token="<audio|>")
+                                boa_token="<|audio>", audio_token="<|audio|>", eoa_token="<audio|>",
+                                video_token="<|video|>")
         for i in range(len(counts)):
             new = Gemma4Processor.replace_image_token(
                 marks, {"num_soft_tokens_per_image": counts}, i)
@@ -132,18 +133,42 @@ class Reference:
         for i, rest in enumerate(pieces[1:]):
             text += Gemma4Processor.replace_audio_token(
                 marks, {"input_features_mask": [m for _, m in clips]}, i) + rest
+        for item in items(messages, "video"):
+            frames, seconds = self.frames(self.folder / item["path"])
+            video, counts = self.images([{"image": frame, "tokens": 70} for frame in frames])
+            new = Gemma4Processor.replace_video_token(marks, {
+                "num_soft_tokens_per_video": counts[:1],
+                "video_metadata": [SimpleNamespace(fps=1, timestamps=seconds)]}, 0)
+            text = text.replace("<|video|>", new, 1)
+            inputs.update(pixel_values_videos=video["pixel_values"],
+                          video_position_ids=video["image_position_ids"],
+                          num_frames_per_video=torch.tensor([len(frames)]))
         ids = torch.tensor([t(text, add_special_tokens=False).input_ids])
-        image, audio = (t.convert_tokens_to_ids(m) for m in ("<|image|>", "<|audio|>"))
-        kinds = (ids == image).long() + 3 * (ids == audio).long()
+        image, video, audio = (t.convert_tokens_to_ids(m)
+                               for m in ("<|image|>", "<|video|>", "<|audio|>"))
+        kinds = (ids == image).long() + 2 * (ids == video).long() + 3 * (ids == audio).long()
         with torch.no_grad():
             logits = self.network(input_ids=ids, mm_token_type_ids=kinds, **inputs).logits[0]
         return ids[0].tolist(), logits
+
+    @staticmethod
+    def frames(path):
+        """The frames that transformers' processors take of an animation, and when they are shown."""
+        with Image.open(path) as animation:
+            count, starts, frames = animation.n_frames, [0.0], []
+            for i in range(count):
+                animation.seek(i)
+                frames.append(animation.convert("RGB"))
+                starts.append(starts[-1] + animation.info["duration"] / 1000)
+        wanted = [i * count // min(count, 32) for i in range(min(count, 32))]
+        return [frames[i] for i in wanted], [starts[i] for i in wanted]
 
     def images(self, entries):
         if not entries:
             return {}, []
         made = [Gemma4ImageProcessorPil(max_soft_tokens=item.get("tokens", 280))(
-            Image.open(self.folder / item["path"]).convert("RGB"), return_tensors="pt")
+            item.get("image") or Image.open(self.folder / item["path"]).convert("RGB"),
+            return_tensors="pt")
             for item in entries]
         most = max(m["pixel_values"].shape[1] for m in made)
 

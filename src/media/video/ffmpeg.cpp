@@ -19,8 +19,8 @@ extern char** environ;
 namespace tallow::video {
 namespace {
 
-constexpr size_t kMostText = 1 << 20;          // of ffprobe
-constexpr int64_t kMostPixels = 1 << 26;       // of a frame
+constexpr size_t kMostText = 1 << 20;           // of ffprobe
+constexpr int64_t kMostPixels = 1 << 26;        // of a frame
 constexpr size_t kMostBytes = size_t{1} << 32;  // of all frames
 
 /// A running program whose output is read. It ends with this object.
@@ -97,10 +97,10 @@ struct Stream {
 };
 
 Stream probe(const std::string& path) {
-  Program program({"ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets",
-                   "-show_entries", "stream=nb_read_packets,avg_frame_rate", "-of", "json",
-                   "file:" + path},
-                  path);
+  Program program(
+      {"ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries",
+       "stream=nb_read_packets,avg_frame_rate", "-of", "json", "file:" + path},
+      path);
   const std::string said = program.read_all(kMostText);
   const Json answer = said.empty() ? Json() : Json::parse(said, path + ": ffprobe");
   const Json* streams = answer.find("streams");

@@ -3,22 +3,14 @@
 #include <filesystem>
 
 #include "formats/file_bytes.h"
+#include "media/frames.h"
 #include "media/image/formats.h"
+#include "media/video/ffmpeg.h"
 #include "tallow/error.h"
 #include "tallow/image.h"
 
 namespace tallow {
 namespace {
-
-constexpr double kFolderRate = 24;  // images of a folder per second: transformers' guess
-
-/// Which frames of `count` are taken.
-std::vector<int64_t> chosen(int64_t count, int64_t most) {
-  std::vector<int64_t> result;
-  const int64_t wanted = std::min(count, most);
-  for (int64_t i = 0; i < wanted; ++i) result.push_back(i * count / wanted);
-  return result;
-}
 
 Frames of_folder(const std::string& path, int64_t most) {
   std::vector<std::string> names;
@@ -28,9 +20,9 @@ Frames of_folder(const std::string& path, int64_t most) {
   if (names.empty()) fail(path, ": holds no images");
   std::ranges::sort(names);
   Frames result;
-  for (const int64_t i : chosen(std::ssize(names), most)) {
+  for (const int64_t i : evenly(std::ssize(names), most)) {
     result.frames.push_back(read_image(names[static_cast<size_t>(i)]));
-    result.seconds.push_back(static_cast<double>(i) / kFolderRate);
+    result.seconds.push_back(static_cast<double>(i) / kFrameRate);
   }
   return result;
 }
@@ -38,7 +30,7 @@ Frames of_folder(const std::string& path, int64_t most) {
 using EachFrame = int64_t (*)(image::Bytes, const std::string&, const image::OnFrame&);
 
 Frames of_animation(image::Bytes bytes, const std::string& path, int64_t most, EachFrame each) {
-  const std::vector<int64_t> wanted = chosen(each(bytes, path, {}), most);
+  const std::vector<int64_t> wanted = evenly(each(bytes, path, {}), most);
   Frames result;
   int64_t index = 0;
   each(bytes, path, [&](const Tensor& pixels, double seconds) {
@@ -63,6 +55,7 @@ Frames read_frames(const std::string& path, int64_t most) {
   if (text.starts_with("RIFF") && text.substr(0, 12).ends_with("WEBP")) {
     return of_animation(file->bytes(), path, most, image::each_webp_frame);
   }
+  if (video::is_video(text.substr(0, 256))) return video::read(path, most);
   return {{decode_image(text, path)}, {0.0}};
 }
 
