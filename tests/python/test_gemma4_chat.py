@@ -25,9 +25,8 @@ def save(folder, tokenizer, network):
     rng = np.random.default_rng(3)
     for name, (width, height) in {"a.png": (130, 90), "b.png": (61, 200), "c.png": (48, 48)}.items():
         Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(folder / name)
-    for name, count in {"few.gif": 3, "many.gif": 40}.items():
-        frames = [Image.fromarray(rng.integers(0, 256, (60, 100, 3), np.uint8)) for _ in range(count)]
-        frames[0].save(folder / name, save_all=True, append_images=frames[1:], duration=2500)
+    frames = [Image.fromarray(rng.integers(0, 256, (60, 100, 3), np.uint8)) for _ in range(3)]
+    frames[0].save(folder / "few.gif", save_all=True, append_images=frames[1:], duration=2500)
     for name, seconds in {"long.wav": 1.3, "short.wav": 0.21}.items():
         with wave.open(str(folder / name), "wb") as clip:
             clip.setparams((1, 2, 16000, 0, "NONE", ""))
@@ -84,9 +83,8 @@ MESSAGES = {
     "mixed": [{"role": "user", "content": [
         sound("short.wav"), image("a.png", tokens=70), text("and"), image("b.png", tokens=140),
         sound("long.wav"), text("or"), image("c.png", tokens=70)]}],
-    "video": [{"role": "user", "content": [video("few.gif"), text("what happens?")]}],
-    "long_video": [{"role": "user", "content": [text("look"), video("many.gif"),
-                                                image("a.png", tokens=70)]}],
+    "video": [{"role": "user", "content": [video("few.gif"), text("or"),
+                                           image("a.png", tokens=70)]}],
     "turns": [{"role": "user", "content": [image("b.png", tokens=70), text("this?")]},
               {"role": "assistant", "content": "a cat"},
               {"role": "user", "content": [text("and this"), image("a.png", tokens=70)]}],
@@ -108,7 +106,7 @@ def logits(tallow, folder, messages, tmp_path, *options):
 @pytest.mark.parametrize("name", MESSAGES)
 def test_logits_of_chats_with_images(name, tallow, folder, tokenizer, network, tmp_path):
     ids, expected = Reference(tokenizer, network, folder, features)(MESSAGES[name])
-    for options in ([], ["--chunk", 8]) if name != "long_video" else ([],):
+    for options in ([], ["--chunk", 8]):
         within(logits(tallow, folder, MESSAGES[name], tmp_path, *options), expected)
 
 

@@ -1,15 +1,18 @@
 """Chats with videos: animations and folders of frames, with transformers' logits."""
 
 import json
+import shutil
+import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tallow as tallow_package
 import torch
 from gemma4_chat import Reference, make_network, make_tokenizer
 from PIL import Image
 from transformers import Gemma4Processor
 from transformers.video_utils import VideoMetadata
-from types import SimpleNamespace
 from vision_models import picture
 
 
@@ -93,3 +96,30 @@ def test_a_video_that_is_none(tallow, folder, tmp_path):
     (folder / "none.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     with pytest.raises(pytest.fail.Exception, match="none.mp4"):
         logits(tallow, folder, "none.mp4", tmp_path)
+
+
+class TestFFmpeg:
+    """Videos that only FFmpeg decodes."""
+
+    @pytest.mark.skipif(not shutil.which("ffmpeg"), reason="FFmpeg is not installed")
+    def test_frames_are_those_that_were_encoded(self, tmp_path):
+        for i in range(50):
+            Image.fromarray(picture(48, 64, i)).save(tmp_path / f"{i:03}.png")
+        made = tmp_path / "it's a; video.mkv"
+        subprocess.run(["ffmpeg", "-v", "error", "-framerate", "10", "-i", tmp_path / "%03d.png",
+                        "-c:v", "ffv1", "-pix_fmt", "bgr0", made], check=True)
+        frames, seconds = tallow_package.image.read_frames(made)
+        wanted = [i * 50 // 32 for i in range(32)]
+        assert seconds == [i / 10 for i in wanted]
+        for frame, i in zip(frames, wanted):
+            np.testing.assert_array_equal(frame.numpy(), picture(48, 64, i))
+        made.write_bytes(made.read_bytes()[:2000])
+        with pytest.raises(tallow_package.Error, match="video.mkv: "):
+            tallow_package.image.read_frames(made)
+
+    def test_it_is_asked_for_where_it_lacks(self, tallow, folder, tmp_path):
+        (folder / "film.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
+        result = tallow("run", folder, "-p", "hi", "--video", folder / "film.mp4", check=False,
+                        env={"PATH": str(tmp_path)})
+        assert result.returncode == 1
+        assert b"film.mp4" in result.stderr and b"install FFmpeg" in result.stderr
