@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ class SampleSink {
   SampleSink(const AudioFile& file, uint64_t channels, uint64_t rate);
 
   int64_t frames() const { return frames_; }
+  /// Throws Error where there is no room for `frames` more.
+  void expect(uint64_t frames) const;
   /// Room for `frames` more, of `channels` samples each; valid until the next call.
   float* grow(int64_t frames);
   /// Takes the last `frames` back.
@@ -34,8 +37,8 @@ class SampleSink {
 
  private:
   struct Block {
-    std::vector<float> samples;
-    int64_t frames = 0;
+    std::unique_ptr<float[]> samples;
+    int64_t frames = 0, room = 0;
   };
   const AudioFile* file_;
   int64_t channels_, rate_, frames_ = 0, limit_;

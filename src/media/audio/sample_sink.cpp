@@ -1,4 +1,5 @@
 // Samples as decoders give them, frame by frame, turned into rows.
+#include <algorithm>
 #include <utility>
 
 #include "media/audio/decoders.h"
@@ -9,6 +10,7 @@ namespace {
 
 constexpr int64_t kFree = 32 << 20;  // samples that any file may have
 constexpr int64_t kPerByte = 1024;   // and more by its size: silence in FLAC takes as little
+constexpr int64_t kMost = 1 << 29;   // 2 GiB: 9 hours at 16 kHz
 
 }  // namespace
 
@@ -16,7 +18,7 @@ SampleSink::SampleSink(const AudioFile& file, uint64_t channels, uint64_t rate)
     : file_(&file),
       channels_(static_cast<int64_t>(channels)),
       rate_(static_cast<int64_t>(rate)),
-      limit_(kFree + kPerByte * std::ssize(file.bytes)) {
+      limit_(std::min(kFree + kPerByte * std::ssize(file.bytes), kMost)) {
   if (channels < 1 || channels > 1024) {
     fail(file.what, ": channels: ", channels, " is no number of channels; 1 to 1024 are");
   }
@@ -25,21 +27,26 @@ SampleSink::SampleSink(const AudioFile& file, uint64_t channels, uint64_t rate)
   }
 }
 
-float* SampleSink::grow(int64_t frames) {
-  if (frames > limit_ / channels_ - frames_) {
-    fail(file_->what, ": more than ", limit_, " samples come of ", file_->bytes.size(), " bytes");
+void SampleSink::expect(uint64_t frames) const {
+  if (frames > static_cast<uint64_t>(limit_ / channels_ - frames_)) {
+    fail(file_->what, ": holds more than the ", limit_, " samples that are read of a file of ",
+         file_->bytes.size(), " bytes; cut it");
   }
-  constexpr size_t kBlock = 1 << 20;
-  const auto samples = static_cast<size_t>(frames * channels_);
-  if (blocks_.empty() ||
-      blocks_.back().samples.capacity() < blocks_.back().samples.size() + samples) {
-    blocks_.emplace_back().samples.reserve(std::max(samples, kBlock));
+}
+
+float* SampleSink::grow(int64_t frames) {
+  expect(static_cast<uint64_t>(frames));
+  constexpr int64_t kBlock = 1 << 20;  // samples
+  if (blocks_.empty() || blocks_.back().room < blocks_.back().frames + frames) {
+    const int64_t room = std::max(frames, kBlock / channels_);
+    const auto samples = static_cast<size_t>(room * channels_);
+    blocks_.push_back({std::make_unique_for_overwrite<float[]>(samples), 0, room});
   }
   Block& block = blocks_.back();
-  block.samples.resize(block.samples.size() + samples);
+  float* begin = block.samples.get() + block.frames * channels_;
   block.frames += frames;
   frames_ += frames;
-  return block.samples.data() + block.samples.size() - samples;
+  return begin;
 }
 
 void SampleSink::cut(int64_t frames) {
@@ -59,12 +66,12 @@ Audio SampleSink::finish() && {
   int64_t at = 0;
   for (Block& block : blocks_) {
     for (int64_t c = 0; c < channels_; ++c) {
-      const float* from = block.samples.data() + c;
+      const float* from = block.samples.get() + c;
       float* to = audio.samples.data<float>() + c * frames_ + at;
       for (int64_t i = 0; i < block.frames; ++i) to[i] = from[i * channels_];
     }
     at += block.frames;
-    block.samples = {};
+    block.samples.reset();
   }
   return audio;
 }

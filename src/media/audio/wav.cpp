@@ -102,6 +102,7 @@ const Encoding& encoding_of(const Layout& f, const ByteReader& r) {
 Audio decode_samples(const AudioFile& file, const Layout& f, const Encoding& encoding,
                      std::span<const std::byte> data) {
   SampleSink sink(file, f.channels, f.rate);
+  sink.expect(data.size() / f.frame_bytes);
   constexpr int64_t kAtOnce = 1 << 14;
   const std::byte* from = data.data();
   for (auto left = static_cast<int64_t>(data.size() / f.frame_bytes); left > 0;) {
