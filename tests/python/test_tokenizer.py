@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gguf
 import pytest
+from tallow.models import Tokenizer as OurTokenizer
 from tokenizer_corpus import corpus, fuzz, training_text
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers,
                         pre_tokenizers, processors, trainers)
@@ -318,6 +319,22 @@ def test_gguf_pre_tokenizer_equals_tokenizers(pre, probe, tmp_path):
                [3 if i in added else 1 for i in range(len(tokens))],
                merges=[" ".join(m) for m in state["model"]["merges"]], **flags)
     compare(Ours(probe, tmp_path / "v.gguf"), theirs, corpus() + fuzz(pre, 300))
+
+
+@pytest.mark.parametrize("pre", """deepseek-llm chameleon qwen35 minicpm5 jais-2 ufakzeka laguna
+    exaone-moe youtu spark2_5 kimi-k2 tiny_aya cohere2moe granite-embed-multi-97m afmoe talkie hy_v4
+    joyai-llm kormo f2llmv2 jina-v5-nano""".split())
+def test_gguf_pre_tokenizer_says_what_it_does(pre, tmp_path):
+    """The tokenizer.json made of it gives the same ids in `tokenizers`."""
+    state = json.loads(llama3().to_str())["model"]
+    tokens = sorted(state["vocab"], key=state["vocab"].get)
+    write_gguf(tmp_path / "v.gguf", "gpt2", pre, tokens, [1] * len(tokens),
+               merges=[" ".join(m) for m in state["merges"]], add_bos_token=False)
+    ours = OurTokenizer.from_file(str(tmp_path / "v.gguf"))
+    theirs = Tokenizer.from_str(ours.to_str())
+    for text in corpus() + fuzz(pre, 200) + ["1234567 12 1 12345", "漢字カナ한글 ab漢", "a  \n\n  b"]:
+        text = text if isinstance(text, str) else text.decode(errors="replace")
+        assert ours.encode(text).ids == theirs.encode(text).ids, text[:200]
 
 
 def test_gguf_sentencepiece_equals_tokenizers(probe, tmp_path):
