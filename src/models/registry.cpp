@@ -29,21 +29,26 @@ constexpr Row kCausalLMs[] = {
 };
 
 /// Drafters are opened beside the model that they draft for.
-constexpr const char* kAssistant = "Gemma4AssistantForCausalLM";
+constexpr const char* kAssistants = "Gemma4AssistantForCausalLM, Gemma4UnifiedAssistantForCausalLM";
+
+bool is_assistant(const std::string& architecture) {
+  return architecture == "Gemma4AssistantForCausalLM" ||
+         architecture == "Gemma4UnifiedAssistantForCausalLM";
+}
 
 }  // namespace
 
 std::unique_ptr<Drafter> load_drafter(const Checkpoint& checkpoint, const CausalLM& large) {
-  if (checkpoint.architecture == kAssistant) return make_gemma4_assistant(checkpoint, large);
+  if (is_assistant(checkpoint.architecture)) return make_gemma4_assistant(checkpoint, large);
   fail(checkpoint.config.what(), ": architecture '", checkpoint.architecture,
-       "' is no drafter; known is ", kAssistant);
+       "' is no drafter; known are ", kAssistants);
 }
 
 std::unique_ptr<CausalLM> load_causal_lm(const Checkpoint& checkpoint) {
   for (const Row& row : kCausalLMs) {
     if (checkpoint.architecture == row.architecture) return row.make(checkpoint);
   }
-  if (checkpoint.architecture == kAssistant) {
+  if (is_assistant(checkpoint.architecture)) {
     fail(checkpoint.config.what(), ": is a drafter; give it with --draft beside its large model");
   }
   std::string known;

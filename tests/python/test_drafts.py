@@ -5,11 +5,14 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import (Gemma4AssistantConfig, Gemma4AssistantForCausalLM, Gemma4TextConfig)
+from transformers import (Gemma4AssistantConfig, Gemma4AssistantForCausalLM, Gemma4TextConfig,
+                          Gemma4UnifiedAssistantConfig, Gemma4UnifiedAssistantForCausalLM,
+                          Gemma4UnifiedTextConfig)
 
 import tallow as package
 from gemma4_chat import make_network, make_tokenizer
 from gemma_models import BASE, randomize
+from test_gemma4_unified import make_model as make_unified
 
 # What each configuration changes: of the large model, of the drafter's text, of the drafter.
 CONFIGS = {
@@ -29,25 +32,32 @@ CONFIGS = {
 @pytest.fixture(autouse=True)
 def all_layers_may_share(monkeypatch):
     """transformers 5.23 asks who makes the keys that all layers of a drafter share, and finds none."""
-    usual = Gemma4TextConfig.kv_sharing_modes.fget
-    monkeypatch.setattr(Gemma4TextConfig, "kv_sharing_modes", property(
-        lambda c: ["reuse"] * c.num_hidden_layers
-        if c.num_kv_shared_layers == c.num_hidden_layers else usual(c)))
+    for config in (Gemma4TextConfig, Gemma4UnifiedTextConfig):
+        monkeypatch.setattr(config, "kv_sharing_modes", property(
+            lambda c, usual=config.kv_sharing_modes.fget: ["reuse"] * c.num_hidden_layers
+            if c.num_kv_shared_layers == c.num_hidden_layers else usual(c)))
 
 
-def make_assistant(network, vocabulary, text, changes, seed=1):
+GEMMA4 = (Gemma4TextConfig, Gemma4AssistantConfig, Gemma4AssistantForCausalLM)
+UNIFIED = (Gemma4UnifiedTextConfig, Gemma4UnifiedAssistantConfig, Gemma4UnifiedAssistantForCausalLM)
+
+
+def make_assistant(network, vocabulary, text, changes, seed=1, kind=GEMMA4):
+    text_config, assistant_config, assistant_model = kind
     # global_head_dim is that of the large model's global layers.
     sizes = {**BASE, "vocab_size": vocabulary, "num_hidden_layers": 3, "hidden_size": 24,
              "intermediate_size": 32, "global_head_dim": 32, "hidden_size_per_layer_input": 0,
              "vocab_size_per_layer_input": 0, "max_position_embeddings": 8192,
              "layer_types": ["sliding_attention", "sliding_attention", "full_attention"], **text}
     sizes["layer_types"] = sizes["layer_types"][-sizes["num_hidden_layers"]:]
-    config = Gemma4AssistantConfig(
-        text_config=Gemma4TextConfig(**sizes, num_kv_shared_layers=sizes["num_hidden_layers"]),
+    if kind is UNIFIED:
+        sizes = {key: sizes[key] for key in sizes if "per_layer_input" not in key}
+    config = assistant_config(
+        text_config=text_config(**sizes, num_kv_shared_layers=sizes["num_hidden_layers"]),
         backbone_hidden_size=network.config.text_config.hidden_size, **changes,
         attn_implementation="eager")
     torch.manual_seed(seed)
-    assistant = randomize(Gemma4AssistantForCausalLM(config).eval())
+    assistant = randomize(assistant_model(config).eval())
     if assistant.masked_embedding is not None:
         assistant.masked_embedding.token_ordering.copy_(torch.randperm(vocabulary))
     return assistant
@@ -94,6 +104,20 @@ def test_guesses_are_those_of_transformers(name, tmp_path):
         expected, margins = guesses(network, assistant, ids, 6)
         sure = next((i for i, m in enumerate(margins) if m < 1e-4), 6)
         assert model._draft(ids, 6)[:sure] == expected[:sure]
+
+
+def test_guesses_for_the_unified_model(tmp_path):
+    network = make_unified(num_kv_shared_layers=2,
+                           layer_types=["sliding_attention", "full_attention"] * 3)
+    vocabulary = network.config.text_config.vocab_size
+    assistant = make_assistant(network, vocabulary, {}, {}, kind=UNIFIED)
+    network.save_pretrained(tmp_path / "large")
+    assistant.save_pretrained(tmp_path / "drafter")
+    model = package.load(tmp_path / "large", drafter=tmp_path / "drafter")
+    ids = torch.randint(4, 140, (30,), generator=torch.Generator().manual_seed(2)).tolist()
+    expected, margins = guesses(network, assistant, ids, 6)
+    sure = next((i for i, m in enumerate(margins) if m < 1e-4), 6)
+    assert sure > 0 and model._draft(ids, 6)[:sure] == expected[:sure]
 
 
 @pytest.mark.parametrize("sampling", [dict(temperature=0), dict(temperature=1.0, seed=4)])

@@ -307,6 +307,7 @@ constexpr std::pair<std::string_view, GemmaConfig (*)(const Checkpoint&)> kGener
     {"Gemma3nFor", config_of_3n},
     {"Gemma4Assistant", config_of_4},
     {"Gemma4UnifiedFor", config_of_unified},
+    {"Gemma4UnifiedAssistant", config_of_unified},
 };
 
 }  // namespace
