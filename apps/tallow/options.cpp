@@ -33,8 +33,9 @@ void add_model(CLI::App& app, ModelOptions& o) {
 void add_machine(CLI::App& app, ModelOptions& o) {
   app.add_option(
          "--cache-type", o.cache_type,
-         "Keep keys and values as f32 or bf16 (default: f32 where the weights are f32 or f16)")
-      ->check(CLI::IsMember({"f32", "bf16"}).description(""))
+         "Keep keys and values as f32, bf16, f16, q8_0 or q4_0 (default: f32 where the weights are "
+         "f32 or f16, else bf16)")
+      ->check(CLI::IsMember({"f32", "bf16", "f16", "q8_0", "q4_0"}).description(""))
       ->type_name("TYPE");
   app.add_option("--chunk", o.chunk, "Prompt tokens in one pass (default 512)")
       ->check(in(int64_t{1}, int64_t{1} << 20))

@@ -13,7 +13,7 @@ struct ModelOptions {
   std::string model;
   int threads = 0;         ///< 0: the library's default
   int64_t context = 0;     ///< 0: the model's own
-  std::string cache_type;  ///< "", "f32" or "bf16"
+  std::string cache_type;  ///< "", "f32", "bf16", "f16", "q8_0" or "q4_0"
   int64_t chunk = 512;     ///< prompt tokens in one pass
   std::string drafter;     ///< "": none
   int64_t draft_tokens = 7;

@@ -49,7 +49,7 @@ struct KvCacheSpec {
   int64_t layers = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
-  DType dtype = DType::bf16;  ///< f32 or bf16
+  DType dtype = DType::bf16;  ///< f32, bf16, f16, q8_0 or q4_0
   int64_t page_size = 32;
   /// Where layers differ: the heads of each, in place of kv_heads and head_dim. A layer without
   /// heads has no memory.
@@ -123,7 +123,7 @@ class KvCache {
   const KvCacheSpec& spec() const { return spec_; }
   /// Layer l's keys [pages, kv_heads, page_size, head_dim], sizes as spec().heads(l).
   const Tensor& keys(int64_t layer) const { return keys_[layer]; }
-  /// Layer l's values, transposed: [pages, kv_heads, head_dim, page_size].
+  /// Layer l's values, transposed: [pages, kv_heads, head_dim, page_size]; blocks as keys.
   const Tensor& values(int64_t layer) const { return values_[layer]; }
 
  private:

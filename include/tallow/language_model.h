@@ -122,7 +122,7 @@ struct SessionOptions {
   /// Tokens to remember; 0: the model's own number, at most 32768 and a quarter of the memory.
   int64_t context = 0;
   int64_t chunk = 512;               ///< prompt tokens in one pass
-  std::optional<DType> cache_dtype;  ///< f32 or bf16; the model's choice when absent
+  std::optional<DType> cache_dtype;  ///< as KvCacheSpec's; the model's choice when absent
   DraftOptions draft;
 };
 

@@ -15,7 +15,7 @@ namespace {
 
 // Address space that costs memory only as it is touched.
 Tensor reserve(const Shape& shape, DType dtype) {
-  int64_t bytes = shape.numel() * info(dtype).bytes;
+  const int64_t bytes = shape.numel() / info(dtype).block * info(dtype).bytes;
   void* data = mmap(nullptr, static_cast<size_t>(std::max<int64_t>(bytes, 1)),
                     PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) {
@@ -67,7 +67,7 @@ double KvCacheSpec::token_bytes(bool near) const {
       elements += 2.0 * static_cast<double>(count) * static_cast<double>(dim);
     }
   }
-  return elements * info(dtype).bytes;
+  return elements * info(dtype).bytes / info(dtype).block;
 }
 
 double KvCacheSpec::bytes(double tokens, double beyond) const {
@@ -151,8 +151,15 @@ KvCache::KvCache(const KvCacheSpec& spec, int64_t capacity)
   const int64_t pages = pages_of(capacity);
   for (int64_t l = 0; l < spec.layers; ++l) {
     const KvHeads heads = spec.heads(l);
-    keys_.push_back(reserve({pages, heads.count, spec.page_size, heads.dim}, spec.dtype));
-    values_.push_back(reserve({pages, heads.count, heads.dim, spec.page_size}, spec.dtype));
+    const Shape shape{pages, heads.count, spec.page_size, heads.dim};
+    if (heads.dim % info(spec.dtype).block != 0) {
+      fail("key-value cache: ", spec.dtype, " needs heads of whole blocks of ",
+           info(spec.dtype).block, ", and those of layer ", l, " have ", heads.dim,
+           " elements; ask for f16 or bf16");
+    }
+    keys_.push_back(reserve(shape, spec.dtype));
+    values_.push_back(reserve(
+        is_block(spec.dtype) ? shape : Shape{shape[0], shape[1], shape[3], shape[2]}, spec.dtype));
   }
 }
 

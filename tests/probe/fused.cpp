@@ -13,12 +13,15 @@ int64_t whole(double x) { return static_cast<int64_t>(x); }
 
 // Keys and values [cached, kv_heads, dim] go into their slots of a cache of `pages` pages, which
 // the queries then attend to. Inputs: queries, keys, values, slots, starts, lengths, page table;
-// parameters: pages, page size, bf16, scale, soft cap, window.
+// parameters: pages, page size, type of the cache, scale, soft cap, window.
 Tensors attend(const Tensors& in, const Numbers& p) {
   const int64_t heads = in[1].size(1), dim = in[1].size(2);
-  const DType dtype = p[2] != 0 ? DType::bf16 : DType::f32;
+  constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::f16, DType::q8_0, DType::q4_0};
+  const DType dtype = kTypes[whole(p[2])];
+  const bool rows = is_block(dtype);
   Tensor k = Tensor::full({whole(p[0]), heads, whole(p[1]), dim}, 1e30).to(dtype);
-  Tensor v = Tensor::full({whole(p[0]), heads, dim, whole(p[1])}, 1e30).to(dtype);
+  Tensor v =
+      rows ? k.clone() : Tensor::full({whole(p[0]), heads, dim, whole(p[1])}, 1e30).to(dtype);
   kv_cache_write(k, v, in[1], in[2], in[3]);
   return {paged_attention(in[0], k, v, in[4], in[5], in[6],
                           {static_cast<float>(p[3]), static_cast<float>(p[4]), whole(p[5])})};

@@ -1,12 +1,14 @@
 """The fused ops and attention against PyTorch and transformers: values, gradients, and every
 instruction set that the machine has."""
 
+import gguf
 import numpy as np
 import pytest
 import torch
 from transformers.models.gptj.modeling_gptj import rotate_every_two
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
+CACHES = ["f32", "bf16", "f16", "q8_0", "q4_0"]
 ISAS = ["portable", "avx2", "avx512", "avx512_bf16", "amx"]
 
 
@@ -177,14 +179,20 @@ class Attention:
         self.inputs = [self.queries, self.keys, self.values,
                        np.concatenate(slots).astype(np.int32), starts, lengths, table]
 
-    def parameters(self, bf16):
-        return [self.pages, self.page_size, int(bf16), self.scale, self.soft_cap, self.window]
+    def parameters(self, cache):
+        return [self.pages, self.page_size, CACHES.index(cache), self.scale, self.soft_cap,
+                self.window]
 
-    def expected(self, bf16):
-        """PyTorch's attention, a sequence at a time; the bf16 cache rounds keys and values."""
-        keys, values = torch.from_numpy(self.keys), torch.from_numpy(self.values)
-        if bf16:
-            keys, values = keys.bfloat16().float(), values.bfloat16().float()
+    def rounded(self, x, cache):
+        if cache in ("q8_0", "q4_0"):
+            kind = gguf.GGMLQuantizationType[cache.upper()]
+            return torch.from_numpy(gguf.dequantize(gguf.quantize(x, kind), kind).reshape(x.shape))
+        kinds = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+        return torch.from_numpy(x).to(kinds[cache]).float()
+
+    def expected(self, cache):
+        """PyTorch's attention, a sequence at a time, on what the cache makes of keys and values."""
+        keys, values = self.rounded(self.keys, cache), self.rounded(self.values, cache)
         out, q_at, kv_at = [], 0, 0
         for n, count in zip(self.lengths, self.counts):
             q = torch.from_numpy(self.queries[q_at:q_at + count]).transpose(0, 1)
@@ -207,30 +215,34 @@ class Attention:
         return scores.masked_fill(~seen, -torch.inf).softmax(-1) @ v
 
 
-def attention_cases():
+def attention_cases(cache):
     rng = np.random.default_rng(6)
     shapes = [(9, 3, 64, 32), (4, 4, 64, 32), (8, 1, 128, 32), (6, 2, 80, 32), (4, 2, 96, 16),
               (2, 2, 40, 32), (3, 1, 8, 64), (14, 2, 64, 32), (5, 5, 17, 8), (32, 8, 64, 32)]
     for shape in shapes:
+        if shape[2] % 32 and cache in ("q8_0", "q4_0"):
+            continue
         for window, soft_cap in [(0, 0.0), (0, 0.0), (61, 0.0), (0, 3.0)]:
             yield Attention(rng, *shape, window, soft_cap)
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("bf16", [False, True], ids=["f32", "bf16"])
-def test_paged_attention_equals_pytorch_on_every_isa(batch, isa, bf16):
-    expected = [(batch.add("paged_attention", c.parameters(bf16), c.inputs), c.expected(bf16))
-                for c in attention_cases()]
+@pytest.mark.parametrize("cache", CACHES)
+def test_paged_attention_equals_pytorch_on_every_isa(batch, isa, cache):
+    expected = [(batch.add("paged_attention", c.parameters(cache), c.inputs), c.expected(cache))
+                for c in attention_cases(cache)]
     batch.run(TALLOW_ISA=isa)
     for name, want in expected:
         error = np.abs(np.load(f"{name}.0.npy") - want.numpy()).max()
-        # Kernels over a bf16 cache may round queries and weights to bf16, half an ulp of 2^-8 each.
-        assert error < (2e-2 if bf16 else 5e-6), (name, error)
+        # Kernels over bf16 and blocks may round queries and weights (and blocks) to bf16, half an
+        # ulp of 2^-8 each.
+        assert error < (5e-6 if cache in ("f32", "f16") else 2e-2), (name, error)
 
 
-@pytest.mark.parametrize("bf16", [False, True], ids=["f32", "bf16"])
-def test_paged_attention_is_bit_equal_on_any_number_of_threads(batch, bf16):
-    names = [batch.add("paged_attention", c.parameters(bf16), c.inputs) for c in attention_cases()]
+@pytest.mark.parametrize("cache", CACHES)
+def test_paged_attention_is_bit_equal_on_any_number_of_threads(batch, cache):
+    names = [batch.add("paged_attention", c.parameters(cache), c.inputs)
+             for c in attention_cases(cache)]
     runs = []
     for threads in ["1", "2", "3"]:
         batch.run(TALLOW_THREADS=threads)

@@ -74,6 +74,34 @@ def test_texts_far_longer_than_the_window(kind, name, logits, tmp_path):
         assert error(logits(tmp_path / "model", *sequences, args=["--chunk", chunk]), expected) < 2e-4
 
 
+# Bounds of the root mean square error of logits, relative to theirs: what a type's rounding of keys
+# and values brings here, doubled. A block's step is 1/127 or 1/8 of its largest number.
+CACHES = {"bf16": 2e-2, "f16": 2e-3, "q8_0": 6e-2, "q4_0": 0.6}
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_narrow_caches_stay_within_their_bounds(cache, logits, tmp_path):
+    model = make_model("gemma4_text", dict(SHARED, head_dim=32, global_head_dim=64,
+                                           max_position_embeddings=1024))
+    with torch.no_grad():
+        for layer in model.model.layers:  # scores of about 1, that rounding does not reorder
+            layer.self_attn.q_norm.weight.mul_(32 ** -0.5)
+    model.save_pretrained(tmp_path / "model")
+    sequences = [random_tokens(model, n, seed=n) for n in (330, 41)]
+    expected = np.concatenate([reference(model, s) for s in sequences])
+    for isa in ("portable", "avx2", "amx"):
+        got = logits(tmp_path / "model", *sequences, env={"TALLOW_ISA": isa},
+                     args=["--cache-type", cache, "--chunk", 512 if isa == "amx" else 50])
+        assert rms_error(got, expected) < CACHES[cache]
+
+
+def test_heads_that_are_not_whole_blocks_are_refused(tallow, tmp_path):
+    saved("gemma2", "plain", tmp_path / "model")
+    out = tallow("logits", tmp_path / "model", "--tokens", "5,6", "--cache-type", "q8_0", "--out",
+                 tmp_path / "o.npy", check=False)
+    assert out.returncode == 1 and b"heads of whole blocks of 32" in out.stderr
+
+
 @pytest.mark.parametrize("kind,name", [(k, n) for k, n in ALL if n == "encoder"])
 def test_a_text_that_sees_ahead_cannot_come_in_parts(kind, name, tallow, tmp_path):
     saved(kind, name, tmp_path / "model")

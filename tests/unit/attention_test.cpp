@@ -73,7 +73,7 @@ Batch make_batch(const Case& c, DType dtype, std::mt19937& random) {
   const Shape v_shape{pages + 2, c.kv_heads, c.dim, c.page_size};
   Batch batch{noise(random, {starts.back(), c.heads, c.dim}),
               Tensor::full(k_shape, nan).to(dtype),
-              Tensor::full(v_shape, nan).to(dtype),
+              Tensor::full(is_block(dtype) ? k_shape : v_shape, nan).to(dtype),
               ints(starts, {count + 1}),
               ints(lengths, {count}),
               ints(table, {count, most}),
@@ -144,6 +144,20 @@ TEST_CASE("paged_attention over a bf16 cache is within the rounding of weights t
     CAPTURE(c.page_size);
     CAPTURE(c.sequences[0].length);
     CHECK(largest_difference(fast(batch, c.options), reference(batch, c.options)) < 2e-2);
+  }
+}
+
+TEST_CASE("paged_attention over f16 and blocks equals the portable kernel") {
+  std::mt19937 random(4);
+  for (const DType dtype : {DType::f16, DType::q8_0, DType::q4_0}) {
+    for (const Case& c : cases()) {
+      if (c.dim % info(dtype).block != 0) continue;
+      const Batch batch = make_batch(c, dtype, random);
+      CAPTURE(c.dim);
+      CAPTURE(c.page_size);
+      CHECK(largest_difference(fast(batch, c.options), reference(batch, c.options)) <
+            (dtype == DType::f16 ? 5e-6 : 2e-2));
+    }
   }
 }
 

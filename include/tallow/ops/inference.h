@@ -42,7 +42,8 @@ Tensor rope(const Tensor& x, const Tensor& positions, const Tensor& frequencies,
 // The paged key-value cache: see nn/kv_cache.h for who owns what.
 //   k_cache [pages, kv_heads, page_size, head_dim]; v_cache [pages, kv_heads, head_dim, page_size]
 //   (values are stored transposed, so that both matrix products of attention read rows).
-//   Both f32 or both bf16.
+//   Both f32, bf16 or f16; or both q8_0 or q4_0, and then v_cache is as k_cache: a block is made of
+//   one token's values, so that it is whole when the token is written.
 /// Writes keys and values [tokens, kv_heads, head_dim] of each token into slot
 /// page * page_size + offset, in place. slots [tokens] i32.
 void kv_cache_write(const Tensor& k_cache, const Tensor& v_cache, const Tensor& keys,

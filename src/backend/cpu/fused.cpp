@@ -79,8 +79,11 @@ void rope(Inputs in, Outputs out, const RopeCallOptions& options) {
             [&](int64_t begin, int64_t end) { kernels->rope(call, begin, end); });
 }
 
-void kv_cache_write(Inputs in, Outputs, const NoOptions&) {
+void kv_cache_write(Inputs in, Outputs out, const NoOptions& options) {
   const Tensor &k = in[0], &v = in[1];
+  if (k.dtype() != DType::f32 && k.dtype() != DType::bf16) {
+    return kv_cache_write_op.fn.cpu(in, out, options);
+  }
   const Tensor keys = token_rows(in[2]), values = token_rows(in[3]), slots = in[4].contiguous();
   check_slots(k, slots);
   const CacheWrite call{.k_cache = k.raw(),

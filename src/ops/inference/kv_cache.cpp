@@ -1,5 +1,10 @@
 // kv_cache_write: puts the keys and values of new tokens into their slots of the paged cache, in
-// place; values are stored transposed, so that both matrix products of attention read rows.
+// place; values are stored transposed, so that both matrix products of attention read rows, except
+// in blocks, which are made of one token's values.
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+
 #include "ops/inference/paged_attention.h"
 #include "ops/rows.h"
 
@@ -8,13 +13,13 @@ namespace tallow {
 namespace {
 
 void check_cache(const Tensor& k, const Tensor& v) {
-  const bool fits = k.dim() == 4 && v.dim() == 4 && k.size(0) == v.size(0) &&
-                    k.size(1) == v.size(1) && k.size(2) == v.size(3) && k.size(3) == v.size(2);
-  if (!fits)
+  if (k.dtype() != v.dtype() || !is_cache_type(k.dtype()))
     fail("kv_cache_write: caches are ", k, " and ", v,
-         "; they need [pages, kv_heads, page_size, dim] and [pages, kv_heads, dim, page_size]");
-  if (k.dtype() != v.dtype() || (k.dtype() != DType::f32 && k.dtype() != DType::bf16))
-    fail("kv_cache_write: caches are ", k, " and ", v, "; they need both f32 or both bf16");
+         "; they need both f32, bf16, f16, q8_0 or q4_0");
+  if (!is_cache(k, v))
+    fail("kv_cache_write: caches are ", k, " and ", v,
+         "; they need [pages, kv_heads, page_size, dim] and [pages, kv_heads, dim, page_size], or "
+         "the same of blocks");
   if (!k.is_contiguous() || !v.is_contiguous())
     fail("kv_cache_write: a cache is a strided view; pass the whole cache");
 }
@@ -34,23 +39,47 @@ Specs infer(Inputs in, const NoOptions&) {
           {.shape = v.shape(), .dtype = v.dtype(), .alias = 1}};
 }
 
+/// Where the rows of a cache and of what is written into it begin.
+struct Rows {
+  std::byte* cache;
+  const std::byte* source;
+  int64_t bytes;  // of dim elements
+
+  void put(int64_t cache_row, int64_t row) const {
+    std::memcpy(cache + cache_row * bytes, source + row * bytes, static_cast<size_t>(bytes));
+  }
+  /// The row's `dim` elements, `step` elements apart from `element` on.
+  void scatter(int64_t element, int64_t step, int64_t row, int64_t dim) const {
+    const int64_t each = bytes / dim;
+    for (int64_t d = 0; d < dim; ++d) {
+      std::memcpy(cache + (element + d * step) * each, source + row * bytes + d * each,
+                  static_cast<size_t>(each));
+    }
+  }
+};
+
 void cpu(Inputs in, Outputs, const NoOptions&) {
   const Tensor &k = in[0], &v = in[1];
-  const Tensor keys = as_f32(in[2]), values = as_f32(in[3]), slots = in[4].contiguous();
+  const Tensor keys = in[2].to(k.dtype()).contiguous(), values = in[3].to(k.dtype()).contiguous(),
+               slots = in[4].contiguous();
   check_slots(k, slots);
-  const DTypeInfo& type = info(k.dtype());
   const int64_t heads = k.size(1), page_size = k.size(2), dim = k.size(3);
-  auto* k_data = static_cast<std::byte*>(k.raw());
-  auto* v_data = static_cast<std::byte*>(v.raw());
+  const int64_t bytes = storage_bytes(k.dtype(), dim);
+  const auto rows = [&](const Tensor& cache, const Tensor& source) {
+    return Rows{static_cast<std::byte*>(cache.raw()), static_cast<const std::byte*>(source.raw()),
+                bytes};
+  };
+  const Rows k_rows = rows(k, keys), v_rows = rows(v, values);
   for (int64_t t = 0; t < slots.numel(); ++t) {
     const int64_t slot = slots.data<int32_t>()[t];
     const int64_t page = slot / page_size, at = slot % page_size;
     for (int64_t h = 0; h < heads; ++h) {
-      const int64_t base = (page * heads + h) * page_size * dim, row = (t * heads + h) * dim;
-      type.from_f32(keys.data<float>() + row, k_data + (base + at * dim) * type.bytes, dim);
-      for (int64_t d = 0; d < dim; ++d) {
-        type.from_f32(values.data<float>() + row + d,
-                      v_data + (base + d * page_size + at) * type.bytes, 1);
+      const int64_t first = (page * heads + h) * page_size, row = t * heads + h;
+      k_rows.put(first + at, row);
+      if (is_block(v.dtype())) {
+        v_rows.put(first + at, row);
+      } else {
+        v_rows.scatter(first * dim + at, page_size, row, dim);
       }
     }
   }
@@ -61,6 +90,17 @@ Work work(Inputs in, Outputs, const NoOptions&) {
 }
 
 }  // namespace
+
+bool is_cache_type(DType dtype) {
+  constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::f16, DType::q8_0, DType::q4_0};
+  return std::find(std::begin(kTypes), std::end(kTypes), dtype) != std::end(kTypes);
+}
+
+bool is_cache(const Tensor& k, const Tensor& v) {
+  if (k.dim() != 4 || v.dim() != 4) return false;
+  const Shape& s = k.shape();
+  return v.shape() == (is_block(v.dtype()) ? s : Shape{s[0], s[1], s[3], s[2]});
+}
 
 void check_slots(const Tensor& k_cache, const Tensor& slots) {
   const int64_t count = k_cache.size(0) * k_cache.size(2);

@@ -22,11 +22,10 @@ Specs infer(Inputs in, const AttentionOptions&) {
   const Tensor &q = in[0], &k = in[1], &v = in[2];
   if (q.dtype() != DType::f32 || q.dim() != 3)
     fail("paged_attention: queries are ", q, "; they need f32 [tokens, heads, dim]");
-  const bool caches = k.dim() == 4 && v.dim() == 4 && k.size(0) == v.size(0) &&
-                      k.size(1) == v.size(1) && k.size(2) == v.size(3) && k.size(3) == v.size(2);
-  if (!caches || k.dtype() != v.dtype() || (k.dtype() != DType::f32 && k.dtype() != DType::bf16))
+  if (k.dtype() != v.dtype() || !is_cache_type(k.dtype()) || !is_cache(k, v))
     fail("paged_attention: caches are ", k, " and ", v,
-         "; they need f32 or bf16 [pages, kv_heads, page_size, dim] and [.., dim, page_size]");
+         "; they need f32, bf16 or f16 [pages, kv_heads, page_size, dim] and [.., dim, page_size], "
+         "or q8_0 or q4_0 [pages, kv_heads, page_size, dim]");
   if (q.size(2) != k.size(3) || k.size(1) == 0 || q.size(1) % k.size(1) != 0)
     fail("paged_attention: queries ", q, " do not fit the cache ", k,
          "; heads must be a multiple of kv_heads and dims equal");
@@ -79,9 +78,11 @@ struct Reference {
     for (float& s : scores) total += s = std::exp(s - top);
     std::fill_n(query.out, in.dim, 0.f);
     for (int64_t p = query.begin; p < query.end; ++p) {
-      const float* v = v_f32.data<float>() + page(query, p) + p % in.page_size;
+      const bool rows = is_block(in.v_cache.dtype());
+      const int64_t slot = p % in.page_size, step = rows ? 1 : in.page_size;
+      const float* v = v_f32.data<float>() + page(query, p) + (rows ? slot * in.dim : slot);
       const float weight = scores[static_cast<size_t>(p - query.begin)] / total;
-      for (int64_t d = 0; d < in.dim; ++d) query.out[d] += weight * v[d * in.page_size];
+      for (int64_t d = 0; d < in.dim; ++d) query.out[d] += weight * v[d * step];
     }
   }
 };
@@ -115,7 +116,8 @@ Work work(Inputs in, Outputs out, const AttentionOptions& options) {
     cached += std::min(length, seen + n);
   }
   const double width = static_cast<double>(inputs.dim);
-  const double element = info(inputs.k_cache.dtype()).bytes;
+  const DTypeInfo& type = info(inputs.k_cache.dtype());
+  const double element = static_cast<double>(type.bytes) / type.block;
   return {.flops = 4 * pairs * width * static_cast<double>(inputs.heads),
           .bytes = 2 * cached * width * element * static_cast<double>(inputs.kv_heads) +
                    static_cast<double>(in[0].nbytes() + out[0].nbytes())};

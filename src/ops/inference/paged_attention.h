@@ -32,6 +32,12 @@ struct PagedInputs {
   void check_visible() const;
 };
 
+/// What a paged cache may hold: f32, bf16, f16, q8_0 and q4_0.
+bool is_cache_type(DType dtype);
+/// Whether k [pages, heads, page_size, dim] and v are the caches of one layer: v is transposed,
+/// [.., dim, page_size], unless it holds blocks, which run along a token's dim as keys' do.
+bool is_cache(const Tensor& k, const Tensor& v);
+
 /// Throws Error for a slot outside the cache. `slots` is contiguous.
 void check_slots(const Tensor& k_cache, const Tensor& slots);
 

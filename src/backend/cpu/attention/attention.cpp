@@ -26,11 +26,24 @@ constexpr int64_t kInline = 1 << 18;   // below this much work, other threads co
 constexpr int64_t kAlways = std::numeric_limits<int64_t>::max();
 
 struct Kernels {
-  AttentionKernels f32, bf16;
-  // `few` is the faster one up to so many rows, and for bf16 over so many positions at most: AMX
+  AttentionKernels f32, bf16;  // by what a cache is computed in
+  // `few` is the faster one up to so many rows, and in bf16 over so many positions at most: AMX
   // tiles win as soon as they are reasonably full.
   int64_t few_rows, few_positions;
 } kernels;
+
+CacheType cache_type(DType dtype) {
+  switch (dtype) {
+    case DType::bf16: return CacheType::bf16;
+    case DType::f16: return CacheType::f16;
+    case DType::q8_0: return CacheType::q8_0;
+    case DType::q4_0: return CacheType::q4_0;
+    default: return CacheType::f32;
+  }
+}
+
+/// Where the machine can: blocks are less precise than bf16, and f16 is more.
+bool computed_in_bf16(CacheType type) { return type != CacheType::f32 && type != CacheType::f16; }
 
 Kernels choose() {
 #if defined(__x86_64__)
@@ -174,8 +187,9 @@ void run_plan(const Plan& plan, const AttentionCall& call) {
   Tensor partials = plan.partial_floats ? Tensor::empty({plan.partial_floats}) : Tensor();
   float* sums = partials ? partials.data<float>() : nullptr;
   const int64_t bytes = attention_workspace(call.dim);
-  const AttentionKernels& table = call.bf16 ? kernels.bf16 : kernels.f32;
-  const int64_t few_positions = call.bf16 ? kernels.few_positions : kAlways;
+  const bool narrow = computed_in_bf16(call.cache);
+  const AttentionKernels& table = narrow ? kernels.bf16 : kernels.f32;
+  const int64_t few_positions = narrow ? kernels.few_positions : kAlways;
   auto run = [&](int64_t begin, int64_t end, int) {
     std::byte* scratch = workspace(bytes);
     for (int64_t i = begin; i < end; ++i) {
@@ -205,7 +219,7 @@ void paged_attention(Inputs in, Outputs out, const AttentionOptions& options) {
                            .out = out[0].data<float>(),
                            .k_cache = inputs.k_cache.raw(),
                            .v_cache = inputs.v_cache.raw(),
-                           .bf16 = inputs.k_cache.dtype() == DType::bf16,
+                           .cache = cache_type(inputs.k_cache.dtype()),
                            .page_table = inputs.page_table.data<int32_t>(),
                            .max_pages = inputs.max_pages,
                            .heads = inputs.heads,

@@ -6,6 +6,8 @@
 
 namespace tallow::cpu {
 
+enum class CacheType : uint8_t { f32, bf16, f16, q8_0, q4_0 };
+
 /// One call of paged_attention; layouts as in tallow/ops.h.
 struct AttentionCall {
   const float* queries;
@@ -13,7 +15,7 @@ struct AttentionCall {
   float* out;            // [tokens, heads, dim]
   const void* k_cache;
   const void* v_cache;
-  bool bf16;  // the caches; else f32
+  CacheType cache;
   const int32_t* page_table;
   int64_t max_pages, heads, kv_heads, group, dim, page_size;  // group: heads / kv_heads
   float scale, soft_cap;
@@ -69,10 +71,10 @@ namespace isa_avx512 {
 extern const AttentionKernels attention_kernels;
 }
 namespace isa_bf16 {
-extern const AttentionKernels attention_kernels;  // for bf16 caches only
+extern const AttentionKernels attention_kernels;  // for bf16, q8_0 and q4_0
 }
 namespace isa_amx {
-extern const AttentionKernel tiled_attention;   // for bf16 caches only
+extern const AttentionKernel tiled_attention;   // for bf16, q8_0 and q4_0
 extern const AttentionKernel packed_attention;  // for bf16 keys and values only
 }  // namespace isa_amx
 

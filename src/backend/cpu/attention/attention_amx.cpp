@@ -1,6 +1,7 @@
 // Attention over bf16 caches with AMX: K rows and V^T rows are A tiles just as they lie in their
 // pages; queries and weights, in pairs, are B tiles.
 #include "backend/cpu/amx_tiles.h"
+#include "backend/cpu/attention/converted.h"
 #include "backend/cpu/attention/pairs.h"
 
 namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
@@ -113,7 +114,9 @@ struct TileEngine : PairEngine {
 };
 
 void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  TiledAttention<TileEngine, ChunkReader<uint16_t, uint16_t>>(call, item, workspace).run();
+  if (call.cache == CacheType::bf16)
+    return TiledAttention<TileEngine, ChunkReader<uint16_t>>(call, item, workspace).run();
+  TiledAttention<TileEngine, ConvertingReader<uint16_t>>(call, item, workspace).run();
 }
 
 void packed(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {

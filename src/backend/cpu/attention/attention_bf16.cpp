@@ -1,4 +1,6 @@
-// Attention over bf16 caches with vdpbf16ps, for machines without AMX, and for few rows on all.
+// Attention over caches of bf16 and blocks with vdpbf16ps, for machines without AMX, and for few
+// rows on all.
+#include "backend/cpu/attention/converted.h"
 #include "backend/cpu/attention/few.h"
 #include "backend/cpu/attention/pairs.h"
 
@@ -82,11 +84,15 @@ struct PairDot {
 };
 
 void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  TiledAttention<DotEngine, ChunkReader<uint16_t, uint16_t>>(call, item, workspace).run();
+  if (call.cache == CacheType::bf16)
+    return TiledAttention<DotEngine, ChunkReader<uint16_t>>(call, item, workspace).run();
+  TiledAttention<DotEngine, ConvertingReader<uint16_t>>(call, item, workspace).run();
 }
 
 void few(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  FewAttention<PairDot, uint16_t>(call, item, workspace).run();
+  if (call.cache == CacheType::bf16)
+    return FewAttention<PairDot, ChunkReader<uint16_t>>(call, item, workspace).run();
+  FewAttention<PairDot, ConvertingReader<uint16_t>>(call, item, workspace).run();
 }
 
 void packed(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {

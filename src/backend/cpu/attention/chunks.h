@@ -36,26 +36,19 @@ struct Chunk {
   int64_t k_stride, v_stride;
 };
 
-TALLOW_INLINE void convert(const float* from, float* to) { *to = *from; }
-TALLOW_INLINE void convert(const uint16_t* from, uint16_t* to) { *to = *from; }
-TALLOW_INLINE void convert(const uint16_t* from, float* to) { *to = widen(*from); }
-TALLOW_INLINE void convert(const float* from, uint16_t* to) { *to = narrow(*from); }
-
-/// Reads a cache of elements C as chunks of elements E, whose dim is padded with zeros to `width`.
-template <class C, class E>
-struct ChunkReader {
+/// What every reader of the paged cache knows: where a position is, and where copies go.
+template <class E>
+struct PagedReader {
   const AttentionCall& call;
   const AttentionItem& item;
   int64_t width;
-  bool direct;  // whole chunks need no copy
-  E* keys;      // copies of the chunks of a block
+  E* keys;  // copies of the chunks of a block
   E* values;
 
-  ChunkReader(const AttentionCall& c, const AttentionItem& i, int64_t padded, Arena& arena)
+  PagedReader(const AttentionCall& c, const AttentionItem& i, int64_t padded, Arena& arena)
       : call(c),
         item(i),
         width(padded),
-        direct(sizeof(C) == sizeof(E) && c.dim == padded && c.page_size % kAttentionChunk == 0),
         keys(arena.take<E>(kAttentionBlock * padded)),
         values(arena.take<E>(kAttentionBlock * padded)) {}
 
@@ -66,33 +59,63 @@ struct ChunkReader {
     return (number * call.kv_heads + item.kv_head) * call.page_size * call.dim;
   }
 
-  /// The chunk at `position`, `index` of its block.
-  Chunk<E> read(int64_t position, int64_t index) const {
+  /// Calls copy(element offset of the page, slot, count, k, v) for the runs of a chunk's positions
+  /// that lie in one page; the rest of the copy is zero.
+  template <class F>
+  Chunk<E> copied(int64_t position, int64_t index, const F& copy) const {
     E* k = keys + index * kAttentionChunk * width;
     E* v = values + index * kAttentionChunk * width;
-    Chunk<E> chunk{k, v, width, kAttentionChunk};
-    if (direct) {
-      const int64_t base = page(position), slot = position % call.page_size;
-      chunk.k = static_cast<const E*>(call.k_cache) + base + slot * call.dim;
-      chunk.k_stride = call.dim;
-      const E* from = static_cast<const E*>(call.v_cache) + base + slot;
-      if (position + kAttentionChunk > item.length) {
-        copy_live(from, item.length - position, v);
-        return chunk;
-      }
-      chunk.v = from;
-      chunk.v_stride = call.page_size;
-      return chunk;
-    }
-    __builtin_memset(v, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
-    __builtin_memset(k, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
     const int64_t count = smaller(kAttentionChunk, item.length - position);
+    if (count < kAttentionChunk || width != call.dim) {
+      __builtin_memset(k, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
+      __builtin_memset(v, 0, static_cast<size_t>(kAttentionChunk * width) * sizeof(E));
+    }
     for (int64_t i = 0; i < count;) {
-      const int64_t run = smaller(count - i, call.page_size - (position + i) % call.page_size);
-      copy_run(position + i, run, k + i * width, v + i);
+      const int64_t slot = (position + i) % call.page_size;
+      const int64_t run = smaller(count - i, call.page_size - slot);
+      copy(page(position + i), slot, run, k + i * width, v + i);
       i += run;
     }
-    return chunk;
+    return {k, v, width, kAttentionChunk};
+  }
+};
+
+/// Reads a cache of elements E as chunks, whose dim is padded with zeros to `width`.
+template <class E>
+struct ChunkReader : PagedReader<E> {
+  bool direct;  // whole chunks need no copy
+
+  using PagedReader<E>::call;
+  using PagedReader<E>::item;
+
+  ChunkReader(const AttentionCall& c, const AttentionItem& i, int64_t padded, Arena& arena)
+      : PagedReader<E>(c, i, padded, arena),
+        direct(c.dim == padded && c.page_size % kAttentionChunk == 0) {}
+
+  /// The chunk at `position`, `index` of its block.
+  Chunk<E> read(int64_t position, int64_t index) const {
+    const auto* k_cache = static_cast<const E*>(call.k_cache);
+    const auto* v_cache = static_cast<const E*>(call.v_cache);
+    if (direct) {
+      const int64_t base = this->page(position), slot = position % call.page_size;
+      const E* k = k_cache + base + slot * call.dim;
+      const E* v = v_cache + base + slot;
+      if (position + kAttentionChunk <= item.length) return {k, v, call.dim, call.page_size};
+      E* live = this->values + index * kAttentionChunk * this->width;
+      copy_live(v, item.length - position, live);
+      return {k, live, call.dim, kAttentionChunk};
+    }
+    return this->copied(
+        position, index, [&](int64_t base, int64_t slot, int64_t count, E* k, E* v) {
+          for (int64_t d = 0; d < call.dim; ++d) {
+            const E* from = v_cache + base + d * call.page_size + slot;
+            for (int64_t i = 0; i < count; ++i) v[d * kAttentionChunk + i] = from[i];
+          }
+          for (int64_t i = 0; i < count; ++i) {
+            __builtin_memcpy(k + i * this->width, k_cache + base + (slot + i) * call.dim,
+                             static_cast<size_t>(call.dim) * sizeof(E));
+          }
+        });
   }
 
   /// Copies the values of a chunk's first `count` slots, zeros for the rest: these may hold
@@ -101,25 +124,11 @@ struct ChunkReader {
     using Bits = std::conditional_t<sizeof(E) == 2, uint16_t, uint32_t>;
     Bits live[kAttentionChunk];
     for (int64_t i = 0; i < kAttentionChunk; ++i) live[i] = static_cast<Bits>(i < count ? -1 : 0);
-    for (int64_t d = 0; d < width; ++d, from += call.page_size, v += kAttentionChunk) {
+    for (int64_t d = 0; d < this->width; ++d, from += call.page_size, v += kAttentionChunk) {
       Bits row[kAttentionChunk];
       __builtin_memcpy(row, from, sizeof row);
       for (int64_t i = 0; i < kAttentionChunk; ++i) row[i] &= live[i];
       __builtin_memcpy(v, row, sizeof row);
-    }
-  }
-
-  /// Copies `run` positions that lie in one page.
-  void copy_run(int64_t position, int64_t run, E* k, E* v) const {
-    const int64_t base = page(position), slot = position % call.page_size, dim = call.dim;
-    const C* k_from = static_cast<const C*>(call.k_cache) + base + slot * dim;
-    const C* v_from = static_cast<const C*>(call.v_cache) + base + slot;
-    for (int64_t d = 0; d < dim; ++d) {
-      for (int64_t i = 0; i < run; ++i)
-        convert(v_from + d * call.page_size + i, v + d * kAttentionChunk + i);
-    }
-    for (int64_t i = 0; i < run; ++i) {
-      for (int64_t d = 0; d < dim; ++d) convert(k_from + i * dim + d, k + i * width + d);
     }
   }
 };

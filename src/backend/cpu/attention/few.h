@@ -37,7 +37,7 @@ TALLOW_INLINE Quad sum_four(Floats a, Floats b, Floats c, Floats d) {
 #endif
 }
 
-template <class Dot, class C>
+template <class Dot, class Reader>
 class FewAttention {
   using Element = typename Dot::Element;
   using Operand = typename Dot::Operand;
@@ -188,7 +188,7 @@ class FewAttention {
   const AttentionItem& item;
   Arena arena;
   int64_t width, rows;
-  ChunkReader<C, Element> reader;
+  Reader reader;
   Operand* queries;  // [kFewRows, width]
   float* sums;       // [kFewRows, width]
   alignas(64) float scores[kFewRows * kAttentionBlock];

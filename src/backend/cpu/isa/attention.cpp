@@ -1,4 +1,5 @@
-// Attention in f32, compiled once per level; bf16 caches are converted as they are read.
+// Attention in f32, compiled once per level; other caches are converted as they are read.
+#include "backend/cpu/attention/converted.h"
 #include "backend/cpu/attention/few.h"
 #include "backend/cpu/attention/tiled.h"
 
@@ -110,14 +111,19 @@ struct FloatDot {
 };
 
 void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  if (call.bf16)
-    return TiledAttention<FloatEngine, ChunkReader<uint16_t, float>>(call, item, workspace).run();
-  TiledAttention<FloatEngine, ChunkReader<float, float>>(call, item, workspace).run();
+  if (call.cache == CacheType::f32)
+    return TiledAttention<FloatEngine, ChunkReader<float>>(call, item, workspace).run();
+  TiledAttention<FloatEngine, ConvertingReader<float>>(call, item, workspace).run();
 }
 
 void few(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  if (call.bf16) return FewAttention<FloatDot<uint16_t>, uint16_t>(call, item, workspace).run();
-  FewAttention<FloatDot<float>, float>(call, item, workspace).run();
+  switch (call.cache) {
+    case CacheType::f32:
+      return FewAttention<FloatDot<float>, ChunkReader<float>>(call, item, workspace).run();
+    case CacheType::bf16:
+      return FewAttention<FloatDot<uint16_t>, ChunkReader<uint16_t>>(call, item, workspace).run();
+    default: FewAttention<FloatDot<float>, ConvertingReader<float>>(call, item, workspace).run();
+  }
 }
 
 void packed(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {

@@ -111,7 +111,7 @@ struct Forward {
                        .out = nullptr,
                        .k_cache = nullptr,
                        .v_cache = nullptr,
-                       .bf16 = sizeof(T) == 2,
+                       .cache = sizeof(T) == 2 ? CacheType::bf16 : CacheType::f32,
                        .page_table = nullptr,
                        .max_pages = 0,
                        .heads = 1,
