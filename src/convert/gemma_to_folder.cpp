@@ -31,6 +31,7 @@ class GemmaToFolder final : public ToFolder {
       const Tensor x = s_.weights().get_any(name);
       const DType dtype = converted_dtype(x, s_.dtype, DType::f16);
       if (const std::string base = stack_of(name); !base.empty()) {
+        check_dims(s_.weights(), name, 3);
         for (int64_t i = 0; i < x.size(0); ++i) {
           result.push_back({str(base, ".", i, ".weight"),
                             {x.size(1), x.size(2)},

@@ -109,7 +109,9 @@ class GemmaToGguf final : public ToGguf {
         return (weights.get_any(name).to(DType::f32) + static_cast<double>(added)).to(dtype);
       };
     }
-    if (own == "model.embed_tokens_per_layer.weight" && tensor.shape[0] != c_.vocab) {
+    if (own != "model.embed_tokens_per_layer.weight") return;
+    check_dims(s_.weights(), name, 2);
+    if (tensor.shape[0] != c_.vocab) {
       tensor.shape[0] = c_.vocab;
       tensor.make = [weights = s_.weights(), name, dtype, rows = c_.vocab, pad = c_.pad] {
         return with_rows(weights.get_any(name), rows, pad).to(dtype);
@@ -157,8 +159,10 @@ class GemmaToGguf final : public ToGguf {
         };
         if (std::ranges::find(copies, name(i), &PlannedTensor::name) != copies.end()) continue;
         const auto like = std::ranges::find(copies, name(0), &PlannedTensor::name);
-        if (like == copies.end())
-          s_.weights().get_any(prefix_ + "layers.0.self_attn.k_proj.weight");
+        if (like == copies.end()) {
+          fail(s_.weights().path(), ": ", hugging_face_name(*s_.architecture, name(0)),
+               " is missing");
+        }
         const Shape shape = like->shape;
         const DType dtype = is_block(like->dtype) ? DType::bf16 : like->dtype;
         out.push_back({name(i), shape, dtype, [=] { return Tensor::full(shape, 0.0, dtype); }});

@@ -1,6 +1,7 @@
 // Tensors as they are planned: dtypes, and the order of rows that rope wants.
 #include "convert/plan.h"
 
+#include "formats/byte_reader.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
 
@@ -30,6 +31,13 @@ DType converted_dtype(const Tensor& x, std::optional<DType> wanted, DType otherw
     if (!is_block(*wanted) || fits) return *wanted;
   }
   return block ? otherwise : x.dtype();
+}
+
+void check_dims(const Weights& weights, const std::string& name, int dims) {
+  const Tensor x = weights.get_any(name);
+  if (x.dim() == dims) return;
+  fail(weights.path(), ": tensor ", quoted(name), " is ", x, "; it must have ", dims,
+       " dimensions");
 }
 
 PlannedTensor planned(const Weights& weights, const std::string& name, std::string new_name,

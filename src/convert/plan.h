@@ -29,6 +29,9 @@ DType converted_dtype(const Tensor& x, std::optional<DType> wanted, DType otherw
 void add_tokenizer(const std::string& folder, int64_t rows, const std::string& model,
                    GgufMetadata& out);
 
+/// Throws Error unless the tensor `name` has so many dimensions.
+void check_dims(const Weights& weights, const std::string& name, int dims);
+
 /// A folder's model in GGUF's terms.
 GgufModel translate_folder(const std::string& folder, std::optional<DType> dtype);
 

@@ -155,6 +155,7 @@ class Towers {
     const auto same = [](const Tensor& x) { return x; };
     const Shape shape = tensor.shape;
     if (own.ends_with("patch_embedder.input_proj.weight")) {
+      check_dims(w, name, 2);
       const auto side = static_cast<int64_t>(std::lround(std::sqrt(shape[1] / 3)));
       if (3 * side * side != shape[1]) {
         fail(w.path(), ": tensor ", quoted(name), " has rows of ", shape[1],
@@ -164,6 +165,7 @@ class Towers {
         return x.reshape({-1, side, side, 3}).permute({0, 3, 1, 2});
       });
     } else if (own.ends_with("depthwise_conv1d.weight")) {
+      check_dims(w, name, 3);
       precise({shape[0], shape[2]}, same);
     } else if (own.ends_with(".per_dim_scale")) {
       precise(shape, [](const Tensor& x) { return softplus(x); });

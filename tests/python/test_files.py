@@ -113,6 +113,26 @@ class TestPytorch:
         torch.save(state, tmp_path / "x.any", _use_new_zipfile_serialization=zipped)
         assert_same_files(package.load_file(tmp_path / "x.any"), state)
 
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_complex32_becomes_complex64(self, tmp_path, zipped):
+        pairs = torch.randn(5, 6, 2).half()
+        whole = torch.view_as_complex(pairs)
+        state = {"whole": whole, "part": whole[1:4, ::2].T, "one": whole[2, 3], "none": whole[:0]}
+        torch.save(state, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
+        found = package.load_file(tmp_path / "x.pt")
+        for name, wanted in state.items():
+            got = torch.from_dlpack(found[name])
+            assert got.dtype == torch.complex64 and torch.equal(got, wanted.to(torch.complex64)), name
+
+    def test_complex32_that_repeats_is_refused(self, tmp_path):
+        one = torch.view_as_complex(torch.randn(1, 2).half())
+        torch.save({"x": one.expand(1 << 40)}, tmp_path / "x.pt")
+        with pytest.raises(package.Error, match="repeats elements"):
+            package.load_file(tmp_path / "x.pt")
+        torch.save({str(i): one.view(1) for i in range(9)}, tmp_path / "y.pt")
+        with pytest.raises(package.Error, match="copies more"):
+            package.load_file(tmp_path / "y.pt")
+
     @pytest.mark.parametrize("mmap", [True, False])
     def test_every_dtype_and_shape_is_written(self, tmp_path, mmap):
         state = random_state([*DTYPES, torch.complex128, torch.float8_e8m0fnu])

@@ -113,6 +113,30 @@ bool truth(const Object& object) {
   return value && *value;
 }
 
+/// complex32 begins as elements of 4 bytes.
+Object make_half_complex(Unpickler& vm, const Items& arguments) {
+  Object object = make_tensor(vm, arguments, 7, DType::u32, false);
+  auto& tensor = *dynamic_cast<PendingTensor*>(object.internal());
+  const auto& storage = *dynamic_cast<const StorageRef*>(arguments[0].internal());
+  const int64_t numel = tensor.shape.numel();
+  if (numel > storage.numel * info(storage.dtype).bytes / 4) {
+    vm.bad("a tensor of complex32 repeats elements; it cannot be widened");
+  }
+  vm.spend_of(storage.storage, 4 * numel);
+  if (tensor.shape.size() == Shape::kMaxDims) {
+    vm.bad("a tensor of complex32 of more than ", Shape::kMaxDims - 1, " dimensions");
+  }
+  for (int64_t& stride : tensor.strides) {
+    if (__builtin_mul_overflow(stride, 2, &stride)) vm.bad("a stride overflows 64 bits");
+  }
+  tensor.shape.push_back(2);
+  tensor.strides.push_back(1);
+  tensor.dtype = DType::f16;
+  tensor.half_complex = true;
+  tensor.requires_grad = truth(arguments[4]);
+  return object;
+}
+
 Object rebuild_tensor(Unpickler& vm, const Items& a) { return make_tensor(vm, a, 4, {}, false); }
 
 Object rebuild_tensor_v2(Unpickler& vm, const Items& a) {
@@ -120,6 +144,9 @@ Object rebuild_tensor_v2(Unpickler& vm, const Items& a) {
 }
 
 Object rebuild_tensor_v3(Unpickler& vm, const Items& a) {
+  if (a.size() > 6 && dynamic_cast<const HalfComplexDType*>(a[6].internal())) {
+    return make_half_complex(vm, a);
+  }
   const DType* dtype = a.size() > 6 ? a[6].as<DType>() : nullptr;
   if (!dtype) vm.bad("a tensor is made without its dtype");
   return make_tensor(vm, a, 7, *dtype, truth(a[4]));
@@ -281,6 +308,9 @@ Object make_global(std::string name, PickleGlobal::Call call, std::optional<DTyp
 }  // namespace
 
 std::optional<Object> find_pickle_global(std::string_view module, std::string_view name) {
+  if (module == "torch" && name == "complex32") {
+    return Object(std::shared_ptr<Object::Internal>(std::make_shared<HalfComplexDType>()));
+  }
   if (module == "torch" || module == "torch.cuda" || module == "torch.storage") {
     for (const NamedDType& row : kDTypes) {
       if (row.storage && name == row.storage) return make_global(std::string(name), {}, row.value);

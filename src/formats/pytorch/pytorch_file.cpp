@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/half.h"
 #include "formats/file_bytes.h"
 #include "formats/pytorch/unpickler.h"
 #include "formats/zip/zip_reader.h"
@@ -161,8 +162,25 @@ class PytorchParser {
     return copy;
   }
 
+  /// Pairs of f16 as c64.
+  static Tensor widened(const Tensor& pairs) {
+    const Shape& shape = pairs.shape();
+    const Shape elements(std::span<const int64_t>(shape.begin(), shape.end() - 1));
+    const Tensor out = Tensor::empty(elements, DType::c64);
+    auto* to = static_cast<float*>(out.raw());
+    give_bytes(pairs, [&](std::span<const std::byte> bytes) {
+      for (size_t at = 0; at < bytes.size(); at += 2) {
+        uint16_t half;
+        std::memcpy(&half, bytes.data() + at, 2);
+        *to++ = f16_to_f32(half);
+      }
+    });
+    return out;
+  }
+
   static Tensor make(const PendingTensor& tensor, std::shared_ptr<Buffer> buffer) {
     Tensor made(std::move(buffer), tensor.offset, tensor.shape, tensor.strides, tensor.dtype);
+    if (tensor.half_complex) made = widened(made);
     if (tensor.requires_grad) made.requires_grad_();
     return made;
   }

@@ -83,6 +83,16 @@ void Unpickler::spend(size_t amount) {
   budget_ -= amount;
 }
 
+void Unpickler::spend_of(size_t storage, int64_t bytes) {
+  constexpr int64_t kMost = 8;  // copies of all of it
+  int64_t most = 0;
+  if (__builtin_mul_overflow(storages_.all()[storage].bytes, kMost, &most)) most = INT64_MAX;
+  if (bytes > most - copied_[storage]) {
+    bad("copies more than it holds; it is made to fill the memory");
+  }
+  copied_[storage] += bytes;
+}
+
 Object Unpickler::pop() {
   const size_t floor = marks_.empty() ? 0 : marks_.back();
   if (stack_.size() <= floor) bad("takes a value from an empty stack; it is damaged");

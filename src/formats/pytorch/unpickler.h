@@ -46,7 +46,12 @@ struct PendingTensor final : Object::Internal {
   int64_t offset = 0;  ///< bytes from the storage's start
   Shape shape, strides;
   bool requires_grad = false;
+  /// complex32, of which there is no dtype: its parts are a last dimension of 2, in f16.
+  bool half_complex = false;
 };
+
+/// torch.complex32.
+struct HalfComplexDType final : Object::Internal {};
 
 /// Owns the containers of one file while it is read: a damaged file's may contain themselves, or
 /// nest deeper than destructors should recurse.
@@ -82,6 +87,8 @@ class Unpickler {
   ContainerPool& pool() { return pool_; }
   /// Counts items or bytes that are copied: a short pickle can ask for the same copy many times.
   void spend(size_t amount);
+  /// The same for bytes of a storage that its tensors copy.
+  void spend_of(size_t storage, int64_t bytes);
 
  private:
   void step(uint8_t opcode);
@@ -114,8 +121,9 @@ class Unpickler {
   std::string field_;
   StorageTable& storages_;
   ContainerPool& pool_;
-  size_t length_;  // of the pickle, at most: bounds the memo
-  size_t budget_;  // of copies
+  size_t length_;                               // of the pickle, at most: bounds the memo
+  size_t budget_;                               // of copies
+  std::unordered_map<size_t, int64_t> copied_;  // bytes by storage
   std::vector<Object> stack_, memo_;
   std::vector<size_t> marks_;
 };
