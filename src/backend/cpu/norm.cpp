@@ -17,9 +17,9 @@ namespace tallow::cpu {
 
 namespace {
 
-constexpr int64_t kUnit = 1 << 14;  // elements of a unit of work
-constexpr int64_t kFar = 4 << 20;   // elements from which results do not stay in the caches
-constexpr int64_t kTile = 1 << 18;  // elements of a tile of columns, which the L2 cache holds
+constexpr int64_t kUnit = 1 << 14;      // elements of a unit of work
+constexpr int64_t kFar = 4 << 20;       // elements from which results do not stay in the caches
+constexpr int64_t kMostColumns = 1024;  // that go together: runs of memory, read ahead
 
 const SoftmaxKernels* softmaxes = &isa_portable::softmax_kernels;
 const NormKernels* norms = &isa_portable::norm_kernels;
@@ -46,14 +46,16 @@ void run_softmax(const Tensor& x, const Tensor& out, int dim, bool logarithm) {
                       far ? scratch.data() : nullptr);
     });
   }
-  const int64_t width = std::clamp<int64_t>(kTile / p.n / 16 * 16, 64, 512);
+  const bool far = x.numel() >= kFar;
+  const int64_t share = p.outer * p.inner / num_threads() / 16 * 16;
+  const int64_t width = std::clamp<int64_t>(share, 64, kMostColumns);
   const int64_t tiles = (p.inner + width - 1) / width;
   over_rows(p.outer * tiles, p.n * std::min(width, p.inner), [&](int64_t begin, int64_t end) {
-    float scratch[2 * 512];
+    float scratch[2 * kMostColumns];
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = i % tiles * width, at = i / tiles * p.n * p.inner + first;
       softmaxes->columns(from + at, to + at, p.n, p.inner, std::min(width, p.inner - first),
-                         logarithm, scratch);
+                         logarithm, far, scratch);
     }
   });
 }

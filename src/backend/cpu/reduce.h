@@ -42,9 +42,10 @@ struct ReduceKernels {
 struct SoftmaxKernels {
   /// Rows of x [rows, n]; `far` writes past the caches, by way of scratch [n].
   void (*rows)(const float* x, float* y, int64_t rows, int64_t n, bool logarithm, float* scratch);
-  /// `width` neighbouring columns of x [n, stride]; scratch [2 * width].
+  /// `width` neighbouring columns of x [n, stride]; `far` writes past the caches; scratch
+  /// [2 * width].
   void (*columns)(const float* x, float* y, int64_t n, int64_t stride, int64_t width,
-                  bool logarithm, float* scratch);
+                  bool logarithm, bool far, float* scratch);
   /// log(sum(exp(x)))
   float (*log_sum_exp)(const float* x, int64_t n);
   /// As LogitLoops has them.

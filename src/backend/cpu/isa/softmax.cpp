@@ -62,6 +62,17 @@ float exponentials(const float* x, float* e, int64_t n, float shift) {
   return sum;
 }
 
+/// Past the caches, to an address that is a multiple of the vector.
+TALLOW_INLINE void stream(float* p, Floats v) {
+#if TALLOW_ISA_LEVEL >= 2
+  _mm512_stream_ps(p, v);
+#elif TALLOW_ISA_LEVEL == 1
+  _mm256_stream_ps(p, v);
+#else
+  store(p, v);
+#endif
+}
+
 /// y = f(x), of vectors and single elements, past the caches where `far`.
 template <class F>
 TALLOW_INLINE void written(const float* x, float* y, int64_t n, bool far, const F& f) {
@@ -69,13 +80,7 @@ TALLOW_INLINE void written(const float* x, float* y, int64_t n, bool far, const 
 #if TALLOW_ISA_LEVEL >= 1
   if (far) {
     for (; i < n && reinterpret_cast<uintptr_t>(y + i) % (4 * kLanes) != 0; ++i) y[i] = f(x[i]);
-    for (; i + kLanes <= n; i += kLanes) {
-#if TALLOW_ISA_LEVEL >= 2
-      _mm512_stream_ps(y + i, f(load(x + i)));
-#else
-      _mm256_stream_ps(y + i, f(load(x + i)));
-#endif
-    }
+    for (; i + kLanes <= n; i += kLanes) stream(y + i, f(load(x + i)));
     _mm_sfence();
   }
 #else
@@ -172,37 +177,61 @@ void exp_scaled(const float* x, float* y, int64_t n, int64_t stride, int64_t wid
   }
 }
 
+/// Adds rows to the sums of e^(x - top) of columns, which are scaled where `top` grows.
+void sum_exponentials(const float* x, int64_t rows, int64_t stride, int64_t width, float* top,
+                      float* total) {
+  over_row(width, [&](int64_t c, int64_t lanes) {
+    const Floats before = read(top + c, lanes);
+    Floats best = before;
+    for (int64_t j = 0; j < rows; ++j) best = max(read(x + j * stride + c, lanes), best);
+    const Floats shift = best - best == 0.f ? best : Floats{};
+    const Floats kept = before - before == 0.f ? exp(before - shift) : Floats{};
+    Floats sum = read(total + c, lanes) * kept;
+    for (int64_t j = 0; j < rows; ++j) sum += exp(read(x + j * stride + c, lanes) - shift);
+    write(top + c, best, lanes);
+    write(total + c, sum, lanes);
+  });
+}
+
+/// y = f(x, top, total) of a row, past the caches where `far`.
+template <class F>
+TALLOW_INLINE void row_written(const float* x, float* y, int64_t width, const float* top,
+                               const float* total, bool far, const F& f) {
+  far &= reinterpret_cast<uintptr_t>(y) % sizeof(Floats) == 0;
+  over_row(width, [&](int64_t c, int64_t lanes) {
+    const Floats v = f(read(x + c, lanes), read(top + c, lanes), read(total + c, lanes));
+    far&& lanes == kLanes ? stream(y + c, v) : write(y + c, v, lanes);
+  });
+}
+
+// Blocks of rows, as many as one set of L1 holds, give the sums: memory is read twice in all.
 void columns(const float* x, float* y, int64_t n, int64_t stride, int64_t width, bool logarithm,
-             float* scratch) {
+             bool far, float* scratch) {
+  constexpr int64_t kBlock = 8;
   float *top = scratch, *total = scratch + width;
   for (int64_t c = 0; c < width; ++c) top[c] = -__builtin_inff();
   for (int64_t c = 0; c < width; ++c) total[c] = 0;
-  for (int64_t j = 0; j < n; ++j) {
-    const float* from = x + j * stride;
-    over_row(width, [&](int64_t c, int64_t lanes) {
-      write(top + c, max(read(from + c, lanes), read(top + c, lanes)), lanes);
-    });
-  }
-  for (int64_t j = 0; j < n; ++j) {
-    const float* from = x + j * stride;
-    float* to = y + j * stride;
-    over_row(width, [&](int64_t c, int64_t lanes) {
-      const Floats e = exp(read(from + c, lanes) - read(top + c, lanes));
-      if (!logarithm) write(to + c, e, lanes);
-      write(total + c, read(total + c, lanes) + e, lanes);
-    });
+  for (int64_t j = 0; j < n; j += kBlock) {
+    const int64_t rows = n - j < kBlock ? n - j : kBlock;
+    sum_exponentials(x + j * stride, rows, stride, width, top, total);
   }
   for (int64_t c = 0; c < width; ++c) {
-    total[c] = logarithm ? top[c] + __builtin_logf(total[c]) : 1.f / total[c];
+    total[c] = top[c] - top[c] != 0 ? __builtin_nanf("")
+               : logarithm          ? __builtin_logf(total[c])
+                                    : 1.f / total[c];
   }
-  for (int64_t j = 0; j < n; ++j) {
-    const float* from = logarithm ? x + j * stride : y + j * stride;
-    float* to = y + j * stride;
-    over_row(width, [&](int64_t c, int64_t lanes) {
-      const Floats v = read(from + c, lanes), t = read(total + c, lanes);
-      write(to + c, logarithm ? v - t : v * t, lanes);
-    });
+  for (int64_t j = 0; j < n; ++j, x += stride, y += stride) {
+    if (logarithm) {
+      row_written(x, y, width, top, total, far,
+                  [](Floats v, Floats most, Floats log) { return (v - most) - log; });
+    } else {
+      row_written(x, y, width, top, total, far,
+                  [](Floats v, Floats most, Floats scale) { return exp(v - most) * scale; });
+    }
   }
+#if TALLOW_ISA_LEVEL >= 1
+  if (far) _mm_sfence();
+#endif
 }
 
 template <bool kLog>
