@@ -76,8 +76,8 @@ def measure(args, dtype):
 
         def torch_encode():
             with torch.inference_mode():
-                return model.model.get_image_features(theirs["pixel_values"].to(dtype),
-                                                      theirs["image_position_ids"]).pooler_output[0]
+                return model.model.get_image_features(
+                    theirs["pixel_values"], theirs["image_position_ids"]).pooler_output[0]
 
         def encode():
             return ours.encode_image((pixels, at))

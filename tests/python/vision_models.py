@@ -80,6 +80,5 @@ def processed(image, tokens=280, **settings):
 def soft_tokens(model, image, tokens=280):
     out = Gemma4ImageProcessorPil(max_soft_tokens=tokens)(image, return_tensors="pt")
     with torch.no_grad():
-        made = model.model.get_image_features(out["pixel_values"].to(model.dtype),
-                                              out["image_position_ids"])
+        made = model.model.get_image_features(out["pixel_values"], out["image_position_ids"])
     return torch.cat(list(made.pooler_output)).float().numpy()
