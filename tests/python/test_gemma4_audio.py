@@ -130,7 +130,7 @@ def test_towers_equal_transformers(name, tmp_path):
         assert error(rows, expected) < 2e-4
 
 
-LENGTHS = [161, 320, 321, 480, 481, 641, 801, 961, 1000, 1281, 4801, 15361, 16000, 30720, 32001,
+LENGTHS = [1, 160, 161, 320, 321, 480, 481, 641, 801, 961, 1000, 1281, 4801, 15361, 16000, 30720, 32001,
            160000, 479999, 480000, 480001, 640000]
 
 
@@ -142,9 +142,8 @@ def test_features_equal_transformers_to_the_bit(samples, plain):
     expected = made["input_features"][0][mask]
     features = ours.prepare_audio(sound(samples)).numpy()
     assert features.shape == expected.shape
-    different = features != expected
-    assert different.mean() < 1e-5
-    assert np.abs(features - expected).max() <= 2**-21
+    assert np.count_nonzero(features != expected) <= 1e-5 * expected.size
+    assert np.abs(features - expected).max(initial=0) <= 2**-21
 
 
 @pytest.mark.parametrize("changes", [
@@ -209,9 +208,8 @@ def test_threads_change_nothing(plain):
 
 def test_sounds_that_cannot_be_heard(plain):
     ours = plain[2]
-    for samples in (0, 1, 160):
-        with pytest.raises(tallow.Error, match=f"audio: {samples} samples are too few"):
-            ours.encode_audio(np.zeros(samples, np.float32))
+    with pytest.raises(tallow.Error, match="audio: there are no samples"):
+        ours.encode_audio(np.zeros(0, np.float32))
     with pytest.raises(tallow.Error, match=r"must be f32 \[count\]"):
         ours.encode_audio(np.zeros((2, 1000), np.float32))
     assert np.isfinite(ours.encode_audio(np.zeros(1000, np.float32)).numpy()).all()

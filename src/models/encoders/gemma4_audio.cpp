@@ -69,10 +69,11 @@ class Gemma4Audio : public AudioEncoder {
   Tensor encode(const AudioInput& input) const override {
     const Tensor& features = input.features;
     const int64_t quarter = c_.channels[0] / 4;
-    if (features.dim() != 2 || features.size(0) < 1 || (features.size(1) + 3) / 4 != quarter) {
+    if (features.dim() != 2 || (features.size(1) + 3) / 4 != quarter) {
       fail("audio: features are ", to_string(features), "; the tower takes f32 [frames, ",
            4 * quarter, "]");
     }
+    if (features.size(0) == 0) return Tensor::empty({0, projection_.weight.size(0)});
     const Tensor x =
         input_proj_(flatten(subsampling_[1](subsampling_[0](features.unsqueeze(2))), 1));
     return projection_(rms_norm(output_proj_(layers_(x)), {c_.output}, {}, c_.eps));

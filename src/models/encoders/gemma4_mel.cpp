@@ -114,10 +114,8 @@ Tensor Gemma4Mel::operator()(const Tensor& samples) const {
     fail("audio: samples are ", to_string(samples), "; they must be f32 [count]");
   }
   const int64_t length = std::min(samples.numel(), kLongest);
-  if (length < least_samples()) {
-    fail("audio: ", length, " samples are too few for a frame; ", least_samples(), " at ", rate_,
-         " Hz are the least");
-  }
+  if (length == 0) fail("audio: there are no samples");
+  if (length < least_samples()) return Tensor::empty({0, mels_});
   Tensor x = samples.narrow(0, 0, length);
   if (scale_ != 1) x = x * scale_;
   x = frames(x.contiguous(), (length - least_samples()) / hop_ + 1) * window_;

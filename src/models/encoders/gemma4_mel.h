@@ -12,14 +12,13 @@ class Gemma4Mel {
   explicit Gemma4Mel(const Config& settings);
 
   int64_t sample_rate() const { return rate_; }
-  int64_t mels() const { return mels_; }
-  /// The least samples of which a frame can be made.
-  int64_t least_samples() const { return frame_ - frame_ / 2 + 1; }
   /// Features f32 [frames, mels] of samples f32 [count]: of the frames that lie in the sound, which
-  /// is cut after 30 s (of 16 kHz). Throws Error where there are none.
+  /// is cut after 30 s (of 16 kHz): none for less than half a frame. Throws Error for no samples.
   Tensor operator()(const Tensor& samples) const;
 
  private:
+  /// The least samples that a whole frame can be made of.
+  int64_t least_samples() const { return frame_ - frame_ / 2 + 1; }
   Tensor frames(const Tensor& samples, int64_t count) const;
 
   int64_t rate_, mels_, frame_, hop_, fft_;
