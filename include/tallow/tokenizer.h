@@ -19,7 +19,7 @@ class Encode;
 /// The `tokenizer.ggml.*` keys of a GGUF file. The views need to live only while from_gguf runs.
 struct GgufVocabulary {
   std::string_view model;                ///< "gpt2" (byte-level BPE), "llama" (SentencePiece's
-                                         ///< BPE), "t5" (its Unigram) or "bert" (WordPiece)
+                                         ///< BPE), "t5" (its Unigram), "bert" (WordPiece) or "rwkv"
   std::string_view pre;                  ///< names the pre-tokenizer's pattern; may be empty
   std::vector<std::string_view> tokens;  ///< by id
   std::vector<std::string_view> merges;  ///< "left right", best first

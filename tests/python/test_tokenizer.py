@@ -337,6 +337,35 @@ def test_gguf_pre_tokenizer_says_what_it_does(pre, tmp_path):
         assert ours.encode(text).ids == theirs.encode(text).ids, text[:200]
 
 
+def test_gguf_rwkv_takes_the_longest_token(tmp_path):
+    """As RWKV's own tokenizer does; tokens are written as Python writes bytes."""
+    rng = random.Random(5)
+    data = "\n".join(training_text()).encode()
+    words = {bytes([b]) for b in range(256)} | {b"'\"", b"\\\\", b"\t\n", b"\\x41"}
+    for _ in range(1500):
+        at = rng.randrange(len(data))
+        words.add(data[at:at + rng.randint(2, 9)])
+    words = sorted(words)
+    spelled = ["<s>", *(repr(w)[2:-1] for w in words)]
+    write_gguf(tmp_path / "v.gguf", "rwkv", None, spelled, [3] + [1] * len(words))
+    ours = OurTokenizer.from_file(str(tmp_path / "v.gguf"))
+    theirs = Tokenizer.from_str(ours.to_str())
+    ids = {w: i + 1 for i, w in enumerate(words)}
+    for text in corpus() + fuzz("rwkv", 200):
+        raw = text.encode() if isinstance(text, str) else text.decode(errors="replace").encode()
+        if b"<s>" in raw:
+            continue
+        want, at = [], 0
+        while at < len(raw):
+            n = next(n for n in range(9, 0, -1) if raw[at:at + n] in ids)
+            want.append(ids[raw[at:at + n]])
+            at += n
+        assert ours.encode(raw.decode()).ids == want, raw[:100]
+        if len(raw) < 300:  # it takes cubic time
+            assert theirs.encode(raw.decode()).ids == want, raw[:100]
+        assert ours.decode(want) == raw.decode()
+
+
 def test_gguf_sentencepiece_equals_tokenizers(probe, tmp_path):
     theirs = sentencepiece()
     state = json.loads(theirs.to_str())

@@ -1,10 +1,12 @@
 // Builds a tokenizer from the tokenizer.ggml.* metadata of a GGUF file.
+#include <charconv>
 #include <utility>
 
 #include "tallow/error.h"
 #include "tallow/json.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/sources.h"
+#include "text/tokenizer/unicode.h"
 #include "text/tokenizer/unigram.h"
 
 namespace tallow {
@@ -145,6 +147,55 @@ void build_word_piece(const GgufVocabulary& from, TokenizerPipeline& to) {
   to.parts.decoder = Json::Object{{"type", "WordPiece"}, {"prefix", "##"}, {"cleanup", true}};
 }
 
+/// The bytes that a token of RWKV's stands for, which are written as Python writes bytes.
+std::string unescape(std::string_view token) {
+  constexpr std::string_view kNames = "tnr", kBytes = "\t\n\r";
+  std::string bytes;
+  for (size_t i = 0; i < token.size(); ++i) {
+    if (token[i] != '\\' || i + 1 == token.size()) {
+      bytes += token[i];
+      continue;
+    }
+    const char escape = token[++i];
+    const size_t known = kNames.find(escape);
+    unsigned value = 0;
+    const char* digits = token.data() + i + 1;
+    if (known != kNames.npos) {
+      bytes += kBytes[known];
+    } else if (escape == 'x' && i + 2 < token.size() &&
+               std::from_chars(digits, digits + 2, value, 16).ptr == digits + 2) {
+      bytes += static_cast<char>(value);
+      i += 2;
+    } else {
+      bytes += escape;
+    }
+  }
+  return bytes;
+}
+
+/// RWKV's kind: always the longest token that the rest of the text begins with. That is WordPiece
+/// without a prefix, over the bytes of the whole text.
+void build_rwkv(const GgufVocabulary& from, TokenizerPipeline& to) {
+  std::vector<std::string> spelled;
+  for (size_t id = 0; id < from.tokens.size(); ++id) {
+    const bool special = id < from.types.size() && from.types[id] != 1;
+    std::string& token = spelled.emplace_back();
+    if (special) {
+      token = from.tokens[id];
+    } else {
+      text::append_byte_level(token, unescape(from.tokens[id]));
+    }
+  }
+  text::WordPieceOptions options;
+  options.unk_token = spelled[0];
+  options.prefix.clear();
+  options.longest = INT32_MAX;
+  to.model = text::make_word_piece(
+      text::Vocabulary(std::vector<std::string_view>(spelled.begin(), spelled.end())), options);
+  to.parts.pre_tokenizer = text::byte_level_pre_tokenizer({});
+  to.parts.decoder = text::byte_level_decoder();
+}
+
 void add_tokens(const GgufVocabulary& from, TokenizerPipeline& to) {
   if (!from.types.empty() && from.types.size() != from.tokens.size()) {
     fail("tokenizer.ggml.token_type: has ", from.types.size(), " values for ", from.tokens.size(),
@@ -208,9 +259,12 @@ std::shared_ptr<TokenizerPipeline> build(const GgufVocabulary& from) {
   } else if (from.model == "t5") {
     pipeline = build_unigram(from);
     defaults = {false, true};
+  } else if (from.model == "rwkv") {
+    build_rwkv(from, *pipeline);
+    defaults.bos = false;
   } else {
     fail("tokenizer.ggml.model: the kind ", from.model,
-         " is not supported; gpt2, llama, gemma4, bert and t5 are");
+         " is not supported; gpt2, llama, gemma4, bert, t5 and rwkv are");
   }
   if (from.model != "t5") pipeline->make_stages();
   add_tokens(from, *pipeline);
