@@ -56,7 +56,8 @@ class Model:
             add.add_expert_used_count(s["routes"])
             add.add_expert_feed_forward_length(s["expert"])
         add.add_tokenizer_model("llama")
-        add.add_token_list(["<pad>", "<eos>", "<bos>", "<unk>"] + [f"t{i}" for i in range(4, VOCAB)])
+        names = ["<pad>", "<eos>", "<bos>", "<unk>"]
+        add.add_token_list(names + [f"t{i}" for i in range(4, VOCAB)])
         add.add_token_scores([0.0] * VOCAB)
         add.add_token_types([3, 3, 3, 2] + [1] * (VOCAB - 4))
         for name, token in (("pad", 0), ("eos", 1), ("bos", 2), ("unk", 3)):

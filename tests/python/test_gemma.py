@@ -71,7 +71,8 @@ def test_texts_far_longer_than_the_window(kind, name, logits, tmp_path):
     sequences = [random_tokens(model, n, seed=n) for n in (701, 20, 450)]
     expected = np.concatenate([reference(model, s) for s in sequences])
     for chunk in (1, 64, 400):
-        assert error(logits(tmp_path / "model", *sequences, args=["--chunk", chunk]), expected) < 2e-4
+        got = logits(tmp_path / "model", *sequences, args=["--chunk", chunk])
+        assert error(got, expected) < 2e-4
 
 
 # Bounds of the root mean square error of logits, relative to theirs: what a type's rounding of keys
