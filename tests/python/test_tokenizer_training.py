@@ -13,7 +13,7 @@ import string
 import textwrap
 
 import pytest
-import tallow
+import tallow as tl
 from tallow.models import AddedToken, Tokenizer
 from tokenizer_corpus import corpus, training_text
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -193,14 +193,14 @@ def test_unigram_has_the_scores_of_tokenizers_and_nearly_its_pieces(texts, optio
 
 
 def test_results_do_not_depend_on_threads_or_order():
-    before = tallow.get_num_threads()
+    before = tl.get_num_threads()
     for kind in ("bpe", "wordpiece", "unigram", "wordlevel"):
         texts, results = list(CORPORA["English"]), set()
         for threads in (1, 2, 3):
-            tallow.set_num_threads(threads)
+            tl.set_num_threads(threads)
             results.add(Tokenizer.train_from_iterator(texts, kind, vocab_size=300).to_str())
             random.Random(threads).shuffle(texts)
-        tallow.set_num_threads(before)
+        tl.set_num_threads(before)
         assert len(results) == 1, kind
 
 
@@ -298,7 +298,7 @@ def test_nearly_empty_texts_make_a_tokenizer(kind, texts):
         for size in (0, 1, 5, 600):
             try:
                 t = Tokenizer.train_from_iterator(texts, kind, vocab_size=size, **stages)
-            except tallow.Error as error:
+            except tl.Error as error:
                 assert "vocab_size" in str(error)
                 continue
             assert Theirs.from_str(t.to_str()).get_vocab() == t.get_vocab()
@@ -318,7 +318,7 @@ def test_nearly_empty_texts_make_a_tokenizer(kind, texts):
     ("nonsense", {}, "nonsense is not known; bpe, wordpiece, unigram and wordlevel are"),
 ])
 def test_bad_options_are_named(kind, options, message):
-    with pytest.raises(tallow.Error, match=message):
+    with pytest.raises(tl.Error, match=message):
         Tokenizer.train_from_iterator(["the cat sat"], kind, **options)
 
 
@@ -329,18 +329,18 @@ def test_wrong_arguments_are_named(tmp_path):
         Tokenizer.train_from_iterator("one text")
     with pytest.raises(TypeError, match="vocab_size has a wrong type"):
         Tokenizer.train_from_iterator(["a"], vocab_size="many")
-    with pytest.raises(tallow.Error, match="missing.txt: cannot open"):
+    with pytest.raises(tl.Error, match="missing.txt: cannot open"):
         Tokenizer.train([str(tmp_path / "missing.txt")])
-    with pytest.raises(tallow.Error, match="post_processor names .SEP., which is no token"):
+    with pytest.raises(tl.Error, match="post_processor names .SEP., which is no token"):
         Tokenizer.train_from_iterator(["a"], post_processor=template(), special_tokens=["[CLS]"])
-    with pytest.raises(tallow.Error, match="pre_tokenizer: the type Nonsense"):
+    with pytest.raises(tl.Error, match="pre_tokenizer: the type Nonsense"):
         Tokenizer.train_from_iterator(["a"], pre_tokenizer={"type": "Nonsense"})
 
 
 def test_invalid_utf8_is_named_with_its_offset(tmp_path):
     path = tmp_path / "bad.txt"
     path.write_bytes(b"good line\n" * 3 + b"bad \xff line\n")
-    with pytest.raises(tallow.Error, match=r"bad\.txt: offset 34: is not UTF-8"):
+    with pytest.raises(tl.Error, match=r"bad\.txt: offset 34: is not UTF-8"):
         Tokenizer.train([path])
     with pytest.raises(Exception, match="UTF-8"):
         Theirs(models.BPE()).train([str(path)], trainers.BpeTrainer(show_progress=False))
@@ -353,3 +353,32 @@ def test_long_words_and_long_lines_are_trained_on():
         t = Tokenizer.train_from_iterator([line, "a" * 50_000], kind, pre_tokenizer=None,
                                           vocab_size=300, initial_alphabet=[])
         assert t.decode(t.encode("abab").ids).replace("▁", " ").split()
+
+
+def test_command_trains_like_the_package(tallow, tmp_path):
+    text, out = tmp_path / "text.txt", tmp_path / "out.json"
+    text.write_text("".join(CORPORA["English"]))
+    for kind in ("bpe", "wordpiece", "unigram", "wordlevel"):
+        tallow("tokenizer", "train", str(text), "-o", str(out), "--type", kind, "--vocab-size", "400",
+               "--special", "[UNK]", "--special", "<end>")
+        want = Tokenizer.train(text, kind, vocab_size=400, special_tokens=["[UNK]", "<end>"])
+        assert out.read_text() == want.to_str()
+    ids = json.loads(tallow("tokenize", str(out), stdin=b"the zzzq").stdout)
+    assert ids == want.encode("the zzzq").ids
+    tallow("tokenizer", "train", str(text), "-o", str(out), "--like", str(out), "--vocab-size", "90")
+    assert Tokenizer.from_file(str(out)).get_vocab_size() == 90
+
+
+def test_command_names_what_is_wrong(tallow, tmp_path):
+    out, bad = str(tmp_path / "out.json"), tmp_path / "bad.txt"
+    bad.write_bytes(b"\xff")
+    for args, message in ((["missing.txt"], "missing.txt: cannot open"),
+                          ([str(bad)], "bad.txt: offset 0: is not UTF-8"),
+                          ([__file__, "--type", "unigram", "--vocab-size", "3"], "cannot hold"),
+                          ([__file__, "--like", "missing.json"], "missing.json"),
+                          ([__file__, "--stages", str(bad)], "bad.txt")):
+        result = tallow("tokenizer", "train", *args, "-o", out, check=False)
+        assert result.returncode == 1 and message in result.stderr.decode(), result.stderr
+        assert not (tmp_path / "out.json").exists()
+    for args in (["train", "x"], ["train", "x", "-o", out, "--type", "lstm"], []):
+        assert tallow("tokenizer", *args, check=False).returncode == 2
