@@ -1,6 +1,8 @@
-// Fuzzes the decoders of images. The checksums of PNG are mended first, which no change would pass.
+// Fuzzes the decoders of images and animations. The checksums of PNG are mended first, which no
+// change would pass.
 #include "formats/zip/deflate.h"
 #include "image_seeds.h"
+#include "media/image/formats.h"
 #include "tallow/error.h"
 #include "tallow/image.h"
 #include "target.h"
@@ -24,6 +26,20 @@ void mend_checksums(std::string& png) {
   }
 }
 
+void touch(const tallow::Tensor& pixels) {
+  const auto* each = static_cast<const volatile uint8_t*>(pixels.raw());
+  (void)each[0];
+  (void)each[pixels.numel() - 1];
+}
+
+template <class Read>
+void read_all(const Read& read) {
+  try {
+    read();
+  } catch (const tallow::Error&) {
+  }
+}
+
 int nibble(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 
 }  // namespace
@@ -31,13 +47,11 @@ int nibble(char c) { return c <= '9' ? c - '0' : c - 'a' + 10; }
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data), size);
   if (bytes.starts_with("\x89PNG")) mend_checksums(bytes);
-  try {
-    const auto pixels = tallow::decode_image(bytes, "t");
-    const auto* each = static_cast<const volatile uint8_t*>(pixels.raw());
-    (void)each[0];
-    (void)each[pixels.numel() - 1];
-  } catch (const tallow::Error&) {
-  }
+  read_all([&] { touch(tallow::decode_image(bytes, "t")); });
+  const auto span = std::as_bytes(std::span(bytes));
+  const auto take = [](const tallow::Tensor& pixels, double) { touch(pixels); };
+  if (bytes.starts_with("GIF")) read_all([&] { tallow::image::each_gif_frame(span, "t", take); });
+  if (bytes.starts_with("RIFF")) read_all([&] { tallow::image::each_webp_frame(span, "t", take); });
   return 0;
 }
 

@@ -65,6 +65,7 @@ int64_t each_webp_frame(Bytes bytes, const std::string& what, const OnFrame& tak
   if (!take) return count;
   const int64_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH),
                 height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
+  check_size(height, width, bytes.size(), what, count);  // each frame costs a canvas
   const Tensor pixels = new_pixels(height, width, bytes.size(), what);
 
   const std::unique_ptr<WebPAnimDecoder, decltype(&WebPAnimDecoderDelete)> decoder(
