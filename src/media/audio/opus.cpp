@@ -16,7 +16,7 @@ struct Head {
   unsigned char mapping[255] = {0, 1};
 };
 
-/// The rate that the sound was made at is one that libopus decodes to, or close below one.
+/// The rate of what was encoded, where libopus gives that.
 int output_rate(uint32_t input) {
   for (const int rate : {8000, 12000, 16000, 24000}) {
     if (input == static_cast<uint32_t>(rate)) return rate;

@@ -112,7 +112,7 @@ Tensor resample_audio(const Tensor& samples, int64_t from, int64_t to) {
   const int64_t size = in.size(-1), count = (size * period + step - 1) / step;
   Shape shape = in.shape();
   shape[in.dim() - 1] = count;
-  const Tensor out = Tensor::empty(shape);
+  Tensor out = Tensor::empty(shape);
   const Filter filter(static_cast<double>(to) / static_cast<double>(from));
   for (int64_t row = 0; size > 0 && row < in.numel() / size; ++row) {
     resample_row(in.data<float>() + row * size, size, out.data<float>() + row * count, count, step,

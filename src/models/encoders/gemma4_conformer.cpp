@@ -172,7 +172,7 @@ struct Layer {
 /// positions begin where half of a window of keys ends; distances before them have none.
 Tensor sinusoids(const ConformerConfig& c) {
   const int64_t half = c.hidden / 2, shift = (c.chunk + c.left - 1 + c.right) / 2 - (c.left - 1);
-  const Tensor table = Tensor::zeros({c.before() + c.after() + 1, c.hidden});
+  Tensor table = Tensor::zeros({c.before() + c.after() + 1, c.hidden});
   const double step = std::log(10000.0) / static_cast<double>(std::max<int64_t>(half - 1, 1));
   for (int64_t row = 0; row < table.size(0); ++row) {
     const auto position = static_cast<double>(shift + c.before() - row);

@@ -41,14 +41,14 @@ Tensor per_band(const Config& c, const char* key, int64_t mels) {
   if (std::ssize(values) != mels) {
     fail(c.what(), ": ", key, " has ", values.size(), " numbers for ", mels, " bands");
   }
-  const Tensor result = Tensor::empty({mels}, DType::f64);
+  Tensor result = Tensor::empty({mels}, DType::f64);
   std::copy(values.begin(), values.end(), result.data<double>());
   return result;
 }
 
 /// A periodic Hann window, in NumPy's formula.
 Tensor hann(int64_t size) {
-  const Tensor window = Tensor::empty({size});
+  Tensor window = Tensor::empty({size});
   for (int64_t i = 0; i < size; ++i) {
     const auto at = static_cast<double>(2 * i - size);
     window.data<float>()[i] =
@@ -59,7 +59,8 @@ Tensor hann(int64_t size) {
 
 /// |z| of z c128, which was meant to be c64, in the steps of NumPy's vector loop: f64, but of f32.
 Tensor magnitudes(const Tensor& spectrum) {
-  const Tensor in = spectrum.contiguous(), out = Tensor::empty(in.shape(), DType::f64);
+  const Tensor in = spectrum.contiguous();
+  Tensor out = Tensor::empty(in.shape(), DType::f64);
   const auto* from = static_cast<const std::complex<double>*>(in.raw());
   auto* to = out.data<double>();
   parallel_for(in.numel(), 1 << 14, [&](int64_t begin, int64_t end, int) {

@@ -39,7 +39,7 @@ struct Tag {
 };
 
 Tag read_tag(const mp3::Header& h, Bytes frame) {
-  const size_t start = static_cast<size_t>(4 + (h.checked ? 2 : 0) + h.side_bytes());
+  const size_t start = (h.checked ? 6 : 4) + static_cast<size_t>(h.side_bytes());
   const auto text = [&](size_t at, size_t size) {
     return as_text(frame.subspan(std::min(at, frame.size()))).substr(0, size);
   };

@@ -146,7 +146,7 @@ std::pair<float, float> shares(const Header& h, const Granule& right, int positi
     return {static_cast<float>(ratio / (1 + ratio)), static_cast<float>(1 / (1 + ratio))};
   }
   const double root = (right.compress & 1) != 0 ? 0.5 : 0.25;
-  const auto less = static_cast<float>(std::exp2(-root * ((position + 1) / 2)));
+  const auto less = static_cast<float>(std::exp2(-root * std::floor((position + 1) / 2.0)));
   if (position % 2 != 0) return {less, 1.0F};
   return {1.0F, less};
 }
