@@ -74,6 +74,24 @@ def test_mp3_is_that_of_soundfile(rate):
         assert np.abs(ours - theirs).max() < 1e-5
 
 
+@pytest.mark.parametrize("extension", [0, 1, 2, 3])
+def test_stereo_of_mp3_is_that_of_soundfile(extension):
+    """Frames that say they hold intensities, or middle and side, whatever was written."""
+    rng = np.random.default_rng(0)
+    x = sound(30000, 1) * [1, 0.2] + 0.01 * rng.standard_normal((30000, 2)) * [1, 0]
+    for at in rng.integers(0, 29000, 6):
+        x[at:at + 60] += 0.5 * rng.standard_normal((60, 1))
+    data = bytearray(written(x.clip(-1, 1), 32000, format="MP3", compression_level=0.3,
+                             bitrate_mode="CONSTANT"))
+    kilobits = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320]
+    at = 0
+    while at + 4 <= len(data):
+        data[at + 3] = data[at + 3] & 0x0F | 0x40 | extension << 4
+        at += 144 * kilobits[data[at + 2] >> 4] * 1000 // 32000 + (data[at + 2] >> 1 & 1)
+    ours, theirs = both(bytes(data))
+    assert np.abs(ours - theirs).max() < 1e-5
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "DOUBLE"])
 def test_big_endian_files(subtype):
     ours, theirs = both(written(sound(500, 2), format="WAV", subtype=subtype, endian="BIG"))

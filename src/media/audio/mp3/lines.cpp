@@ -185,11 +185,9 @@ void split_stereo(const Header& h, const Granule& right, float* lines[2]) {
   for (int band = 0, at = 0; band < bands.count; at += bands.width[band++]) {
     float *l = lines[0] + at, *r = lines[1] + at;
     // The last band of a window has no factor of its own: it has that of the one before.
-    const bool top = band >= bands.count - windows;
-    const int before = band - windows, from = top ? before : band;
-    int position = right.illegal[from] ? none : right.scale[from];
+    const int from = band >= bands.count - windows ? band - windows : band;
+    const int position = right.illegal[from] ? none : right.scale[from];
     const int own = last[static_cast<size_t>(band % 3)];
-    if (top && own >= before) position = h.version == 0 ? 3 : 0;
     if (band <= own || position >= none) {
       if (h.middle_side) split_middle(l, r, bands.width[band]);
       continue;
