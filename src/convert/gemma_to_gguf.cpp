@@ -17,11 +17,10 @@ namespace {
 
 /// Of models with towers, the prefixes of all that is not the decoder.
 constexpr std::string_view kTowers[] = {
-    "model.vision_tower.",    "model.audio_tower.",
-    "model.embed_vision.",    "model.embed_audio.",
-    "vision_tower.",          "audio_tower.",
-    "embed_vision.",          "embed_audio.",
-    "multi_modal_projector.", "model.multi_modal_projector.",
+    "model.vision_tower.", "model.audio_tower.",     "model.embed_vision.",
+    "model.embed_audio.",  "vision_tower.",          "audio_tower.",
+    "embed_vision.",       "embed_audio.",           "model.vision_embedder.",
+    "vision_embedder.",    "multi_modal_projector.", "model.multi_modal_projector.",
 };
 
 /// llama.cpp keeps these in f32, whatever the other matrices are.

@@ -256,6 +256,8 @@ const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face)
   if (name.ends_with(kWithTowers)) {
     name.replace(name.size() - kWithTowers.size(), name.npos, "ForCausalLM");
   }
+  // The decoder of the models without encoders is that of those with them.
+  if (name == "Gemma4UnifiedForCausalLM") name = "Gemma4ForCausalLM";
   for (const GgufArchitecture& architecture : kArchitectures) {
     if (name == architecture.hugging_face) return &architecture;
   }

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import test_gemma4_audio
 import test_gemma4_chat as chats
+import test_gemma4_unified
 import torch
 import vision_models
 from gemma_models import ALL, BASE, CONFIGS, DENSE, EXPERTS, SHARED, make_model, randomize
@@ -189,6 +190,16 @@ def test_models_with_towers_give_their_decoder(make, tallow, tmp_path):
     logits, expected = Logits(tallow, tmp_path), reference(model, tokens)
     assert error(logits(tmp_path / "model.gguf", tokens), expected) < 2e-4
     assert error(logits(tmp_path / "again", tokens), expected) < 2e-4
+
+
+def test_models_without_encoders_give_their_decoder(tallow, tmp_path):
+    model = save(tmp_path / "model", test_gemma4_unified.make_model())
+    tallow("convert", tmp_path / "model", tmp_path / "model.gguf")
+    tokens = list(range(3, 36))
+    expected = reference(model, tokens)
+    assert error(Logits(tallow, tmp_path)(tmp_path / "model.gguf", tokens), expected) < 2e-4
+    found = apart(tmp_path / "model.gguf", model, tokens, range(33, 20, -3))
+    assert np.sqrt(np.mean(np.square(found))) < 2e-2 and np.abs(found).max() < 0.1
 
 
 @pytest.mark.parametrize("kind,name", [("gemma3_text", HEAD), ("gemma4_text", SHARED),
