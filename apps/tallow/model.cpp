@@ -53,7 +53,8 @@ std::unique_ptr<LanguageModel> open_model(const ModelOptions& options) {
   if (options.threads > 0) set_num_threads(options.threads);
   const std::string path = find_model(options.model);
   Progress progress("loading " + options.model);
-  return std::make_unique<LanguageModel>(path);
+  if (options.towers.empty()) return std::make_unique<LanguageModel>(path);
+  return std::make_unique<LanguageModel>(with_towers(open_checkpoint(path), options.towers));
 }
 
 std::optional<DType> cache_dtype(const ModelOptions& options) {

@@ -30,6 +30,12 @@ void add_model(CLI::App& app, ModelOptions& o) {
       ->required();
 }
 
+void add_towers(CLI::App& app, ModelOptions& o) {
+  app.add_option("--mmproj", o.towers,
+                 "The GGUF file of the towers (default: mmproj-NAME.gguf beside NAME.gguf)")
+      ->type_name("FILE");
+}
+
 void add_machine(CLI::App& app, ModelOptions& o) {
   app.add_option(
          "--cache-type", o.cache_type,
@@ -135,6 +141,7 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
       ->check(in(int64_t{1}, int64_t{7}))
       ->type_name("N");
   add_sampling(*app, o);
+  add_towers(*app, o.model);
   add_threads(*app, o.model);
   add_context(*app, o.model);
   add_machine(*app, o.model);
@@ -166,6 +173,7 @@ CLI::App* add_logits(CLI::App& parent, LogitsOptions& o) {
   text->excludes(chat);
   app->add_option("--out", o.out, "The .npy file to write, f32 [tokens, vocab]")->required();
   app->add_flag("--last", o.last, "Only the last token's logits of each sequence");
+  add_towers(*app, o.model);
   add_threads(*app, o.model);
   add_machine(*app, o.model);
   app->footer(

@@ -11,6 +11,7 @@ namespace tallow::app {
 /// Which model, and on what it runs.
 struct ModelOptions {
   std::string model;
+  std::string towers;      ///< an mmproj file, or "" for the one beside the model
   int threads = 0;         ///< 0: the library's default
   int64_t context = 0;     ///< 0: the model's own
   std::string cache_type;  ///< "", "f32", "bf16", "f16", "q8_0" or "q4_0"

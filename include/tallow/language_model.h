@@ -68,6 +68,8 @@ class LanguageModel {
   /// Opens what resolve_model finds: a folder as `save_pretrained` writes it or a .gguf file.
   /// Throws Error.
   explicit LanguageModel(const std::string& path);
+  /// The same of an opened one.
+  explicit LanguageModel(const Checkpoint& checkpoint);
 
   const CausalLM& network() const { return *network_; }
   /// Opened on first use. Throws Error when the model has no tokenizer.
@@ -98,8 +100,6 @@ class LanguageModel {
   void check_tokens(std::span<const int32_t> tokens) const;
 
  private:
-  explicit LanguageModel(const Checkpoint& checkpoint);
-
   std::string path_;
   std::shared_ptr<const GgufFile> gguf_;  // or null for a folder
   Config config_;

@@ -27,8 +27,11 @@ nb::object to_python(Tensor tensor) { return nb::steal(wrap(std::move(tensor)));
 // A model with the session that its next answer continues.
 class Model {
  public:
-  Model(const std::string& name, const std::optional<std::string>& drafter)
-      : path_(find_model(name)), model_(path_) {
+  Model(const std::string& name, const std::optional<std::string>& drafter,
+        const std::optional<std::string>& mmproj)
+      : path_(find_model(name)),
+        model_(mmproj ? LanguageModel(with_towers(open_checkpoint(resolve_model(path_)), *mmproj))
+                      : LanguageModel(path_)) {
     if (drafter) drafter_ = model_.open_drafter(find_model(*drafter));
   }
 
@@ -222,8 +225,10 @@ void add_models(nb::module_& m) {
       .def("__repr__", [](const Generation& g) { return nb::repr(nb::str(g.text.c_str())); });
   nb::class_<Model>(m, "LanguageModel", nb::dynamic_attr(),
                     "A causal language model with its tokenizer and chat template.")
-      .def(nb::init<const std::string&, const std::optional<std::string>&>(), "path"_a,
-           "drafter"_a.none() = nb::none(), nb::call_guard<nb::gil_scoped_release>())
+      .def(nb::init<const std::string&, const std::optional<std::string>&,
+                    const std::optional<std::string>&>(),
+           "path"_a, "drafter"_a.none() = nb::none(), "mmproj"_a.none() = nb::none(),
+           nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("path", &Model::path)
       .def_prop_ro(
           "tokenizer", [](const Model& self) { return self.get().text().tokenizer; },

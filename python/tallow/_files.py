@@ -52,11 +52,12 @@ def _is_pytorch(path):
     return start[:1] == b"\x80" or (start == b"PK\3\4" and TensorFiles(path).format == "pytorch")
 
 
-def load(f, *, weights_only=True, drafter=None):
+def load(f, *, weights_only=True, drafter=None, mmproj=None):
     """A LanguageModel of a folder, a .gguf file or a name on the hub (tallow.hub.download); the tensor
     of a .npy file; what torch.save wrote, tensors in containers; else a dictionary of the tensors
     of a file. Nothing of a file is ever run, unless weights_only=False unpickles one that you
-    trust."""
+    trust. Of models: `drafter` names a smaller one that guesses ahead, `mmproj` the GGUF file of
+    their towers where that is not mmproj-NAME.gguf beside them."""
     if not weights_only:
         if hasattr(f, "read"):
             return pickle.load(f)
@@ -66,7 +67,7 @@ def load(f, *, weights_only=True, drafter=None):
         return _C._load_pytorch_bytes(f.read(), str(getattr(f, "name", "the stream")))
     path = os.fspath(f)
     if os.path.isdir(path) or _suffix(path) == ".gguf" or not os.path.exists(path):
-        return LanguageModel(path, None if drafter is None else os.fspath(drafter))
+        return LanguageModel(path, *(None if p is None else os.fspath(p) for p in (drafter, mmproj)))
     if _suffix(path) == ".npy":
         return _C._load_npy(path)
     return _C._load_pytorch(path) if _is_pytorch(path) else load_file(path)

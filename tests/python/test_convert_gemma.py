@@ -10,6 +10,7 @@ import gemma4_chat
 import gguf
 import numpy as np
 import pytest
+import tallow as package
 import test_gemma4_audio
 import test_gemma4_chat as chats
 import test_gemma4_unified
@@ -250,10 +251,10 @@ def converted(tallow, folder, out):
     return out
 
 
-def chat_logits(tallow, model, messages, folder):
+def chat_logits(tallow, model, messages, folder, *options):
     chat = folder / "chat.json"
     chat.write_text(json.dumps(messages))
-    tallow("logits", model, "--chat", chat, "--out", folder / "out.npy")
+    tallow("logits", model, "--chat", chat, "--out", folder / "out.npy", *options)
     return torch.from_numpy(np.load(folder / "out.npy"))
 
 
@@ -283,6 +284,11 @@ def test_towers_become_a_file_of_their_own_and_come_back(changes, seeing, tallow
         tmp_path / "again", attn_implementation="eager").eval()
     _, logits = gemma4_chat.Reference(tokenizer, again, folder, chats.features)(messages)
     chats.within(logits, expected)
+    # The file of the towers may lie anywhere.
+    towers = (out / "mmproj-model.gguf").rename(tmp_path / "towers.gguf")
+    chats.within(chat_logits(tallow, out / "model.gguf", messages, out, "--mmproj", towers), expected)
+    chats.within(torch.from_dlpack(package.load(out / "model.gguf", mmproj=towers).logits(
+        package.load(folder).prompt(chats.absolute(messages, folder)))), expected)
 
 
 def test_towers_have_llama_cpps_names_and_shapes(seeing, tallow, tmp_path):
