@@ -27,6 +27,9 @@ KvCacheSpec cache_spec(const CausalLM& network, const SessionOptions& options) {
   return spec;
 }
 
+/// Where a sequence cannot be cut anywhere, a copy of its last page is kept.
+int64_t spare_tokens(const KvCacheSpec& spec) { return spec.window() > 0 ? spec.page_size : 0; }
+
 /// What the model was made for, as far as a quarter of the machine's memory holds it.
 int64_t default_context(const CausalLM& network, const SessionOptions& options) {
   const KvCacheSpec spec = cache_spec(network, options);
@@ -52,7 +55,7 @@ Session::Session(const LanguageModel& model, const SessionOptions& options)
       chunk_(std::max<int64_t>(options.chunk, 1)),
       // Where a prompt ended is kept: its last page is copied when the answer goes on in it.
       cache_(cache_spec(model.network(), options),
-             context_ + cache_spec(model.network(), options).page_size),
+             context_ + spare_tokens(cache_spec(model.network(), options))),
       sequence_(cache_.create()),
       draft_(options.draft) {}
 
