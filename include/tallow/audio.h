@@ -20,8 +20,8 @@ Audio read_audio(const std::string& path);
 /// The same of bytes in memory; `what` begins every error message.
 Audio decode_audio(std::string_view bytes, const std::string& what);
 
-/// samples f32 [..., frames] at `from` frames per second as `to` per second: [..., ceil(frames * to /
-/// from)]. A windowed sinc, flat to 0.91 of the lower rate's half and 120 dB down past it.
+/// samples f32 [..., frames] at `from` frames per second as `to` per second: [..., ceil(frames * to
+/// / from)]. A windowed sinc, flat to 0.91 of the lower rate's half and 120 dB down past it.
 Tensor resample_audio(const Tensor& samples, int64_t from, int64_t to);
 
 /// One channel of `rate` frames per second, f32 [frames]: the mean of the channels, resampled where
