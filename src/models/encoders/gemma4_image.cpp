@@ -113,7 +113,7 @@ Tensor Gemma4ImageProcessor::patches(const Tensor& image) const {
 ImageInput Gemma4ImageProcessor::operator()(const Tensor& image, int64_t budget) const {
   if (budget == 0) budget = budget_;
   if (std::ranges::find(kBudgets, budget) == std::end(kBudgets)) {
-    fail("prepare: a budget of ", budget, " soft tokens is unknown; known are 70, 140, 280, 560, ",
+    fail("image: a budget of ", budget, " soft tokens is unknown; known are 70, 140, 280, 560, ",
          "1120");
   }
   if (image.dtype() != DType::u8 || image.dim() != 3 || image.size(2) != 3 || image.numel() == 0) {

@@ -123,14 +123,15 @@ class UnigramTraining {
     pieces_.keep(kept);
   }
 
-  /// The loss assumes that the piece is replaced by the best way to cover its text without it.
+  /// The loss assumes that the piece is replaced by the best way to cover its text without it. As in
+  /// SentencePiece and `tokenizers`, all pieces are counted where those of that way are meant.
   Fate fate(const Lattice& lattice, uint32_t id, const std::vector<double>& frequency, double sum,
             double all, std::vector<uint32_t>& path) const {
     if (pieces_.text[id].length == 1) return {Fate::Kind::kept, 0};
     if (frequency[id] == 0) return {};
     if (lattice.best_without(id, path) > pieces_.score[id]) return {Fate::Kind::kept, 0};
     const double here = frequency[id];
-    const double log_sum = std::log(sum + here * static_cast<double>(path.size() - 1));
+    const double log_sum = std::log(sum + here * static_cast<double>(pieces_.size() - 1));
     double without = 0;
     for (const uint32_t other : path) without += std::log(frequency[other] + here) - log_sum;
     return {Fate::Kind::candidate, here / all * (std::log(here) - std::log(sum) - without)};
