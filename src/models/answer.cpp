@@ -2,7 +2,7 @@
 #include "models/answer.h"
 
 #include <algorithm>
-#include <charconv>
+#include <utility>
 
 #include "tallow/error.h"
 

@@ -1,8 +1,8 @@
 // From messages with images, sounds and videos to a prompt: what the content lists name is read,
 // and each mark that the chat template left is spelled out as the run of soft tokens it stands for.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include "tallow/error.h"
 #include "tallow/image.h"
