@@ -23,7 +23,9 @@ std::vector<std::string> fuzz_seeds() {
   std::vector<std::string> seeds;
   for (const bool compressed : {false, true}) {
     seeds.push_back(written_file(".npz", [&](const std::string& path) {
-      tallow::save_file(tensors, path, {{}, 0, compressed, {}});
+      tallow::SaveOptions options;
+      options.compressed = compressed;
+      tallow::save_file(tensors, path, options);
     }));
   }
   return seeds;
