@@ -135,7 +135,7 @@ CLI::App* add_run(CLI::App& parent, RunOptions& o) {
   app->add_flag("--stats", o.stats, "Print load, first-token, prefill and decode figures");
   app->add_flag("--json", o.json, "Print one JSON object instead of the text");
   app->add_option("--draft", o.model.drafter,
-                  "A drafter, as google/gemma-4-E2B-it-assistant: the same answer, sooner")
+                  "A drafter, as google/gemma-4-E2B-it-assistant: the same answer in fewer passes")
       ->type_name("MODEL");
   app->add_option("--draft-tokens", o.model.draft_tokens, "Tokens drafted at once, at most: 1 to 7")
       ->check(in(int64_t{1}, int64_t{7}))
