@@ -32,6 +32,9 @@ TEMPLATE = """
 {%- if enable_thinking %}<|turn>system
 <|think|><turn|>
 {% endif -%}
+{%- for tool in tools or [] %}<|turn>system
+declaration:{{ tool.function.name }}{{ value(tool.function.parameters) }}<turn|>
+{% endfor -%}
 {%- for m in messages -%}
 <|turn>{{ 'model' if m.role == 'assistant' else m.role }}
 {% if m.thought %}<|channel>thought

@@ -63,6 +63,20 @@ def smollm():
     return tokenizer
 
 
+def with_every_merge(tokenizer, special):
+    """Every way to make a token is a merge, as in the files that SentencePiece models become; of the
+    added tokens the first `special` stay."""
+    parts = json.loads(tokenizer.to_str())
+    vocab, merges = parts["model"]["vocab"], []
+    rank = {"".join(pair): i for i, pair in reversed(list(enumerate(parts["model"]["merges"])))}
+    for token, _ in sorted(rank.items(), key=lambda item: item[1]):
+        ways = [(token[:i], token[i:]) for i in range(1, len(token))]
+        merges += [list(way) for way in ways if all(part in vocab for part in way)]
+    parts["model"]["merges"] = merges
+    parts["added_tokens"] = parts["added_tokens"][:special]
+    return Tokenizer.from_str(json.dumps(parts))
+
+
 def llama2(prefix=True):
     """SentencePiece's BPE as transformers turns it into a tokenizer.json."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
@@ -74,16 +88,7 @@ def llama2(prefix=True):
     tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(
         vocab_size=500, show_progress=False,
         special_tokens=["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256))]))
-    # Every way to make a token is a merge, as in the files that SentencePiece models become.
-    parts = json.loads(tokenizer.to_str())
-    vocab, merges = parts["model"]["vocab"], []
-    rank = {"".join(pair): i for i, pair in reversed(list(enumerate(parts["model"]["merges"])))}
-    for token, at in sorted(rank.items(), key=lambda item: item[1]):
-        ways = [(token[:i], token[i:]) for i in range(1, len(token))]
-        merges += [list(way) for way in ways if all(part in vocab for part in way)]
-    parts["model"]["merges"] = merges
-    parts["added_tokens"] = parts["added_tokens"][:3]
-    tokenizer = Tokenizer.from_str(json.dumps(parts))
+    tokenizer = with_every_merge(tokenizer, special=3)
     tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
     return tokenizer
 

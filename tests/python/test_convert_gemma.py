@@ -19,7 +19,7 @@ import vision_models
 from gemma_models import ALL, BASE, CONFIGS, DENSE, EXPERTS, SHARED, make_model, randomize
 from PIL import Image
 from safetensors.torch import load_file
-from test_convert import CHAT, TEXT, LlamaCpp, log_softmax, refusal
+from test_convert import CHAT, TEXT, LlamaCpp, log_softmax, refusal, with_every_merge
 from test_gemma import HEAD, IN_GGUF, gemma3_with_tower, gemma4_with_towers
 from test_models import Logits, error, random_tokens, reference
 from tokenizer_corpus import corpus
@@ -44,15 +44,7 @@ def gemma_tokenizer(size=None):
     tokenizer.train_from_iterator(TEXT, trainers.BpeTrainer(
         vocab_size=size or 520, show_progress=False,
         special_tokens=[*SPECIAL, *(f"<0x{i:02X}>" for i in range(256))]))
-    parts = json.loads(tokenizer.to_str())
-    vocab, merges = parts["model"]["vocab"], []
-    rank = {"".join(pair): i for i, pair in reversed(list(enumerate(parts["model"]["merges"])))}
-    for token, _ in sorted(rank.items(), key=lambda item: item[1]):
-        ways = [(token[:i], token[i:]) for i in range(1, len(token))]
-        merges += [list(way) for way in ways if all(part in vocab for part in way)]
-    parts["model"]["merges"] = merges
-    parts["added_tokens"] = parts["added_tokens"][:len(SPECIAL)]
-    tokenizer = Tokenizer.from_str(json.dumps(parts))
+    tokenizer = with_every_merge(tokenizer, special=len(SPECIAL))
     tokenizer.post_processor = processors.TemplateProcessing(
         "<bos> $A", special_tokens=[("<bos>", 2)])
     return tokenizer

@@ -279,3 +279,19 @@ def test_thinking_is_asked_for(model, tokenizer):
                                              enable_thinking=True)["input_ids"]
     assert model.prompt(messages, think=True).tokens == thinking
     assert "<|think|>" not in model.apply_chat_template(messages)
+
+
+def test_functions_are_declared(model, folder, tokenizer, tallow, tmp_path):
+    messages = [{"role": "user", "content": "how is the weather?"}]
+    tools = [{"type": "function", "function": {
+        "name": "get_weather", "description": "", "parameters": {
+            "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}}]
+    expected = tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True)
+    asked = model.prompt(messages, tools=tools).tokens
+    assert asked == expected["input_ids"] and asked != model.prompt(messages).tokens
+    (tmp_path / "tools.json").write_text(json.dumps(tools))
+    told = json.loads(tallow("run", folder, "-p", messages[0]["content"], "--tools",
+                             tmp_path / "tools.json", "-n", 1, "--json").stdout)
+    assert told["prompt_tokens"] == len(asked)
+    failed = tallow("run", folder, "-p", "x", "--tools", tmp_path / "none.json", check=False)
+    assert failed.returncode == 1 and b"none.json" in failed.stderr

@@ -56,6 +56,13 @@ AddedToken read_added_token(const Json& json) {
   return token;
 }
 
+Json written_added_token(const AddedToken& token) {
+  return Json::Object{{"id", int64_t{token.id}},          {"content", token.content},
+                      {"single_word", token.single_word}, {"lstrip", token.lstrip},
+                      {"rstrip", token.rstrip},           {"normalized", token.normalized},
+                      {"special", token.special}};
+}
+
 void AddedTokens::build(std::vector<AddedToken> tokens, const NormalizerChain& normalizer,
                         bool searched) {
   tokens_ = std::move(tokens);

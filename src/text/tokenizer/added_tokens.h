@@ -18,6 +18,8 @@ using tallow::AddedToken;
 
 /// What an entry of "added_tokens" says, but for the id.
 AddedToken read_added_token(const Json& json);
+/// The entry, with the id.
+Json written_added_token(const AddedToken& token);
 
 class AddedTokens {
  public:

@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "tallow/error.h"
+#include "text/tokenizer/added_tokens.h"
 #include "text/tokenizer/pipeline.h"
 
 namespace tallow {
@@ -160,13 +161,7 @@ std::string Tokenizer::to_json() const {
   Json::Array added;
   for (const AddedToken& token : tokens) {
     if (token.content.empty()) continue;
-    added.emplace_back(Json::Object{{"id", token.id},
-                                    {"content", token.content},
-                                    {"single_word", token.single_word},
-                                    {"lstrip", token.lstrip},
-                                    {"rstrip", token.rstrip},
-                                    {"normalized", token.normalized},
-                                    {"special", token.special}});
+    added.push_back(text::written_added_token(token));
   }
   const auto& parts = pipeline_->parts;
   Json head = Json::Object{{"version", "1.0"},

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "tallow/error.h"
+#include "text/tokenizer/added_tokens.h"
 #include "text/tokenizer/train/train.h"
 
 namespace tallow::text {
@@ -87,14 +88,9 @@ Json added_tokens(const std::vector<AddedToken>& tokens) {
     }
   }
   Json::Array list;
-  for (const AddedToken& token : distinct) {
-    list.emplace_back(Json::Object{{"id", int64_t{0}},
-                                   {"content", token.content},
-                                   {"single_word", token.single_word},
-                                   {"lstrip", token.lstrip},
-                                   {"rstrip", token.rstrip},
-                                   {"normalized", token.normalized},
-                                   {"special", token.special}});
+  for (AddedToken& token : distinct) {
+    token.id = 0;
+    list.push_back(written_added_token(token));
   }
   return list;
 }
