@@ -9,6 +9,11 @@
 
 namespace tallow {
 
+/// Adds x to `states` where somebody asked for them.
+inline void keep(Tensors* states, const Tensor& x) {
+  if (states) states->push_back(x);
+}
+
 /// An image as a tower takes it.
 struct ImageInput {
   Tensor pixels;     ///< f32: patches [patches, patch * patch * 3], or what the tower defines
@@ -27,8 +32,9 @@ class ImageEncoder {
   /// What the tower takes of an image u8 [height, width, 3] within `budget` (0: the default).
   /// Throws Error for another budget, naming those known, and for an image that cannot be fitted.
   virtual ImageInput prepare(const Tensor& image, int64_t budget = 0) const = 0;
-  /// Soft tokens f32 [soft_tokens, hidden].
-  virtual Tensor encode(const ImageInput& input) const = 0;
+  /// Soft tokens f32 [soft_tokens, hidden]. `states`, where given, receives f32 [patches, width]:
+  /// what the tower's first layer takes, and what each layer makes of it.
+  virtual Tensor encode(const ImageInput& input, Tensors* states = nullptr) const = 0;
 };
 
 /// A sound as a tower takes it.
@@ -46,8 +52,8 @@ class AudioEncoder {
   /// What the tower takes of samples f32 [count] in [-1, 1]. Throws Error when there are too few or
   /// too many.
   virtual AudioInput prepare(const Tensor& samples) const = 0;
-  /// Soft tokens f32 [soft_tokens, hidden].
-  virtual Tensor encode(const AudioInput& input) const = 0;
+  /// Soft tokens f32 [soft_tokens, hidden]; `states` as an ImageEncoder's, [frames, width].
+  virtual Tensor encode(const AudioInput& input, Tensors* states = nullptr) const = 0;
 };
 
 }  // namespace tallow

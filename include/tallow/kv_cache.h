@@ -28,6 +28,12 @@ struct Batch {
   /// f32 [soft, hidden], or undefined: what an encoder made of an image or a sound, in place of the
   /// embeddings of the tokens soft_rows (i32 [soft]).
   Tensor soft_tokens, soft_rows;
+  /// For those who look inside, or null: where a pass leaves f32 [tokens, hidden] of its embeddings
+  /// and of what each layer makes of them, normed after the last; and f32 [tokens, layers, dim],
+  /// the inputs that layers have of their own, where they do. Rows are all tokens' if all have
+  /// logits.
+  Tensors* hidden_states = nullptr;
+  Tensor* layer_inputs = nullptr;
   /// Per sequence, the length that rope scaling goes by: all of the prompt's, also while it is
   /// still being prefilled in chunks, so that chunks and one pass agree.
   std::vector<int64_t> rope_lengths;

@@ -62,6 +62,17 @@ struct Generation {
   std::optional<std::chrono::steady_clock::time_point> first_token;
 };
 
+/// What a model makes of a prompt before it comes to logits.
+struct HiddenStates {
+  /// f32 [tokens, hidden], as transformers' output_hidden_states: the embeddings, soft tokens among
+  /// them, then what each layer makes of them, the last one's normed: what the head reads. Of Gemma
+  /// 3n, all but that one are of its streams, [tokens, streams, hidden].
+  Tensors states;
+  /// f32 [tokens, layers, dim]: what each layer is given of its own (Gemma 3n, Gemma 4 E2B and
+  /// E4B).
+  Tensor layer_inputs;
+};
+
 /// A causal language model and all that is needed to talk with it.
 class LanguageModel {
  public:
@@ -96,6 +107,9 @@ class LanguageModel {
   Tensor logits(std::span<const Prompt> prompts, bool last_only = false, int64_t chunk = 512,
                 std::optional<DType> cache_dtype = {}) const;
 
+  /// What a pass over the prompt's tokens makes on its way. Throws Error as logits does.
+  HiddenStates hidden_states(const Prompt& prompt) const;
+
   /// Throws Error, naming the token and the vocabulary, when one is outside it.
   void check_tokens(std::span<const int32_t> tokens) const;
 
@@ -113,8 +127,8 @@ class LanguageModel {
 /// How a drafter guesses ahead.
 struct DraftOptions {
   const Drafter* drafter = nullptr;  ///< or null; must outlive the session
-  /// Tokens drafted at once, at most. Passes of up to 8 tokens round as passes of one do, so that up
-  /// to 7 drafts leave the answer what it is without them.
+  /// Tokens drafted at once, at most. Passes of up to 8 tokens round as passes of one do, so that
+  /// up to 7 drafts leave the answer what it is without them.
   int64_t most = 7;
 };
 

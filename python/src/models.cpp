@@ -126,6 +126,23 @@ Generation generate(Model& model, const Prompt& prompt, const nb::dict& given,
   return result;
 }
 
+nb::object to_python(Tensors tensors) {
+  nb::list result;
+  for (Tensor& tensor : tensors) result.append(to_python(std::move(tensor)));
+  return result;
+}
+
+// The states of all layers, and what they are given of their own, or None.
+nb::object hidden_states(const Model& model, const Prompt& prompt) {
+  HiddenStates result;
+  {
+    nb::gil_scoped_release no_gil;
+    result = model.get().hidden_states(prompt);
+  }
+  nb::object inputs = result.layer_inputs ? to_python(result.layer_inputs) : nb::none();
+  return nb::make_tuple(to_python(std::move(result.states)), inputs);
+}
+
 nb::object logits(const Model& model, const std::vector<Prompt>& prompts, bool last_only) {
   Tensor result;
   {
@@ -151,15 +168,17 @@ nb::object prepare_image(const Model& model, nb::handle image, int64_t budget) {
   return nb::make_tuple(to_python(input.pixels), to_python(input.positions));
 }
 
-nb::object encode_image(const Model& model, nb::handle pixels, nb::handle positions) {
+// The soft tokens, or the states of the tower's layers.
+nb::object encode_image(const Model& model, nb::handle pixels, nb::handle positions, bool inside) {
   const Tensor at = checked_tensor(positions.ptr());
   const ImageInput input{checked_tensor(pixels.ptr()), at, 0};
-  Tensor result;
+  Tensor rows;
+  Tensors states;
   {
     nb::gil_scoped_release no_gil;
-    result = eyes(model).encode(input);
+    rows = eyes(model).encode(input, inside ? &states : nullptr);
   }
-  return to_python(std::move(result));
+  return inside ? to_python(std::move(states)) : to_python(std::move(rows));
 }
 
 // Messages and requests come as JSON, since templates take any value.
@@ -194,15 +213,16 @@ nb::object prepare_audio(const Model& model, nb::handle samples) {
   return to_python(std::move(features));
 }
 
-nb::object encode_audio(const Model& model, nb::handle samples) {
+nb::object encode_audio(const Model& model, nb::handle samples, bool inside) {
   const Tensor x = checked_tensor(samples.ptr());
   Tensor rows;
+  Tensors states;
   {
     nb::gil_scoped_release no_gil;
     const AudioEncoder& encoder = sounds(model);
-    rows = encoder.encode(encoder.prepare(x));
+    rows = encoder.encode(encoder.prepare(x), inside ? &states : nullptr);
   }
-  return to_python(std::move(rows));
+  return inside ? to_python(std::move(states)) : to_python(std::move(rows));
 }
 
 void add_models(nb::module_& m) {
@@ -239,6 +259,7 @@ void add_models(nb::module_& m) {
                    [](const Model& self) { return self.get().network().max_positions(); })
       .def("_generate", generate, "prompt"_a, "options"_a, "on_text"_a.none())
       .def("_logits", logits)
+      .def("_hidden_states", hidden_states)
       .def("_prepare_audio", prepare_audio)
       .def("_encode_audio", encode_audio)
       .def("_prepare_image", prepare_image)

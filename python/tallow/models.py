@@ -6,7 +6,7 @@ import queue
 import threading
 
 from . import _C, _tokenizer_training, image  # noqa: F401
-from ._C import AddedToken, Encoding, Generation, LanguageModel, Prompt, Tensor, Tokenizer
+from ._C import AddedToken, Encoding, Error, Generation, LanguageModel, Prompt, Tensor, Tokenizer
 from ._data import as_tensor
 
 __all__ = ["AddedToken", "Encoding", "LanguageModel", "Prompt", "Tokenizer", "convert",
@@ -122,6 +122,22 @@ def logits(self, ids, last_only=False):
     return self._logits([_prompt(self, row) for row in (ids if many else [ids])], last_only)
 
 
+def hidden_states(self, prompt):
+    """What the layers make of a prompt, as transformers' `output_hidden_states`: a list of f32
+    [tokens, hidden] tensors, the embeddings first (soft tokens of images and sounds among them), then
+    the output of each layer, the last one's normed: what the head reads. Of Gemma 3n, all but the
+    last are of its streams, [tokens, streams, hidden]."""
+    return self._hidden_states(_prompt(self, prompt))[0]
+
+
+def per_layer_inputs(self, prompt):
+    """What each layer of a Gemma 3n or 4 is given of its own: f32 [tokens, layers, dim]."""
+    inputs = self._hidden_states(_prompt(self, prompt))[1]
+    if inputs is None:
+        raise Error(f"{self.path}: the layers of this model have no inputs of their own")
+    return inputs
+
+
 def _pixels(given):
     return image.read(given) if isinstance(given, (str, os.PathLike)) else as_tensor(given)
 
@@ -133,11 +149,21 @@ def prepare_image(self, picture, tokens=None):
     return self._prepare_image(_pixels(picture), tokens or 0)
 
 
+def _encoded(self, picture, tokens, inside):
+    prepared = isinstance(picture, tuple)
+    return self._encode_image(*(picture if prepared else self.prepare_image(picture, tokens)), inside)
+
+
 def encode_image(self, picture, tokens=None):
     """The soft tokens f32 [soft tokens, hidden] that stand for an image (a path, u8 [height, width,
     3], or what prepare_image made of it) in a prompt."""
-    prepared = isinstance(picture, tuple)
-    return self._encode_image(*(picture if prepared else self.prepare_image(picture, tokens)))
+    return _encoded(self, picture, tokens, False)
+
+
+def image_hidden_states(self, picture, tokens=None):
+    """What the vision tower makes of an image on its way to soft tokens: a list of f32 [patches,
+    width], what its first layer takes, then the output of each layer."""
+    return _encoded(self, picture, tokens, True)
 
 
 def prepare_audio(self, samples):
@@ -148,7 +174,12 @@ def prepare_audio(self, samples):
 
 def encode_audio(self, samples):
     """The soft tokens f32 [count, hidden] that stand in a prompt for samples f32 [count]."""
-    return self._encode_audio(as_tensor(samples))
+    return self._encode_audio(as_tensor(samples), False)
+
+
+def audio_hidden_states(self, samples):
+    """What the audio tower makes of samples f32 [count], as image_hidden_states: [frames, width]."""
+    return self._encode_audio(as_tensor(samples), True)
 
 
 _KEYWORDS = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty",
@@ -175,10 +206,9 @@ Generation.tool_calls = property(lambda g: json.loads(g._tool_calls),
 LanguageModel.prompt = prompt
 LanguageModel.apply_chat_template = apply_chat_template
 LanguageModel.logits = logits
-LanguageModel.prepare_image = prepare_image
-LanguageModel.encode_image = encode_image
-LanguageModel.prepare_audio = prepare_audio
-LanguageModel.encode_audio = encode_audio
+for method in (hidden_states, per_layer_inputs, prepare_image, encode_image, image_hidden_states,
+               prepare_audio, encode_audio, audio_hidden_states):
+    setattr(LanguageModel, method.__name__, method)
 LanguageModel.__call__ = logits
 LanguageModel.__repr__ = lambda self: f"LanguageModel({self.path!r})"
 

@@ -269,4 +269,20 @@ Tensor LanguageModel::logits(std::span<const Prompt> prompts, bool last_only, in
   return result;
 }
 
+HiddenStates LanguageModel::hidden_states(const Prompt& prompt) const {
+  if (prompt.size() == 0) fail("hidden_states: the sequence is empty; give at least one token");
+  check_tokens(prompt.tokens);
+  KvCache cache(network_->cache_spec(), prompt.size());
+  const KvCache::Chunk chunk{
+      .sequence = cache.create(), .tokens = prompt.tokens, .all_logits = true};
+  const PromptPart whole{&prompt, 0, prompt.size()};
+  Batch batch = cache.append({&chunk, 1});
+  place_soft_tokens({&whole, 1}, *network_, batch);
+  HiddenStates result;
+  batch.hidden_states = &result.states;
+  batch.layer_inputs = &result.layer_inputs;
+  network_->states(batch, cache);
+  return result;
+}
+
 }  // namespace tallow

@@ -132,6 +132,7 @@ class GemmaForCausalLM : public GemmaModel {
     const auto pass = [&](bool last) -> const GemmaPass& { return fewer && last ? wanted : all; };
     for (size_t i = 0; i < layers_.size(); ++i) {
       const GemmaLayerConfig& layer = c_.layers[i];
+      keep(batch.hidden_states, x);
       if (fewer && i == turn && inputs) inputs = wanted_rows(inputs, batch);
       x = layers_[i](x, pass(i > turn).of(layer), pass(i >= turn).of(layer),
                      inputs ? inputs.select(1, static_cast<int64_t>(i)) : Tensor(), rotary(i),

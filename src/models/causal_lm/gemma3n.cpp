@@ -172,6 +172,7 @@ class Gemma3nForCausalLM : public GemmaModel {
     const auto pass = [&](bool last) -> const GemmaPass& { return fewer && last ? wanted : all; };
     for (size_t i = 0; i < layers_.size(); ++i) {
       const GemmaLayerConfig& layer = c_.layers[i];
+      keep(batch.hidden_states, x);
       if (fewer && i == turn) inputs = wanted_rows(inputs, batch);
       x = layers_[i](x, pass(i > turn).of(layer), pass(i >= turn).of(layer),
                      inputs.select(1, static_cast<int64_t>(i)), rotary(i), cache);

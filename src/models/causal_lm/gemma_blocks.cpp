@@ -225,7 +225,11 @@ Tensor GemmaModel::embed(const Batch& batch, const Tensor& ids) const {
 
 Tensor GemmaModel::states(const Batch& batch, KvCache& cache) const {
   const Tensor tokens = ids(batch), x = embed(batch, tokens);
-  return decode(x, c_.per_layer_dim > 0 ? layer_inputs_(tokens, x) : Tensor(), batch, cache);
+  const Tensor inputs = c_.per_layer_dim > 0 ? layer_inputs_(tokens, x) : Tensor();
+  if (batch.layer_inputs) *batch.layer_inputs = inputs;
+  const Tensor made = decode(x, inputs, batch, cache);
+  keep(batch.hidden_states, made);
+  return made;
 }
 
 Tensor GemmaModel::head_rows(const Tensor& ids) const { return embedding(ids, lm_head_.weight); }

@@ -131,6 +131,7 @@ class LlamaForCausalLM : public CausalLM {
       const Layer& layer = layers_[i];
       auto l = static_cast<int64_t>(i);
       Tensor y = layer.input_layernorm.add(x, delta);
+      keep(batch.hidden_states, x);
       delta = layer.self_attn(y, rotary_, layer.self_attn.window > 0 ? near : batch, cache.keys(l),
                               cache.values(l));
       // Past the last attention no token sees another: only the wanted rows go on.
@@ -140,7 +141,9 @@ class LlamaForCausalLM : public CausalLM {
       }
       delta = layer.mlp(layer.post_attention_layernorm.add(x, delta));
     }
-    return norm_.add(x, delta);
+    const Tensor normed = norm_.add(x, delta);
+    keep(batch.hidden_states, normed);
+    return normed;
   }
   Tensor head(const Tensor& states) const override { return lm_head_(states); }
 

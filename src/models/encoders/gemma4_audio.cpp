@@ -66,7 +66,7 @@ class Gemma4Audio : public AudioEncoder {
     return {features, (features.size(0) + 3) / 4};
   }
 
-  Tensor encode(const AudioInput& input) const override {
+  Tensor encode(const AudioInput& input, Tensors* states) const override {
     const Tensor& features = input.features;
     const int64_t quarter = c_.channels[0] / 4;
     if (features.dim() != 2 || (features.size(1) + 3) / 4 != quarter) {
@@ -76,7 +76,7 @@ class Gemma4Audio : public AudioEncoder {
     if (features.size(0) == 0) return Tensor::empty({0, projection_.weight.size(0)});
     const Tensor x =
         input_proj_(flatten(subsampling_[1](subsampling_[0](features.unsqueeze(2))), 1));
-    return projection_(rms_norm(output_proj_(layers_(x)), {c_.output}, {}, c_.eps));
+    return projection_(rms_norm(output_proj_(layers_(x, states)), {c_.output}, {}, c_.eps));
   }
 
  private:

@@ -9,6 +9,7 @@
 
 #include "models/causal_lm/gemma.h"
 #include "models/encoders/clipped_linear.h"
+#include "tallow/encoders.h"
 #include "tallow/error.h"
 
 namespace tallow {
@@ -238,14 +239,18 @@ Conformer::Conformer(const Weights& layers, const ConformerConfig& config)
 
 Conformer::~Conformer() = default;
 
-Tensor Conformer::operator()(Tensor x) const {
+Tensor Conformer::operator()(Tensor x, Tensors* states) const {
   State& s = *state_;
   std::call_once(s.once, [&] {
     const Tensor distances = sinusoids(s.c);
     for (const Layer& layer : s.layers) s.biases.push_back(layer.self_attn.biases(distances));
   });
   const Band band(s.c, x.size(0));
-  for (size_t i = 0; i < s.layers.size(); ++i) x = s.layers[i](x, s.biases[i], band);
+  keep(states, x);
+  for (size_t i = 0; i < s.layers.size(); ++i) {
+    x = s.layers[i](x, s.biases[i], band);
+    keep(states, x);
+  }
   return x;
 }
 

@@ -29,8 +29,8 @@ class Conformer {
  public:
   Conformer(const Weights& layers, const ConformerConfig& config);
   ~Conformer();
-  /// x [tokens, hidden].
-  Tensor operator()(Tensor x) const;
+  /// x [tokens, hidden]; `states` as AudioEncoder::encode's.
+  Tensor operator()(Tensor x, Tensors* states) const;
 
  private:
   struct State;

@@ -60,14 +60,16 @@ class Images : public ImageEncoder {
     return processor_(image, budget);
   }
 
-  Tensor encode(const ImageInput& input) const override {
+  Tensor encode(const ImageInput& input, Tensors* states) const override {
     check_patches(input, features_, places_);
     Tensor x = patch_ln2_(patch_dense_(patch_ln1_(input.pixels)));
     for (int64_t axis = 0; axis < 2; ++axis) {
       // The table has a row for each axis of a place.
       x = x + embedding_rows(pos_embedding_, input.positions.select(1, axis) * 2 + axis);
     }
-    return projector_(pos_norm_(x));
+    x = pos_norm_(x);
+    keep(states, x);
+    return projector_(x);
   }
 
  private:
@@ -106,10 +108,11 @@ class Sounds : public AudioEncoder {
     return {features, tokens};
   }
 
-  Tensor encode(const AudioInput& input) const override {
+  Tensor encode(const AudioInput& input, Tensors* states) const override {
     if (input.features.dim() != 2 || input.features.size(1) != samples_) {
       fail("encode: the features are ", input.features, "; they need f32 [tokens, ", samples_, "]");
     }
+    keep(states, input.features);
     return projector_(input.features);
   }
 

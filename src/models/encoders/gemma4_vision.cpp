@@ -150,14 +150,18 @@ class Gemma4Vision : public ImageEncoder {
     return processor_(image, budget);
   }
 
-  Tensor encode(const ImageInput& input) const override {
+  Tensor encode(const ImageInput& input, Tensors* states) const override {
     check_patches(input, input_proj_.weight.size(1), positions_.size(1));
     const Tensor& at = input.positions;
     Tensor x = input_proj_((input.pixels - 0.5) * 2);
     for (int64_t axis = 0; axis < 2; ++axis) {
       x = x + embedding_rows(positions_.select(0, axis), at.select(1, axis));
     }
-    for (const Layer& layer : layers_) x = layer(x, at, frequencies_);
+    keep(states, x);
+    for (const Layer& layer : layers_) {
+      x = layer(x, at, frequencies_);
+      keep(states, x);
+    }
     x = pooled(x, at) * std::sqrt(static_cast<double>(x.size(1)));
     if (std_bias_) x = (x - std_bias_) * std_scale_;
     return embedding_projection_(rms_norm(x, {x.size(1)}, {}, eps_));
