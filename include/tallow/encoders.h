@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tallow/image.h"
 #include "tallow/tensor.h"
 
 namespace tallow {
@@ -32,6 +33,12 @@ class ImageEncoder {
   /// What the tower takes of an image u8 [height, width, 3] within `budget` (0: the default).
   /// Throws Error for another budget, naming those known, and for an image that cannot be fitted.
   virtual ImageInput prepare(const Tensor& image, int64_t budget = 0) const = 0;
+  /// The same for a frame of a video, for which processors have other settings and defaults.
+  virtual ImageInput prepare_frame(const Tensor& frame, int64_t budget = 0) const {
+    return prepare(frame, budget);
+  }
+  /// The frames of a video that it is made to see.
+  virtual FrameSampling frame_sampling() const { return {}; }
   /// Soft tokens f32 [soft_tokens, hidden]. `states`, where given, receives f32 [patches, width]:
   /// what the tower's first layer takes, and what each layer makes of it.
   virtual Tensor encode(const ImageInput& input, Tensors* states = nullptr) const = 0;

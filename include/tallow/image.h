@@ -23,11 +23,17 @@ struct Frames {
   std::vector<Tensor> frames;   ///< u8 [height, width, 3] each
   std::vector<double> seconds;  ///< when each of them is shown first
 };
+/// Which frames of a video are taken: at even distances, the first among them, no more than there
+/// are.
+struct FrameSampling {
+  int64_t most = 32;  ///< 0: all
+  double rate = 0;    ///< a second, in place of a number; 0: `most`
+};
 /// The frames of an animated GIF or WebP file, as Pillow composes them, or the images of a folder
-/// in the order of their names, 24 a second; of a video, where FFmpeg is installed; of another image,
-/// itself. Of more than `most`, as many are taken, at even distances, as transformers' video
-/// processors do. Throws Error as read_image does.
-Frames read_frames(const std::string& path, int64_t most = 32);
+/// in the order of their names, 24 a second; of a video, where FFmpeg is installed; of another
+/// image, itself. Those of `sampling` are taken, as transformers' video processors do. Throws Error
+/// as read_image does, and for more than 4096 frames or 4 GiB of them.
+Frames read_frames(const std::string& path, const FrameSampling& sampling = {});
 
 /// Pixels u8 [height, width, channels] at another size, equal to Pillow's `Image.resize`. `filter`
 /// is "nearest", "box", "bilinear", "hamming", "bicubic" or "lanczos"; all but the first see every

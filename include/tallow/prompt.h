@@ -79,8 +79,10 @@ struct ChatRequest {
 
 /// The images, sounds and videos of messages, in order: content items {"type": "image", "path":
 /// ...}, {"type": "audio", ...} and {"type": "video", ...}. An item's "tokens" go before
-/// `request.image_tokens`. Throws Error, naming the file.
-std::vector<Media> read_media(const Json& messages, const ChatRequest& request);
+/// `request.image_tokens`; of videos, the frames of `sampling` are read. Throws Error, naming the
+/// file.
+std::vector<Media> read_media(const Json& messages, const ChatRequest& request,
+                              const FrameSampling& sampling = {});
 
 /// The texts that stand for soft tokens in a prompt, by a model's configuration and tokenizer;
 /// empty where it has none.

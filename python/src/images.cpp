@@ -1,9 +1,11 @@
 // Images: tallow.image, whose Python half is python/tallow/image.py.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include "objects.h"
+#include "tallow/error.h"
 #include "tallow/image.h"
 
 namespace nb = nanobind;
@@ -32,11 +34,12 @@ void add_images(PyObject* module) {
   m.def("_decode_image", [](const nb::bytes& bytes) {
     return made([&] { return decode_image({bytes.c_str(), bytes.size()}, "image"); });
   });
-  m.def("_read_frames", [](const std::string& path, int64_t most) {
+  m.def("_read_frames", [](const std::string& path, std::optional<int64_t> most, double fps) {
+    if (most && *most < 1) fail("read_frames: ", *most, " frames are too few");
     Frames read;
     {
       nb::gil_scoped_release no_gil;
-      read = read_frames(path, most);
+      read = read_frames(path, {.most = most.value_or(0), .rate = fps});
     }
     nb::list frames;
     for (Tensor& frame : read.frames) frames.append(nb::steal(wrap(std::move(frame))));

@@ -4,6 +4,7 @@
 import os
 
 from . import _C
+from ._C import Error
 from ._data import as_tensor
 
 __all__ = ["decode", "read", "read_frames", "resize"]
@@ -20,11 +21,13 @@ def decode(data):
     return _C._decode_image(bytes(data))
 
 
-def read_frames(path, most=32):
+def read_frames(path, most=32, fps=None):
     """([pixels u8 [height, width, 3], ...], [seconds, ...]): the frames of an animated GIF or WebP
     file and when each is shown, or the images of a folder in the order of their names, 24 a second;
-    of more than `most` as many, at even distances."""
-    return _C._read_frames(os.fspath(path), most)
+    of more than `most` as many, at even distances (None: all); or so many as `fps` a second are."""
+    if fps is not None and not fps > 0:
+        raise Error(f"read_frames: {fps} frames a second are too few")
+    return _C._read_frames(os.fspath(path), most, fps or 0)
 
 
 def resize(image, height, width, filter="bicubic"):

@@ -1,20 +1,20 @@
 // Which frames of a video a model sees.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <string>
 #include <vector>
+
+#include "tallow/image.h"
 
 namespace tallow {
 
 constexpr double kFrameRate = 24;  // per second, where nothing says it: transformers' guess
+constexpr int64_t kMostFrameBytes = int64_t{1} << 32;
 
-/// At most `most` of `count` frames, at even distances, the first among them.
-inline std::vector<int64_t> evenly(int64_t count, int64_t most) {
-  std::vector<int64_t> result;
-  const int64_t wanted = std::min(count, most);
-  for (int64_t i = 0; i < wanted; ++i) result.push_back(i * count / wanted);
-  return result;
-}
+/// The numbers of those of `count` frames, `rate` of them a second, that are taken: transformers'
+/// default_sample_indices_fn. Throws Error for too many.
+std::vector<int64_t> sampled(int64_t count, double rate, const FrameSampling& sampling,
+                             const std::string& path);
 
 }  // namespace tallow

@@ -229,7 +229,9 @@ std::unique_ptr<Drafter> LanguageModel::open_drafter(const std::string& path) co
 
 Prompt LanguageModel::chat_prompt(const Json& messages, const ChatRequest& request) const {
   const Tokenizer& tokenizer = text().tokenizer;
-  const std::vector<Media> media = read_media(messages, request);
+  const FrameSampling sampling =
+      network_->images() ? network_->images()->frame_sampling() : FrameSampling();
+  const std::vector<Media> media = read_media(messages, request, sampling);
   for (const Media& one : media) {
     const bool sound = one.kind == Media::Kind::audio;
     if (!(sound ? network_->sounds() != nullptr : network_->images() != nullptr)) {

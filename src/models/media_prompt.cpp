@@ -11,7 +11,6 @@
 namespace tallow {
 namespace {
 
-constexpr int64_t kVideoTokens = 70;  // that transformers' video processor gives each frame
 constexpr const char* kKinds[] = {"image", "audio", "video"};
 
 std::string name_of(Media::Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
@@ -43,10 +42,11 @@ std::string path_of(const Json& item, const std::string& kind, const std::string
   return name.starts_with('/') || folder.empty() ? name : folder + "/" + name;
 }
 
-Media read_item(const Json& item, Media::Kind kind, const ChatRequest& request) {
+Media read_item(const Json& item, Media::Kind kind, const ChatRequest& request,
+                const FrameSampling& sampling) {
   Media media;
   media.kind = kind;
-  media.soft_tokens = kind == Media::Kind::video ? kVideoTokens : request.image_tokens;
+  media.soft_tokens = kind == Media::Kind::image ? request.image_tokens : 0;
   if (const Json* tokens = item.find("tokens")) {
     if (!tokens->is_integer()) fail("chat: \"tokens\": ", tokens->dump(), " is not a number");
     media.soft_tokens = tokens->integer();
@@ -56,7 +56,7 @@ Media read_item(const Json& item, Media::Kind kind, const ChatRequest& request) 
     case Media::Kind::image: media.frames.push_back(read_image(path)); break;
     case Media::Kind::audio: media.audio = read_audio(path); break;
     case Media::Kind::video: {
-      Frames video = read_frames(path);
+      Frames video = read_frames(path, sampling);
       media.frames = std::move(video.frames);
       media.seconds = std::move(video.seconds);
       break;
@@ -78,8 +78,7 @@ struct Spelled {
   }
 };
 
-SoftRun image_run(const Tensor& image, int64_t budget, const CausalLM& network) {
-  ImageInput input = network.images()->prepare(image, budget);
+SoftRun image_run(ImageInput input) {
   const int64_t count = input.soft_tokens;
   return {.count = count, .input = std::move(input)};
 }
@@ -95,7 +94,7 @@ void spell(const Media& media, const SoftMarks& marks, const CausalLM& network, 
   switch (media.kind) {
     case Media::Kind::image:
       out.add(marks.image_begin, marks.image, marks.image_end,
-              image_run(media.frames.at(0), media.soft_tokens, network));
+              image_run(network.images()->prepare(media.frames.at(0), media.soft_tokens)));
       return;
     case Media::Kind::audio:
       out.add(marks.audio_begin, marks.audio, marks.audio_end, audio_run(media.audio, network));
@@ -108,7 +107,7 @@ void spell(const Media& media, const SoftMarks& marks, const CausalLM& network, 
                       static_cast<long long>(second / 60), static_cast<long long>(second % 60));
         out.text += time;
         out.add(marks.image_begin, marks.video, marks.image_end,
-                image_run(media.frames[i], media.soft_tokens, network));
+                image_run(network.images()->prepare_frame(media.frames[i], media.soft_tokens)));
       }
       return;
   }
@@ -183,14 +182,16 @@ void locate(const std::vector<int32_t>& tokens, const SoftMarks& marks, const To
 
 }  // namespace
 
-std::vector<Media> read_media(const Json& messages, const ChatRequest& request) {
+std::vector<Media> read_media(const Json& messages, const ChatRequest& request,
+                              const FrameSampling& sampling) {
   std::vector<Media> media;
   if (!messages.is_array()) return media;
   for (const Json& message : messages.items()) {
     const Json* content = message.find("content");
     if (!content || !content->is_array()) continue;
     for (const Json& item : content->items()) {
-      if (const auto kind = kind_of(item)) media.push_back(read_item(item, *kind, request));
+      if (const auto kind = kind_of(item))
+        media.push_back(read_item(item, *kind, request, sampling));
     }
   }
   return media;

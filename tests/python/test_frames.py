@@ -6,6 +6,7 @@ from image_files import gif_animation
 from PIL import Image
 from test_hostile_images import SAMPLES
 from test_images import saved, with_alpha
+from transformers.video_utils import VideoMetadata, default_sample_indices_fn
 from vision_models import picture
 
 import tallow as package  # `tallow` is the command in the other tests
@@ -80,6 +81,12 @@ def test_more_frames_than_wanted_are_chosen_as_transformers_chooses(tmp_path):
         wanted = np.arange(count) * 45 // count
         assert [int(f.numpy()[0, 0, 0]) for f in read] == list(5 * wanted)
         np.testing.assert_allclose(seconds, wanted / 10)
+    for fps in (0.1, 1, 3, 7.5, 10, 40):
+        read, seconds = package.image.read_frames(tmp_path / "a.webp", fps=fps)
+        metadata = VideoMetadata(total_num_frames=45, fps=10)
+        wanted = default_sample_indices_fn(metadata, fps=min(fps, 10))
+        assert [int(f.numpy()[0, 0, 0]) for f in read] == list(5 * wanted)
+    assert len(package.image.read_frames(tmp_path / "a.webp", None)[0]) == 45
 
 
 def test_a_folder_is_read_by_name(tmp_path):
@@ -98,6 +105,16 @@ def test_what_cannot_be_read(tmp_path):
                               (tmp_path / "empty", 0, "too few")]:
         with pytest.raises(package.Error, match=words):
             package.image.read_frames(path, most)
+    for fps in (0, -1, float("nan")):
+        with pytest.raises(package.Error, match="too few"):
+            package.image.read_frames(tmp_path, fps=fps)
+
+
+def test_too_many_frames_are_refused_before_they_are_read(tmp_path):
+    for i in range(4097):
+        (tmp_path / f"{i}.png").touch()
+    with pytest.raises(package.Error, match="4097 frames .* 4096 are the most"):
+        package.image.read_frames(tmp_path, None)
 
 
 @pytest.mark.parametrize("kind", ["gif", "webp"])

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import tallow as tallow_package
 import torch
-from gemma4_chat import Reference, make_network, make_tokenizer
+from gemma4_chat import make_network, make_tokenizer
 from PIL import Image
 from transformers import Gemma4Processor
-from transformers.video_utils import VideoMetadata
+from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+from transformers.video_processing_utils import VideoProcessorMixin
+from transformers.video_utils import VideoMetadata, default_sample_indices_fn
 from vision_models import picture
 
 
@@ -40,11 +42,11 @@ def folder(tmp_path_factory, tokenizer, network):
     return folder
 
 
-def expected(network, tokenizer, folder, path, frames, fps, tokens, indices):
+def expected(network, tokenizer, path, frames, fps, indices, max_soft_tokens=70, **settings):
     """As Gemma4Processor and its video processor make it, of whose parts torchvision resizes."""
-    made = [Reference(tokenizer, network, folder).images(
-        [dict(path=str(frame), tokens=tokens)]) for frame in frames]
-    count = made[0][1][0]
+    processor = Gemma4ImageProcessorPil(max_soft_tokens=max_soft_tokens, **settings)
+    made = [processor(Image.open(frame), return_tensors="pt") for frame in frames]
+    count = int(made[0]["num_soft_tokens_per_image"][0])
     metadata = VideoMetadata(total_num_frames=len(frames), fps=fps, frames_indices=indices)
     marks = SimpleNamespace(boi_token="<|image>", video_token="<|video|>", eoi_token="<image|>")
     video = Gemma4Processor.replace_video_token(
@@ -58,8 +60,8 @@ def expected(network, tokenizer, folder, path, frames, fps, tokens, indices):
     with torch.no_grad():
         return network(
             input_ids=ids, mm_token_type_ids=kinds, num_frames_per_video=torch.tensor([len(made)]),
-            pixel_values_videos=torch.cat([m[0]["pixel_values"] for m in made]),
-            video_position_ids=torch.cat([m[0]["image_position_ids"] for m in made])).logits[0]
+            pixel_values_videos=torch.cat([m["pixel_values"] for m in made]),
+            video_position_ids=torch.cat([m["image_position_ids"] for m in made])).logits[0]
 
 
 def logits(tallow, folder, path, tmp_path, **more):
@@ -79,17 +81,68 @@ def same(ours, theirs):
 def test_an_animation(tokens, tallow, folder, network, tokenizer, tmp_path):
     for i in range(3):
         Image.fromarray(picture(60, 90, i)).save(tmp_path / f"{i}.png")
-    theirs = expected(network, tokenizer, folder, "a.webp", [tmp_path / f"{i}.png" for i in range(3)],
-                      0.5, tokens, [0, 1, 2])
+    theirs = expected(network, tokenizer, "a.webp", [tmp_path / f"{i}.png" for i in range(3)], 0.5,
+                      [0, 1, 2], tokens)
     more = {} if tokens == 70 else dict(tokens=tokens)
     same(logits(tallow, folder, "a.webp", tmp_path, **more), theirs)
 
 
 def test_a_folder_of_more_frames_than_are_seen(tallow, folder, network, tokenizer, tmp_path):
     indices = [i * 40 // 32 for i in range(32)]
-    theirs = expected(network, tokenizer, folder, "b", [folder / "b" / f"{i:03}.png" for i in indices],
-                      24, 70, indices)
+    theirs = expected(network, tokenizer, "b", [folder / "b" / f"{i:03}.png" for i in indices], 24,
+                      indices)
     same(logits(tallow, folder, "b", tmp_path), theirs)
+
+
+SETTINGS = {
+    "number": dict(num_frames=5),
+    "rate": dict(num_frames=None, fps=3),
+    "slow": dict(num_frames=None, fps=0.1),
+    "every_frame": dict(num_frames=None),
+    "unsampled": dict(num_frames=7, do_sample_frames=False),
+    "budget": dict(num_frames=4, max_soft_tokens=140),
+    "filter": dict(num_frames=3, resample=2),
+    "scale": dict(num_frames=3, rescale_factor=1 / 127),
+    "mean": dict(num_frames=3, image_mean=[0.5, 0.4, 0.3], image_std=[0.5, 0.6, 0.7]),
+    "no_mean": dict(num_frames=3, image_mean=[0.5, 0.4, 0.3], do_normalize=False),
+}
+FILES = {  # which of them goes first
+    "whole": ["processor_config", "video_preprocessor_config", "preprocessor_config"],
+    "own": ["video_preprocessor_config", "preprocessor_config"],
+    "image": ["preprocessor_config"],
+}
+
+
+@pytest.mark.parametrize("name,files", [*((name, "whole") for name in SETTINGS), ("number", "own"),
+                                        ("budget", "own"), ("number", "image")])
+def test_settings_of_the_processor(name, files, tallow, folder, network, tokenizer, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(folder, model)
+    first, *others = FILES[files]
+    settings = SETTINGS[name]
+    (model / f"{first}.json").write_text(json.dumps(
+        {"video_processor": settings} if files == "whole" else settings))
+    for other in others:
+        (model / f"{other}.json").write_text(json.dumps(dict(num_frames=1, max_soft_tokens=560)))
+    read = VideoProcessorMixin.get_video_processor_dict(str(model))[0]
+    number, rate, sample, *_ = (read.pop(key, usual) for key, usual in (
+        ("num_frames", 32), ("fps", None), ("do_sample_frames", True)))
+    indices = list(default_sample_indices_fn(VideoMetadata(total_num_frames=40, fps=24),
+                                             number, rate)) if sample else list(range(40))
+    theirs = expected(network, tokenizer, "b", [model / "b" / f"{i:03}.png" for i in indices], 24,
+                      indices, **{"do_normalize": True, **read})
+    same(logits(tallow, model, "b", tmp_path), theirs)
+
+
+@pytest.mark.parametrize("settings,words", [
+    (dict(num_frames=3, fps=2), "num_frames and fps"), (dict(fps=-1), "fps -1 is not positive"),
+    (dict(num_frames=0), "num_frames"), (dict(fps="a"), "fps"), (dict(max_soft_tokens=71), "71"),
+])
+def test_settings_that_make_no_sense(settings, words, folder, network, tmp_path):
+    network.save_pretrained(tmp_path)
+    (tmp_path / "video_preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(tallow_package.Error, match=words):
+        tallow_package.load(tmp_path)
 
 
 def test_a_video_that_is_none(tallow, folder, tmp_path):

@@ -19,9 +19,8 @@ extern char** environ;
 namespace tallow::video {
 namespace {
 
-constexpr size_t kMostText = 1 << 20;           // of ffprobe
-constexpr int64_t kMostPixels = 1 << 26;        // of a frame
-constexpr size_t kMostBytes = size_t{1} << 32;  // of all frames
+constexpr size_t kMostText = 1 << 20;     // of ffprobe
+constexpr int64_t kMostPixels = 1 << 26;  // of a frame
 
 /// A running program whose output is read. It ends with this object.
 class Program {
@@ -170,15 +169,15 @@ bool is_video(std::string_view begin) {
          has(0, "\0\0\1\xba"sv) || has(0, "\0\0\1\xb3"sv) || (has(0, "G") && has(188, "G"));
 }
 
-Frames read(const std::string& path, int64_t most) {
+Frames read(const std::string& path, const FrameSampling& sampling) {
   const Stream stream = probe(path);
-  const std::vector<int64_t> wanted = evenly(stream.frames, most);
+  const std::vector<int64_t> wanted = sampled(stream.frames, stream.rate, sampling, path);
   std::string select = "select=";
   for (const int64_t i : wanted) select += str(select.back() == '=' ? "" : "+", "eq(n\\,", i, ")");
   Program program({"ffmpeg", "-v", "error", "-nostdin", "-i", "file:" + path, "-map", "0:v:0",
                    "-vf", select, "-vsync", "0", "-f", "image2pipe", "-c:v", "ppm", "-"},
                   path);
-  const std::string bytes = program.read_all(kMostBytes);
+  const std::string bytes = program.read_all(static_cast<size_t>(kMostFrameBytes));
   PpmReader reader(bytes, path);
   Frames result;
   for (const int64_t i : wanted) {

@@ -11,8 +11,7 @@ namespace tallow::video {
 /// Whether a file that begins so is a video: MP4, QuickTime, Matroska, WebM, AVI, MPEG, Ogg, FLV.
 bool is_video(std::string_view begin);
 
-/// At most `most` frames, at even distances. Throws Error, naming the file, where FFmpeg is not
-/// installed or cannot read it.
-Frames read(const std::string& path, int64_t most);
+/// As read_frames. Throws Error, naming the file, where FFmpeg is not installed or cannot read it.
+Frames read(const std::string& path, const FrameSampling& sampling);
 
 }  // namespace tallow::video

@@ -36,21 +36,32 @@ std::array<float, 3> colours(const Config& c, const char* key, float fallback) {
   return result;
 }
 
+FrameSampling sampling_of(const Config& c) {
+  const bool all = c.values().find("num_frames") && !c.has("num_frames");  // null
+  if (!c.boolean_or("do_sample_frames", true)) return {.most = 0};
+  if (!c.has("fps")) return {.most = all ? 0 : c.integer_or("num_frames", 32)};
+  if (c.has("num_frames")) fail(c.what(), ": has num_frames and fps; leave one of them null");
+  const double rate = c.number("fps");
+  if (!(rate > 0)) fail(c.what(), ": fps ", rate, " is not positive");
+  return {.rate = rate};
+}
+
 }  // namespace
 
-Gemma4ImageProcessor::Gemma4ImageProcessor(const Checkpoint& checkpoint, Patches patches) {
-  const Config c = processor_config(checkpoint, "image_processor");
+Gemma4ImageProcessor::Gemma4ImageProcessor(const Checkpoint& checkpoint, Patches patches,
+                                           const Section& section) {
+  const Config c = processor_config(checkpoint, section.name);
   patch_ = c.integer_or("patch_size", 16, 1, 1024);
   pooling_ = c.integer_or("pooling_kernel_size", 3, 1, 64);
   if (patches == Patches::merged) patch_ *= std::exchange(pooling_, 1);
-  budget_ = c.integer_or("max_soft_tokens", 280);
+  budget_ = c.integer_or("max_soft_tokens", section.budget);
   if (std::ranges::find(kBudgets, budget_) == std::end(kBudgets)) {
     fail(c.what(), ": max_soft_tokens ", budget_, " is none of 70, 140, 280, 560, 1120");
   }
   filter_ = filter_of(c);
   const double factor =
       c.boolean_or("do_rescale", true) ? c.number_or("rescale_factor", 1.0 / 255) : 1;
-  const bool normal = c.boolean_or("do_normalize", false);
+  const bool normal = c.boolean_or("do_normalize", section.normalize);
   const auto mean = colours(c, "image_mean", 0), deviation = colours(c, "image_std", 1);
   for (size_t colour = 0; colour < 3; ++colour) {
     for (size_t level = 0; level < 256; ++level) {
@@ -86,10 +97,6 @@ std::pair<int64_t, int64_t> Gemma4ImageProcessor::fitted(int64_t height, int64_t
          " patches of ", patch_, " x ", patch_);
   }
   return {h, w};
-}
-
-std::vector<int64_t> Gemma4ImageProcessor::budgets() {
-  return {std::begin(kBudgets), std::end(kBudgets)};
 }
 
 /// [patches, patch * patch * 3], row by row, each row, column, colour.
@@ -137,6 +144,16 @@ ImageInput Gemma4ImageProcessor::operator()(const Tensor& image, int64_t budget)
     at[2 * i + 1] = static_cast<int32_t>(i / columns);
   }
   return {patches(fit), positions, count / (pooling_ * pooling_)};
+}
+
+Gemma4ImageEncoder::Gemma4ImageEncoder(const Checkpoint& checkpoint,
+                                       Gemma4ImageProcessor::Patches patches)
+    : images_(checkpoint, patches, Gemma4ImageProcessor::kImages),
+      frames_(checkpoint, patches, Gemma4ImageProcessor::kFrames),
+      sampling_(sampling_of(processor_config(checkpoint, Gemma4ImageProcessor::kFrames.name))) {}
+
+std::vector<int64_t> Gemma4ImageEncoder::budgets() const {
+  return {std::begin(kBudgets), std::end(kBudgets)};
 }
 
 void check_patches(const ImageInput& input, int64_t features, int64_t places) {

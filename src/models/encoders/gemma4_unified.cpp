@@ -40,10 +40,10 @@ struct Projector {
   }
 };
 
-class Images : public ImageEncoder {
+class Images : public Gemma4ImageEncoder {
  public:
   Images(const Checkpoint& checkpoint, const Weights& w, const Config& c, int64_t hidden)
-      : processor_(checkpoint, Gemma4ImageProcessor::Patches::merged),
+      : Gemma4ImageEncoder(checkpoint, Gemma4ImageProcessor::Patches::merged),
         dim_(c.integer_or("mm_embed_dim", 3840, 1, 1 << 16)),
         places_(c.integer_or("mm_posemb_size", 1120, 1, 1 << 20)),
         features_(features(c)),
@@ -53,12 +53,6 @@ class Images : public ImageEncoder {
         patch_dense_(w / "patch_dense", features_, dim_, nn::Linear::Bias::required),
         pos_embedding_(w.get("pos_embedding", {places_, 2, dim_}).reshape({2 * places_, dim_})),
         projector_(checkpoint.weights / "model.embed_vision", c, dim_, hidden) {}
-
-  std::vector<int64_t> budgets() const override { return processor_.budgets(); }
-  int64_t default_budget() const override { return processor_.default_budget(); }
-  ImageInput prepare(const Tensor& image, int64_t budget) const override {
-    return processor_(image, budget);
-  }
 
   Tensor encode(const ImageInput& input, Tensors* states) const override {
     check_patches(input, features_, places_);
@@ -79,7 +73,6 @@ class Images : public ImageEncoder {
     return side * side * 3;
   }
 
-  Gemma4ImageProcessor processor_;
   int64_t dim_, places_, features_;
   LayerNorm patch_ln1_, patch_ln2_, pos_norm_;
   nn::Linear patch_dense_;

@@ -126,11 +126,11 @@ struct Layer {
   }
 };
 
-class Gemma4Vision : public ImageEncoder {
+class Gemma4Vision : public Gemma4ImageEncoder {
  public:
   Gemma4Vision(const Checkpoint& checkpoint, const Weights& w, const Weights& projector,
                const VisionConfig& c, int64_t hidden)
-      : processor_(checkpoint),
+      : Gemma4ImageEncoder(checkpoint, Gemma4ImageProcessor::Patches::apart),
         pooling_(c.pooling),
         eps_(c.eps),
         input_proj_(w / "patch_embedder" / "input_proj", 3 * c.patch * c.patch, c.hidden),
@@ -142,12 +142,6 @@ class Gemma4Vision : public ImageEncoder {
     if (!c.c.boolean_or("standardize", false)) return;
     std_bias_ = w.get("std_bias", {c.hidden}).to(DType::f32);
     std_scale_ = w.get("std_scale", {c.hidden}).to(DType::f32);
-  }
-
-  std::vector<int64_t> budgets() const override { return processor_.budgets(); }
-  int64_t default_budget() const override { return processor_.default_budget(); }
-  ImageInput prepare(const Tensor& image, int64_t budget) const override {
-    return processor_(image, budget);
   }
 
   Tensor encode(const ImageInput& input, Tensors* states) const override {
@@ -180,7 +174,6 @@ class Gemma4Vision : public ImageEncoder {
     return mean(grid, {1, 3}).reshape({-1, x.size(1)});
   }
 
-  Gemma4ImageProcessor processor_;
   int64_t pooling_;
   double eps_;
   nn::Linear input_proj_;

@@ -24,9 +24,14 @@ Config processor_config(const Checkpoint& checkpoint, std::string_view section) 
     const Json* part = all.find(section);
     if (part && part->is_object()) return Config(*part, str(whole, ": ", section));
   }
-  const std::string own = folder + "/preprocessor_config.json";
-  if (!checkpoint.gguf && file_exists(own)) return Config(object_of(own), own);
-  return Config(Json::object(), own);
+  std::vector<std::string> own = {folder + "/preprocessor_config.json"};
+  if (section == "video_processor") {
+    own.insert(own.begin(), folder + "/video_preprocessor_config.json");
+  }
+  for (const std::string& path : own) {
+    if (!checkpoint.gguf && file_exists(path)) return Config(object_of(path), path);
+  }
+  return Config(Json::object(), whole);
 }
 
 }  // namespace tallow
