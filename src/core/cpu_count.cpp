@@ -9,24 +9,15 @@
 #include <thread>
 
 #ifdef __linux__
-#include <fcntl.h>
 #include <sched.h>
-#include <unistd.h>
+
+#include "core/cgroup.h"
 #endif
 
 namespace tallow {
 namespace {
 
 #ifdef __linux__
-std::string read_line(const std::string& path) {
-  char text[512];
-  int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return "";
-  ssize_t n = read(file, text, sizeof text);
-  close(file);
-  return n > 0 ? std::string(text, static_cast<size_t>(n)) : "";
-}
-
 // Hyperthreads of one core share its vector units: count each core once.
 int physical_cores() {
   cpu_set_t mask;
@@ -35,7 +26,7 @@ int physical_cores() {
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &mask)) continue;
     std::string base = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
-    std::string siblings = read_line(base + "thread_siblings_list");
+    std::string siblings = read_start(base + "thread_siblings_list");
     cores.insert(siblings.empty() ? std::to_string(cpu) : siblings);
   }
   return static_cast<int>(cores.size());
@@ -45,26 +36,16 @@ int limit_of(double quota, double period) {
   return quota > 0 && period > 0 ? std::max(1, static_cast<int>(quota / period)) : 1 << 16;
 }
 
-// A limit may be set at any level of the hierarchy, so every ancestor counts.
 int cgroup_limit() {
   int limit = 1 << 16;
-  std::string line = read_line("/proc/self/cgroup");
-  size_t at = line.find("0::");
-  std::string group =
-      at == std::string::npos ? "/" : line.substr(at + 3, line.find('\n', at) - at - 3);
-  for (;;) {
+  for (const std::string& text : cgroup_values("", "cpu.max")) {
     double quota = 0, period = 0;
-    std::string text = read_line("/sys/fs/cgroup" + group + "/cpu.max");
     if (std::sscanf(text.c_str(), "%lf %lf", &quota, &period) == 2) {
       limit = std::min(limit, limit_of(quota, period));
     }
-    if (group.size() <= 1) break;
-    group.resize(std::max<size_t>(group.rfind('/'), 1));
-    if (group.back() == '/' && group.size() > 1) group.pop_back();
-    if (group == "/") group = "";
   }
-  double quota = std::atof(read_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").c_str());
-  double period = std::atof(read_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us").c_str());
+  const double quota = std::atof(read_start("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").c_str());
+  const double period = std::atof(read_start("/sys/fs/cgroup/cpu/cpu.cfs_period_us").c_str());
   return std::min(limit, limit_of(quota, period));
 }
 #endif
