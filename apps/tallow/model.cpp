@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "progress.h"
+#include "tallow/buffer.h"
 #include "tallow/error.h"
 #include "tallow/hub.h"
 #include "tallow/parallel.h"
@@ -51,6 +52,9 @@ std::string find_model(const std::string& name, bool weights) {
 
 std::unique_ptr<LanguageModel> open_model(const ModelOptions& options) {
   if (options.threads > 0) set_num_threads(options.threads);
+  if (options.weight_gigabytes) {
+    set_weight_memory(static_cast<int64_t>(*options.weight_gigabytes * 1e9));
+  }
   const std::string path = find_model(options.model);
   Progress progress("loading " + options.model);
   if (options.towers.empty()) return std::make_unique<LanguageModel>(path);

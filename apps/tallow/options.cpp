@@ -46,6 +46,11 @@ void add_machine(CLI::App& app, ModelOptions& o) {
   app.add_option("--chunk", o.chunk, "Prompt tokens in one pass (default 512)")
       ->check(in(int64_t{1}, int64_t{1} << 20))
       ->type_name("N");
+  app.add_option("--weight-memory", o.weight_gigabytes,
+                 "Gigabytes that repacked weights may take; others are read from the file in each "
+                 "pass (default: TALLOW_WEIGHT_MEMORY, else 4/5 of the memory)")
+      ->check(in(0.0, 1e6))
+      ->type_name("GB");
 }
 
 void add_threads(CLI::App& app, ModelOptions& o) {

@@ -13,6 +13,7 @@ struct ModelOptions {
   std::string model;
   std::string towers;      ///< an mmproj file, or "" for the one beside the model
   int threads = 0;         ///< 0: the library's default
+  std::optional<double> weight_gigabytes;
   int64_t context = 0;     ///< 0: the model's own
   std::string cache_type;  ///< "", "f32", "bf16", "f16", "q8_0" or "q4_0"
   int64_t chunk = 512;     ///< prompt tokens in one pass

@@ -6,13 +6,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
 #include "tallow/device.h"
 
 namespace tallow {
+
+struct PackedForms;
 
 /// Where the bytes of a deferred buffer come from. Called by several threads at once.
 class BufferSource {
@@ -51,9 +52,12 @@ class Buffer {
   Kind kind() const { return kind_; }
 
   /// The form that a kernel repacked [offset, ...) of this buffer into, made by `make` on first
-  /// use and kept as long as the buffer. `key` tells forms of the same bytes apart.
+  /// use and kept as long as the buffer. `key` tells forms of the same bytes apart. One of `bytes`
+  /// that can be made again is kept while weight_memory() has room for it, and null where it has
+  /// none: forms that are used more often have the room.
   std::shared_ptr<void> packed(int64_t offset, int64_t key,
-                               const std::function<std::shared_ptr<void>()>& make);
+                               const std::function<std::shared_ptr<void>()>& make,
+                               int64_t bytes = 0);
   /// The source of a deferred buffer whose bytes were not made yet, or null.
   const BufferSource* source() const;
 
@@ -74,12 +78,11 @@ class Buffer {
   /// (they are read again from the file when touched), or the same to the source of a deferred one.
   /// Does nothing for other kinds.
   void release_pages(int64_t offset, int64_t bytes);
+  /// Asks the system to read the mapped pages of [offset, offset + bytes), if no form of what
+  /// begins there is kept.
+  void will_need(int64_t offset, int64_t bytes) const;
 
  private:
-  struct Packed {
-    int64_t offset, key;
-    std::shared_ptr<void> form;
-  };
   struct Deferred;
   std::byte* made() const;
 
@@ -90,10 +93,8 @@ class Buffer {
   Device device_;
   Kind kind_ = Kind::owned;
   std::shared_ptr<void> owner_;
-  std::atomic<const Packed*> first_packed_{nullptr};  // read without the lock
   std::atomic<uint32_t> version_{0};
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Packed>> packed_;
+  std::atomic<PackedForms*> forms_{nullptr};
 };
 
 /// Bytes in use and kept for reuse by the CPU's pool.
@@ -103,5 +104,13 @@ struct PoolStats {
 PoolStats pool_stats();
 /// Returns the pool's unused memory to the system.
 void trim_pool();
+
+/// The most bytes that all weights' repacked forms may take together. Weights that find no room are
+/// repacked for each product, some rows at a time. At first TALLOW_WEIGHT_MEMORY, in gigabytes;
+/// else four fifths of the memory that this process may take.
+int64_t weight_memory();
+/// Drops forms that are beyond the new limit, but for those that a product reads right now.
+void set_weight_memory(int64_t bytes);
+int64_t weight_memory_in_use();
 
 }  // namespace tallow

@@ -3,6 +3,7 @@
 #include "numbers.h"
 #include "objects.h"
 #include "ops/elements.h"
+#include "tallow/buffer.h"
 #include "tallow/error.h"
 #include "tallow/parallel.h"
 
@@ -32,6 +33,18 @@ PyObject* set_threads(PyObject*, PyObject* count) {
     set_num_threads(static_cast<int>(n));
     Py_RETURN_NONE;
   });
+}
+PyObject* get_memory(PyObject*, PyObject*) {
+  return guarded([] { return PyLong_FromLongLong(weight_memory()); });
+}
+PyObject* set_memory(PyObject*, PyObject* bytes) {
+  return guarded([&] {
+    set_weight_memory(to_integer(bytes));
+    Py_RETURN_NONE;
+  });
+}
+PyObject* get_memory_in_use(PyObject*, PyObject*) {
+  return PyLong_FromLongLong(weight_memory_in_use());
 }
 
 PyObject* promote_two(PyObject*, PyObject* args) {
@@ -73,6 +86,12 @@ PyMethodDef functions[] = {
     {"set_default_dtype", set_default, METH_O, "Sets the dtype of numbers with a fraction."},
     {"get_num_threads", get_threads, METH_NOARGS, "The threads that kernels may use."},
     {"set_num_threads", set_threads, METH_O, "Sets the threads that kernels may use."},
+    {"weight_memory", get_memory, METH_NOARGS,
+     "The most bytes that weights' repacked forms may take together."},
+    {"set_weight_memory", set_memory, METH_O,
+     "Sets the bytes that weights' repacked forms may take together."},
+    {"weight_memory_in_use", get_memory_in_use, METH_NOARGS,
+     "The bytes that weights' repacked forms take now."},
     {"promote_types", promote_two, METH_VARARGS, "The dtype that holds values of both."},
     {"result_type", result_type, METH_VARARGS, "The dtype of arithmetic of two operands."},
     {"can_cast", can_cast, METH_VARARGS, "Whether promotion may turn one dtype into another."},

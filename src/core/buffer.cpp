@@ -1,9 +1,12 @@
-// Owned, mapped, borrowed and deferred bytes, and the slot for their repacked forms.
+// Owned, mapped, borrowed and deferred bytes.
 #include "tallow/buffer.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <mutex>
+
+#include "core/packed_forms.h"
 #include "core/pool.h"
 #include "core/recycle.h"
 #include "tallow/error.h"
@@ -68,29 +71,29 @@ const BufferSource* Buffer::source() const {
 }
 
 Buffer::~Buffer() {
+  if (forms_.load(std::memory_order_acquire)) FormMemory::instance().forget(forms_);
   std::byte* own = deferred_ ? deferred_->data.load(std::memory_order_relaxed) : data_;
   if (kind_ == Kind::owned && own) pool_free(own, bytes_);
 }
 
 std::shared_ptr<void> Buffer::packed(int64_t offset, int64_t key,
-                                     const std::function<std::shared_ptr<void>()>& make) {
-  const Packed* first = first_packed_.load(std::memory_order_acquire);
-  if (first && first->offset == offset && first->key == key) return first->form;
-  std::lock_guard lock(mutex_);
-  for (const auto& p : packed_) {
-    if (p->offset == offset && p->key == key) return p->form;
-  }
-  packed_.push_back(std::make_unique<Packed>(Packed{offset, key, make()}));
-  if (packed_.size() == 1) first_packed_.store(packed_[0].get(), std::memory_order_release);
-  return packed_.back()->form;
+                                     const std::function<std::shared_ptr<void>()>& make,
+                                     int64_t bytes) {
+  return FormMemory::instance().get(forms_, offset, key, bytes, make);
 }
 
 void Buffer::modified() {
   version_.fetch_add(1, std::memory_order_relaxed);
-  if (!first_packed_.load(std::memory_order_acquire)) return;
-  std::lock_guard lock(mutex_);
-  first_packed_.store(nullptr, std::memory_order_release);
-  packed_.clear();
+  if (forms_.load(std::memory_order_acquire)) FormMemory::instance().forget(forms_);
+}
+
+void Buffer::will_need(int64_t offset, int64_t bytes) const {
+  if (kind_ != Kind::mapped || FormMemory::instance().keeps(forms_, offset)) return;
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(data_ + offset);
+  const uintptr_t first = begin / page * page;
+  madvise(reinterpret_cast<void*>(first), begin + static_cast<uintptr_t>(bytes) - first,
+          MADV_WILLNEED);
 }
 
 void Buffer::release_pages(int64_t offset, int64_t bytes) {

@@ -6,9 +6,9 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/read_file.h"
+#include "core/usable_memory.h"
 #include "tallow/error.h"
 
 namespace tallow {
@@ -53,9 +53,8 @@ FileBytes::~FileBytes() {
 
 void FileBytes::will_need() const {
   // Reading ahead what does not fit would only push out what was read before.
-  const auto memory =
-      static_cast<size_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  if (mapped_ && size_ <= memory / 2) ::madvise(data_, size_, MADV_WILLNEED);
+  if (mapped_ && size_ <= static_cast<size_t>(usable_memory() / 2))
+    ::madvise(data_, size_, MADV_WILLNEED);
 }
 
 }  // namespace tallow

@@ -4,9 +4,12 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <vector>
@@ -194,4 +197,32 @@ TEST_CASE("packed memory is aligned and outlives its neighbours") {
   CHECK_THROWS_AS(packed_memory(-1), Error);
   CHECK_THROWS_AS(packed_memory(std::numeric_limits<int64_t>::max()), Error);
   CHECK_THROWS_AS(packed_memory(int64_t{1} << 60), Error);
+}
+
+TEST_CASE("packed memory that was given back serves the next of its size, or leaves the process") {
+  const auto resident = [] {
+    int64_t all = 0, pages = 0;
+    std::ifstream("/proc/self/statm") >> all >> pages;
+    return pages * sysconf(_SC_PAGESIZE);
+  };
+  constexpr int64_t kBytes = 3 << 20;
+  std::vector<std::shared_ptr<std::byte>> blocks;
+  for (int i = 0; i < 60; ++i) {
+    blocks.push_back(packed_memory(kBytes));
+    std::memset(blocks.back().get(), i + 1, kBytes);
+  }
+  const int64_t before = resident();
+  std::vector<std::byte*> given;
+  for (size_t i = 0; i < 60; i += 2) {
+    given.push_back(blocks[i].get());
+    blocks[i].reset();
+  }
+  CHECK(before - resident() > 30 * kBytes / 2);
+  const auto again = packed_memory(kBytes);
+  CHECK(std::find(given.begin(), given.end(), again.get()) != given.end());
+  std::memset(again.get(), 99, kBytes);
+  for (size_t i = 1; i < 60; i += 2) {
+    CHECK(static_cast<size_t>(blocks[i].get()[0]) == i + 1);
+    CHECK(static_cast<size_t>(blocks[i].get()[kBytes - 1]) == i + 1);
+  }
 }

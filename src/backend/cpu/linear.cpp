@@ -1,5 +1,4 @@
-// The CPU kernels of linear, gated_linear and matmul: which product serves which weight and how
-// many rows, and the packed forms that weights keep.
+// The CPU kernels of linear and gated_linear: which product serves which weight and how many rows.
 #include "backend/cpu/linear.h"
 
 #include <vector>
@@ -7,6 +6,7 @@
 #include "backend/cpu/gemm/driver.h"
 #include "backend/cpu/gemm/gemm.h"
 #include "backend/cpu/quant/quant.h"
+#include "backend/cpu/weight_forms.h"
 #include "core/tensor_impl.h"
 #include "ops/block_rows.h"
 #include "ops/elements.h"
@@ -19,62 +19,13 @@ namespace {
 
 constexpr int kMostInline = 16;  // weights of a call without a trip to the allocator
 
-// Weights from a file never change, so that their packed form can be kept in place of them.
-bool keeps_packed_form(const Tensor& weight) {
-  return weight.buffer()->kind() == Buffer::Kind::mapped && weight.is_contiguous();
-}
-
-std::shared_ptr<void> make_form(const Tensor& weight) {
-  const int64_t n = weight.size(0), k = weight.size(1);
-  const auto read = [&](int64_t offset, int64_t bytes) {
-    weight.buffer()->release_pages(weight.offset() + offset,
-                                   std::min(bytes, weight.nbytes() - offset));
-  };
-  if (weight.dtype() == DType::f32) return pack_groups(weight.data<float>(), n, k, read);
-  if (weight.dtype() == DType::bf16) return pack_pairs(weight.data<uint16_t>(), n, k, read);
-  if (const BufferSource* source = weight.buffer()->source()) {
-    const auto rows = [&](int64_t begin, int64_t end, std::byte* out) {
-      source->read(weight.offset() + begin, weight.offset() + end, out);
-    };
-    return pack_blocks(weight.dtype(), rows, n, k, read);
-  }
-  return pack_blocks(weight.dtype(), weight.raw(), n, k, read);
-}
-
-const void* packed_form(const Tensor& weight) {
-  const int64_t key =
-      static_cast<int64_t>(weight.dtype()) << 48 ^ weight.size(0) << 24 ^ weight.size(1);
-  return weight.buffer()->packed(weight.offset(), key, [&] { return make_form(weight); }).get();
-}
-
-Weight::Form form_of(const Tensor& weight) {
-  if (is_block(weight.dtype())) {
-    // Block types have no cheaper way: a weight in memory is packed and kept as well.
-    return has_packed_form(weight.dtype()) && weight.is_contiguous() ? Weight::Form::blocks
-                                                                     : Weight::Form::rows;
-  }
-  if (!keeps_packed_form(weight)) return Weight::Form::rows;
-  if (weight.dtype() == DType::f32) return Weight::Form::groups;
-  if (weight.dtype() == DType::bf16) return Weight::Form::pairs;
-  return Weight::Form::rows;
-}
-
-Weight describe(const Tensor& weight, const Tensor& bias) {
-  Weight w;
-  w.form = form_of(weight);
-  w.dtype = weight.dtype();
-  w.n = weight.size(0), w.k = weight.size(1);
-  w.n_stride = weight.strides()[0], w.k_stride = weight.strides()[1];
-  w.data =
-      w.form == Weight::Form::rows || w.n == 0 || w.k == 0 ? weight.raw() : packed_form(weight);
-  w.bias = bias ? bias.raw() : nullptr;
-  return w;
-}
-
 // The tensors that a call computes with: converted or made contiguous where they must be. Kept
 // beside the weights that point into them.
 struct Call {
   Weight weights[kMostInline];
+  std::shared_ptr<void> forms[kMostInline];
+  Tensor tensors[kMostInline];
+  bool by_rows = false;  // a form found no room
   std::vector<Tensor> converted;
   int count = 0;
 
@@ -85,7 +36,11 @@ struct Call {
     if (bias && (bias.dtype() != type || !bias.is_contiguous())) {
       bias = keep(bias.to(type).contiguous());
     }
-    weights[count++] = describe(weight, bias);
+    HeldWeight held = hold(weight, bias);
+    by_rows |= finds_no_room(held.weight);
+    weights[count] = held.weight;
+    forms[count] = std::move(held.form);
+    tensors[count++] = std::move(weight);
   }
   Tensor keep(const Tensor& t) {
     converted.push_back(t);
@@ -102,6 +57,7 @@ bool all_of(std::span<const Weight> weights, Pred pred) {
 bool is_blocks(const Weight& w) { return w.form == Weight::Form::blocks; }
 bool is_real_blocks(const Weight& w) { return is_blocks(w) && !takes_bytes(w.dtype); }
 bool is_bf16(const Weight& w) { return w.dtype == DType::bf16; }
+bool has_form(const Weight& w) { return w.form != Weight::Form::rows; }
 
 // Products with packed blocks: x in 8 bits, one parallel region over units of 16 columns.
 void product_blocks(const Activations<float>& x, std::span<const Weight> weights, float* y,
@@ -169,6 +125,15 @@ void multiply(const Activations<float>& x, std::span<const Weight> weights, floa
   product<float>(x, weights, y, ldy, gated);
 }
 
+// One weight of a call.
+void multiply_one(const Activations<float>& x, const Call& call, int i, float* y, int64_t ldy) {
+  const Weight& w = call.weights[i];
+  if (!finds_no_room(w)) return multiply(x, {&w, 1}, y, ldy, false);
+  in_slices({&call.tensors[i], 1}, {&w, 1}, [&](std::span<const Weight> slice, int64_t row) {
+    multiply(x, slice, y + row, ldy, false);
+  });
+}
+
 // Mixed weights go one by one: the products take weights of one kind.
 bool one_kind(std::span<const Weight> weights) {
   const auto of_bytes = [](const Weight& w) { return is_blocks(w) && !is_real_blocks(w); };
@@ -197,14 +162,10 @@ void linear_f32(Inputs in, const Tensor& out, int count) {
     const Tensor x = in_column_order(natural, in[first]);
     const Activations<float> rows{x.data<float>(), m, k, k, 1};
     for (; first < last; ++first) call.add(in[first], in[first + count], DType::f32);
-    if (one_kind(call.all())) {
-      multiply(rows, call.all(), y, n, false);
-      for (const Weight& w : call.all()) width += w.n;
-    } else {
-      for (const Weight& w : call.all()) {
-        multiply(rows, {&w, 1}, y + width, n, false);
-        width += w.n;
-      }
+    const bool together = one_kind(call.all()) && !call.by_rows;
+    if (together) multiply(rows, call.all(), y, n, false);
+    for (int i = 0; i < call.count; width += call.weights[i++].n) {
+      if (!together) multiply_one(rows, call, i, y + width, n);
     }
     y += width;
   }
@@ -235,7 +196,14 @@ bool linear_bf16(Inputs in, const Tensor& out) {
   const Weight& w = call.weights[0];
   const Bf16Rows rows{x.raw(), DType::bf16, m, k, k, 1};
   if (takes_few_rows({nullptr, m, k, k, 1}, w) && !streams_weight(rows, w)) return false;
-  product_bf16(rows, w, static_cast<uint16_t*>(out.raw()), n);
+  auto* y = static_cast<uint16_t*>(out.raw());
+  if (!call.by_rows) {
+    product_bf16(rows, w, y, n);
+    return true;
+  }
+  in_slices({call.tensors, 1}, call.all(), [&](std::span<const Weight> slice, int64_t row) {
+    product_bf16(rows, slice[0], y + row, n);
+  });
   return true;
 }
 
@@ -245,18 +213,30 @@ void linear(Inputs in, Outputs out, const LinearOptions& options) {
   compute_real(out[0], [&](const Tensor& y) { linear_f32(in, y, options.weights); });
 }
 
-void gated_linear(Inputs in, Outputs out, const NoOptions& options) {
+// One product of both weights in f32; false where there is none.
+bool gated_together(Inputs in, const Tensor& out) {
+  if (out.dtype() != DType::f32) return false;
   Call call;
-  if (out[0].dtype() == DType::f32) {
-    call.add(in[1], in[3], DType::f32);
-    call.add(in[2], in[4], DType::f32);
-    if (one_kind(call.all()) && same_column_order(in[1], in[2])) {
-      const Tensor x = in_column_order(as_f32(in[0]), in[1]);
-      const int64_t k = x.shape().back(), n = out[0].shape().back();
-      const int64_t m = n == 0 ? 0 : out[0].numel() / n;
-      return multiply({x.data<float>(), m, k, k, 1}, call.all(), out[0].data<float>(), n, true);
-    }
+  call.add(in[1], in[3], DType::f32);
+  call.add(in[2], in[4], DType::f32);
+  if (!one_kind(call.all()) || !same_column_order(in[1], in[2])) return false;
+  const Tensor x = in_column_order(as_f32(in[0]), in[1]);
+  const int64_t k = x.shape().back(), n = out.shape().back();
+  const Activations<float> rows{x.data<float>(), n == 0 ? 0 : out.numel() / n, k, k, 1};
+  float* y = out.data<float>();
+  if (!call.by_rows) {
+    multiply(rows, call.all(), y, n, true);
+    return true;
   }
+  if (!all_of(call.all(), has_form)) return false;
+  in_slices({call.tensors, 2}, call.all(), [&](std::span<const Weight> slices, int64_t row) {
+    multiply(rows, slices, y + row, n, true);
+  });
+  return true;
+}
+
+void gated_linear(Inputs in, Outputs out, const NoOptions& options) {
+  if (gated_together(in, out[0])) return;
   const Tensor up = Tensor::empty(out[0].shape(), out[0].dtype());
   const Tensor gate_inputs[] = {in[0], in[1], in[3]}, up_inputs[] = {in[0], in[2], in[4]};
   const Tensor up_output[] = {up};

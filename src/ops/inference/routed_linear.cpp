@@ -53,6 +53,16 @@ struct Routes {
   }
 };
 
+/// The disk brings the wanted experts' pages side by side.
+void ask_for(const Tensor& weight, const Routes& order) {
+  if (!weight.is_contiguous() || weight.size(0) == 0) return;
+  const int64_t bytes = weight.nbytes() / weight.size(0);
+  for (int64_t e = 0; e < weight.size(0); ++e) {
+    if (order.starts[static_cast<size_t>(e)] == order.starts[static_cast<size_t>(e) + 1]) continue;
+    weight.buffer()->will_need(weight.offset() + e * bytes, bytes);
+  }
+}
+
 /// The product with one expert's weight runs on linear's kernel, whatever the dtype.
 void cpu(Inputs in, Outputs out, const NoOptions&) {
   const Tensor x = in[0].contiguous(), &weight = in[1], &y = out[0];
@@ -61,6 +71,7 @@ void cpu(Inputs in, Outputs out, const NoOptions&) {
   const Routes order(in[2], weight.size(0));
   const float* from = x.data<float>();
   float* to = y.data<float>();
+  ask_for(weight, order);
   for (int64_t e = 0; e < weight.size(0); ++e) {
     const int64_t first = order.starts[static_cast<size_t>(e)];
     const int64_t count = order.starts[static_cast<size_t>(e) + 1] - first;

@@ -92,16 +92,22 @@ Units units_of(DType dtype, int64_t k0, int64_t k1) {
 
 }  // namespace
 
-PackedBlocks::PackedBlocks(DType dtype, int64_t n, int64_t k) : dtype_(dtype), n_(n), k_(k) {
-  const quant::Format* f = format_of(dtype);
-  if (!f) fail("packed weights: ", dtype, " has no packed form; convert it to f32");
+int64_t PackedBlocks::bytes(DType dtype, int64_t n, int64_t k) {
+  if (!format_of(dtype)) {
+    fail("packed weights: ", dtype, " has no packed form; convert it to f32");
+  }
   storage_bytes(dtype, k);
   const int64_t groups = (n + kPackedRows - 1) / kPackedRows;
-  group_bytes_ = units_of(dtype, k, k).offset;
-  if (n < 0 || __builtin_mul_overflow(groups, group_bytes_, &bytes_)) {
+  int64_t bytes = 0;
+  if (n < 0 || __builtin_mul_overflow(groups, units_of(dtype, k, k).offset, &bytes)) {
     fail("packed weights: [", n, ", ", k, "] is not a size that memory can hold");
   }
-  memory_ = packed_memory(bytes_);
+  return bytes;
+}
+
+PackedBlocks::PackedBlocks(DType dtype, int64_t n, int64_t k)
+    : dtype_(dtype), n_(n), k_(k), bytes_(bytes(dtype, n, k)), memory_(packed_memory(bytes_)) {
+  group_bytes_ = units_of(dtype, k, k).offset;
 }
 
 bool has_packed_form(DType dtype) {

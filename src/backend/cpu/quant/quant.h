@@ -22,6 +22,8 @@ inline constexpr int64_t kPackedRows = 16;
 class PackedBlocks {
  public:
   PackedBlocks(DType dtype, int64_t n, int64_t k);
+  /// What one takes. Throws Error for a type without such a form, and for what cannot be addressed.
+  static int64_t bytes(DType dtype, int64_t n, int64_t k);
 
   DType dtype() const { return dtype_; }
   int64_t n() const { return n_; }
