@@ -15,15 +15,18 @@ constexpr float kStill = 1e30F;
 /// Matrices that are numbered in folders, and one stack in GGUF.
 constexpr const char* kStacks[] = {"model.altup_projections", "model.altup_unembed_projections"};
 
-/// Which of the family: "gemma", "gemma2", "gemma3", "gemma3n", "gemma4".
+/// Which of the family: "gemma", "gemma2", "gemma3", "gemma3n", "gemma4"; the drafters of the last
+/// are of its kind.
 struct GemmaKind {
   explicit GemmaKind(const GgufArchitecture& architecture)
-      : name(architecture.gguf),
+      : assistant(architecture.gguf == std::string_view("gemma4-assistant")),
+        name(assistant ? "gemma4" : architecture.gguf),
         first(name == "gemma"),
         second(name == "gemma2"),
         third(name == "gemma3"),
         nano(name == "gemma3n"),
         fourth(name == "gemma4") {}
+  bool assistant;
   std::string_view name;
   bool first, second, third, nano, fourth;
   bool lists_layers() const { return nano || fourth; }

@@ -49,10 +49,11 @@ class GemmaToFolder final : public ToFolder {
 
   Json config() const override {
     const Json text = text_config();
+    if (kind_.assistant) return assistant_config(text);
     if (!has_towers()) return text;
     Json out = Json::object();
     out.set("architectures", Json::Array{s_.checkpoint.architecture});
-    out.set("model_type", kind_.name);
+    out.set("model_type", model_type());
     out.set("text_config", text);
     for (const char* key : {"vision_config", "audio_config"}) {
       const Json* found = s_.config().find(key);
@@ -65,13 +66,26 @@ class GemmaToFolder final : public ToFolder {
 
  private:
   bool has_towers() const { return s_.config().find("text_config") != nullptr; }
+  bool unified() const { return s_.checkpoint.architecture.starts_with("Gemma4Unified"); }
+  std::string model_type() const { return str(kind_.name, unified() ? "_unified" : ""); }
+
+  Json assistant_config(const Json& text) const {
+    Json out = Json::object();
+    out.set("architectures", Json::Array{s_.architecture->hugging_face});
+    out.set("model_type", "gemma4_assistant");
+    out.set("backbone_hidden_size", s_.config().integer("backbone_hidden_size"));
+    out.set("use_ordered_embeddings", false);
+    out.set("tie_word_embeddings", true);
+    out.set("text_config", text);
+    return out;
+  }
 
   /// The decoder of a model with towers has a name of its own.
   std::string folder_name(const std::string& name) const {
     constexpr std::string_view kModel = "model.";
-    const bool tower = name.find("_tower.") != name.npos ||
-                       name.find(".embed_vision.") != name.npos ||
-                       name.find(".embed_audio.") != name.npos;
+    const bool tower =
+        name.find("_tower.") != name.npos || name.find(".embed_vision.") != name.npos ||
+        name.find(".vision_embedder.") != name.npos || name.find(".embed_audio.") != name.npos;
     if (!has_towers() || tower || !name.starts_with(kModel)) return name;
     return "model.language_model." + name.substr(kModel.size());
   }
@@ -95,7 +109,7 @@ class GemmaToFolder final : public ToFolder {
     Json out = Json::object();
     out.set("architectures", Json::Array{s_.architecture->hugging_face});
     const bool text_only = kind_.third || kind_.lists_layers();
-    out.set("model_type", str(kind_.name, text_only ? "_text" : ""));
+    out.set("model_type", str(model_type(), text_only ? "_text" : ""));
     for (const char* key :
          {"bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"}) {
       if (const Json* found = c_.text.values().find(key)) out.set(key, *found);
@@ -111,7 +125,9 @@ class GemmaToFolder final : public ToFolder {
     if (kind_.lists_layers()) add_inputs(out);
     if (kind_.nano) add_streams(out);
     if (kind_.fourth) add_heads(out);
-    if (c_.sliding_sees_ahead && kind_.fourth) out.set("use_bidirectional_attention", "vision");
+    if (kind_.fourth) {
+      out.set("use_bidirectional_attention", c_.sliding_sees_ahead ? Json("vision") : Json());
+    }
     return out;
   }
 
@@ -236,7 +252,9 @@ class GemmaToFolder final : public ToFolder {
 
   void add_inputs(Json& out) const {
     out.set("num_kv_shared_layers", std::ssize(c_.layers) - c_.first_reader());
+    if (unified()) return;
     out.set("hidden_size_per_layer_input", c_.per_layer_dim);
+    if (kind_.assistant) out.set("vocab_size_per_layer_input", 0);
     if (c_.per_layer_dim == 0) return;
     const Tensor table = s_.weights().get_any("model.embed_tokens_per_layer.weight");
     out.set("vocab_size_per_layer_input", table.size(0));
@@ -274,6 +292,7 @@ class GemmaToFolder final : public ToFolder {
       fail(s_.weights().path(), ": heads of layers have no form in config.json");
     }
     out.set("use_double_wide_mlp", wide_readers());
+    if (unified()) return;
     out.set("enable_moe_block", c_.experts > 0);
     if (c_.experts == 0) return;
     out.set("num_experts", c_.experts);

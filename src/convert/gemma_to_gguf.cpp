@@ -62,6 +62,7 @@ class GemmaToGguf final : public ToGguf {
     add_rope(out);
     add_caps(out);
     if (kind_.nano) add_streams(out);
+    if (kind_.assistant) add_large(out);
     check(out);
   }
 
@@ -87,6 +88,8 @@ class GemmaToGguf final : public ToGguf {
     if (tower || name.ends_with(".rotary_emb.inv_freq") || name.ends_with(".embed_scale")) {
       return "";
     }
+    // llama.cpp's drafters look at all tokens.
+    if (kind_.assistant && name.starts_with("masked_embedding.")) return "";
     if (name == "lm_head.weight" || name == "language_model.lm_head.weight") {
       return tied() ? "" : "lm_head.weight";
     }
@@ -261,6 +264,13 @@ class GemmaToGguf final : public ToGguf {
     if (c_.attention_cap > 0) f32(out, "attn_logit_softcapping", c_.attention_cap);
     // Where it is missing, 30 is meant.
     if (c_.logit_cap > 0 || kind_.lists_layers()) f32(out, "final_logit_softcapping", c_.logit_cap);
+  }
+
+  /// Of a drafter: the width of its large model, whose embedding is that of its head.
+  void add_large(GgufMetadata& out) const {
+    if (!tied()) no_form("tie_word_embeddings false");
+    u32(out, "embedding_length_out", s_.config().integer_or("backbone_hidden_size", 1536));
+    u32(out, "nextn_predict_layers", std::ssize(c_.layers));
   }
 
   void add_streams(GgufMetadata& out) const {

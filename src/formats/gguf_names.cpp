@@ -123,6 +123,8 @@ constexpr GgufTensorName kGemma4Tensors[] = {
     {"blk.*.laurel_post_norm", "model.layers.*.laurel.post_laurel_norm"},
     {"output_norm", "model.norm"},
     {"output", "lm_head"},
+    {"nextn.pre_projection", "pre_projection"},
+    {"nextn.post_projection", "post_projection"},
 };
 
 constexpr GgufKey kGemmaKeys[] = {
@@ -158,6 +160,7 @@ constexpr GgufKey kGemma4Keys[] = {
     {"final_logit_softcapping", "final_logit_softcapping", number},
     {"attention.shared_kv_layers", "num_kv_shared_layers", integer},
     {"embedding_length_per_layer_input", "hidden_size_per_layer_input", integer},
+    {"embedding_length_out", "backbone_hidden_size", integer},
     {"expert_count", "num_experts", integer},
     {"expert_used_count", "top_k_experts", integer},
     {"expert_feed_forward_length", "moe_intermediate_size", integer},
@@ -178,6 +181,8 @@ constexpr GgufArchitecture kArchitectures[] = {
     {"gemma3n", "Gemma3nForCausalLM", kGemma4Tensors, kGemmaKeys, kGemmaFlags, false, kGemmaLists},
     {"gemma4", "Gemma4ForCausalLM", kGemma4Tensors, kGemma4Keys, kGemmaFlags, false, kGemmaLists,
      "gemma4"},
+    {"gemma4-assistant", "Gemma4AssistantForCausalLM", kGemma4Tensors, kGemma4Keys, kGemmaFlags,
+     false, kGemmaLists, "gemma4"},
     {"llama", "LlamaForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, true},
     {"qwen2", "Qwen2ForCausalLM", kLlamaTensors, kDecoderKeys, kLlamaFlags, false},
 };
@@ -257,7 +262,8 @@ const GgufArchitecture* find_gguf_architecture_of(std::string_view hugging_face)
     name.replace(name.size() - kWithTowers.size(), name.npos, "ForCausalLM");
   }
   // The decoder of the models without encoders is that of those with them.
-  if (name == "Gemma4UnifiedForCausalLM") name = "Gemma4ForCausalLM";
+  constexpr std::string_view kUnified = "Gemma4Unified";
+  if (name.starts_with(kUnified)) name.replace(0, kUnified.size(), "Gemma4");
   for (const GgufArchitecture& architecture : kArchitectures) {
     if (name == architecture.hugging_face) return &architecture;
   }

@@ -82,12 +82,37 @@ constexpr GgufTensorName kTowers[] = {
 #undef TALLOW_VISION
 #undef TALLOW_AUDIO
 
+constexpr GgufTensorName kEmbedders[] = {
+    {"v.position_embd.weight", "model.vision_embedder.pos_embedding"},
+    {"v.patch_embd", "model.vision_embedder.patch_dense"},
+    {"v.patch_norm.1", "model.vision_embedder.patch_ln1"},
+    {"v.patch_norm.2", "model.vision_embedder.patch_ln2"},
+    {"v.patch_norm.3", "model.vision_embedder.pos_norm"},
+    {"mm.input_projection", "model.embed_vision.embedding_projection"},
+    {"mm.a.input_projection", "model.embed_audio.embedding_projection"},
+};
+
 constexpr GgufArchitecture kClip{"clip", "Gemma4ForConditionalGeneration", kTowers, {}, {}, false};
+constexpr GgufArchitecture kUnifiedClip{
+    "clip", "Gemma4UnifiedForConditionalGeneration", kEmbedders, {}, {}, false};
 
 constexpr std::string_view kProjector = "clip.%.projector_type";
 
 bool is_bound(std::string_view name) {
   return name.ends_with("put_min") || name.ends_with("put_max");
+}
+
+/// The elements of x [outer, a, b, inner] in the order [outer, b, a, inner], as `shape`.
+Tensor swapped(const Tensor& x, int64_t a, int64_t b, int64_t inner, const Shape& shape) {
+  const std::vector<float> from = x.to_vector();
+  std::vector<float> to(from.size());
+  for (int64_t i = 0; i < std::ssize(from); ++i) {
+    const int64_t rest = i % inner, column = i / inner % b, row = i / (inner * b) % a;
+    const int64_t outer = i / (inner * b * a);
+    to[static_cast<size_t>(((outer * b + column) * a + row) * inner + rest)] =
+        from[static_cast<size_t>(i)];
+  }
+  return Tensor::from(std::span<const float>(to), shape);
 }
 
 /// Patches [n, 3, side, side] as rows of pixels [n, side * side * 3].
@@ -96,14 +121,24 @@ Tensor patch_rows(const Tensor& x, const std::string& path) {
   if (x.dim() != 4 || x.size(1) != 3 || x.size(3) != side) {
     fail(path, ": tensor \"v.patch_embd.weight\" is ", x, "; it must be [features, 3, side, side]");
   }
-  const std::vector<float> from = x.to_vector();
-  std::vector<float> to(from.size());
-  const int64_t area = side * side;
-  for (int64_t i = 0; i < std::ssize(from); ++i) {
-    const int64_t n = i / (3 * area), colour = i / area % 3, pixel = i % area;
-    to[static_cast<size_t>((n * area + pixel) * 3 + colour)] = from[static_cast<size_t>(i)];
+  return swapped(x, 3, side * side, 1, {x.size(0), 3 * side * side});
+}
+
+/// Features of pixels [..., 3 * area], colour by colour, pixel by pixel.
+Tensor pixel_features(const Tensor& x, std::string_view name, const std::string& path) {
+  const int64_t width = x.dim() > 0 ? x.size(-1) : 0;
+  if (width % 3 != 0 || width == 0) {
+    fail(path, ": tensor ", quoted(name), " is ", x, "; its rows must have 3 colours");
   }
-  return Tensor::from(std::span<const float>(to), {x.size(0), 3 * area});
+  return swapped(x, 3, width / 3, 1, x.shape());
+}
+
+/// Positions [2, places, width] place by place.
+Tensor place_rows(const Tensor& x, const std::string& path) {
+  if (x.dim() != 3 || x.size(0) != 2) {
+    fail(path, ": tensor \"v.position_embd.weight\" is ", x, "; it must be [2, places, features]");
+  }
+  return swapped(x, 2, x.size(1), x.size(2), {x.size(1), 2, x.size(2)});
 }
 
 /// A text model's weights, and those of its towers.
@@ -130,7 +165,13 @@ class WithTowers final : public WeightSource {
   /// In Hugging Face's shape.
   Tensor restored(std::string_view name) const {
     const Tensor x = towers_->get(name);
-    if (name.ends_with("patch_embedder.input_proj.weight")) return patch_rows(x, towers_->path());
+    const std::string& path = towers_->path();
+    if (name.ends_with("patch_embedder.input_proj.weight")) return patch_rows(x, path);
+    if (name.ends_with("vision_embedder.pos_embedding")) return place_rows(x, path);
+    if (name.ends_with("vision_embedder.patch_dense.weight") ||
+        name.find("vision_embedder.patch_ln1.") != name.npos) {
+      return pixel_features(x, name, path);
+    }
     const bool scale = name.ends_with(".per_dim_scale");
     const bool depthwise = name.ends_with("depthwise_conv1d.weight") && x.dim() == 2;
     const bool bound = is_bound(name) && x.numel() == 1;
@@ -170,16 +211,18 @@ class TowerFile {
     if (!value) fail(file_->path(), ": metadata ", quoted(key), " is missing");
     return *value;
   }
-  /// Whether the file has this tower, in the form of Gemma 4.
-  bool tower(const char* which, std::string_view wanted) const {
-    if (!file_->boolean(str("clip.has_", which, "_encoder")).value_or(false)) return false;
+  /// Whether the file has this tower, in the form of Gemma 4 or of its unified 12B.
+  enum class Tower { none, own, unified };
+  Tower tower(const char* which, std::string_view wanted, std::string_view unified) const {
+    if (!file_->boolean(str("clip.has_", which, "_encoder")).value_or(false)) return Tower::none;
     std::string key(kProjector);
     key.replace(key.find('%'), 1, which);
     const std::string_view own =
         file_->string(key).value_or(file_->string("clip.projector_type").value_or(""));
-    if (own == wanted) return true;
-    fail(file_->path(), ": metadata ", quoted(key), ": ", quoted(own),
-         " is not known; known are gemma4v and gemma4a");
+    if (own == wanted) return Tower::own;
+    if (own == unified) return Tower::unified;
+    fail(file_->path(), ": metadata ", quoted(key), ": ", quoted(own), " is not known; known are ",
+         "gemma4v, gemma4a, gemma4uv and gemma4ua");
   }
 
  private:
@@ -228,9 +271,48 @@ Json audio_config(const TowerFile& f) {
   return out;
 }
 
+Json unified_vision_config(const TowerFile& f) {
+  const std::string key = "clip.vision.";
+  Json out = Json::object();
+  out.set("model_type", "gemma4_unified_vision");
+  out.set("mm_embed_dim", f.size("v.patch_embd.weight", 0));
+  out.set("mm_posemb_size", f.size("v.position_embd.weight", 1));
+  out.set("output_proj_dims", f.size("v.patch_embd.weight", 0));
+  out.set("patch_size", f.number(key + "patch_size"));
+  out.set("pooling_kernel_size", f.file().integer(key + "projector.scale_factor").value_or(3));
+  out.set("rms_norm_eps", f.file().number(key + "attention.layer_norm_epsilon").value_or(1e-6));
+  return out;
+}
+
+Json unified_audio_config(const TowerFile& f) {
+  Json out = Json::object();
+  out.set("model_type", "gemma4_unified_audio");
+  out.set("audio_embed_dim", f.size("mm.a.input_projection.weight", 1));
+  out.set("rms_norm_eps", 1e-6);
+  return out;
+}
+
+/// Sets the configurations of the file's towers, and says whose they are.
+const GgufArchitecture& add_towers(const TowerFile& towers, Json& config) {
+  const auto eyes = towers.tower("vision", "gemma4v", "gemma4uv");
+  const auto ears = towers.tower("audio", "gemma4a", "gemma4ua");
+  const bool unified = eyes == TowerFile::Tower::unified || ears == TowerFile::Tower::unified;
+  if (unified && (eyes == TowerFile::Tower::own || ears == TowerFile::Tower::own)) {
+    fail(towers.file().path(), ": its eyes and its ears are of two kinds of models");
+  }
+  if (eyes != TowerFile::Tower::none) {
+    config.set("vision_config", unified ? unified_vision_config(towers) : vision_config(towers));
+  }
+  if (ears != TowerFile::Tower::none) {
+    config.set("audio_config", unified ? unified_audio_config(towers) : audio_config(towers));
+  }
+  return unified ? kUnifiedClip : kClip;
+}
+
 }  // namespace
 
 const GgufArchitecture& gguf_towers() { return kClip; }
+const GgufArchitecture& gguf_embedders() { return kUnifiedClip; }
 
 std::string towers_path(const std::string& path) {
   const size_t slash = path.rfind('/');
@@ -238,7 +320,9 @@ std::string towers_path(const std::string& path) {
   return path.substr(0, name) + "mmproj-" + path.substr(name);
 }
 
-Checkpoint with_towers(const Checkpoint& text, const std::string& path) {
+Checkpoint with_towers(const Checkpoint& model, const std::string& path) {
+  // Without those that it may have been opened with.
+  const Checkpoint text = model.gguf ? make_gguf_checkpoint(model.gguf) : model;
   if (text.architecture != "Gemma4ForCausalLM") {
     fail(path, ": towers of ", text.architecture, " are not known; those of Gemma 4 are");
   }
@@ -248,22 +332,21 @@ Checkpoint with_towers(const Checkpoint& text, const std::string& path) {
   }
   file->will_need();
   const TowerFile towers(file);
-  Json own = text.config.values();
+  Json config = text.config.values(), own = config;
+  const GgufArchitecture& kind = add_towers(towers, config);
+  const bool unified = &kind == &kUnifiedClip;
   // Those with inputs of layers' own see an image as they see text.
   const bool ahead =
       file->boolean(kImagesSeeAhead)
           .value_or(text.config.integer_or("hidden_size_per_layer_input", 0, 0) == 0);
-  if (ahead) own.set("use_bidirectional_attention", "vision");
-  Json config = own;
-  config.set("architectures", Json::Array{kClip.hugging_face});
-  config.set("model_type", "gemma4");
+  own.set("use_bidirectional_attention", ahead ? Json("vision") : Json());
+  config.set("architectures", Json::Array{kind.hugging_face});
+  config.set("model_type", unified ? "gemma4_unified" : "gemma4");
   config.set("text_config", std::move(own));
-  if (towers.tower("vision", "gemma4v")) config.set("vision_config", vision_config(towers));
-  if (towers.tower("audio", "gemma4a")) config.set("audio_config", audio_config(towers));
   Checkpoint out = text;
   out.config = Config(std::move(config), text.config.what());
-  out.weights = Weights(std::make_shared<WithTowers>(text.weights, gguf_weights(file, &kClip)));
-  out.architecture = kClip.hugging_face;
+  out.weights = Weights(std::make_shared<WithTowers>(text.weights, gguf_weights(file, &kind)));
+  out.architecture = kind.hugging_face;
   return out;
 }
 

@@ -9,8 +9,9 @@
 
 namespace tallow {
 
-/// The names of Gemma 4's towers in GGUF and in folders.
+/// The names of Gemma 4's towers in GGUF and in folders, and of what the unified 12B has instead.
 const GgufArchitecture& gguf_towers();
+const GgufArchitecture& gguf_embedders();
 
 /// What convert names the towers of `path`: "mmproj-NAME.gguf" beside it.
 std::string towers_path(const std::string& path);

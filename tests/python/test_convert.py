@@ -111,7 +111,7 @@ def save(folder, tokenizer="llama3", **config):
 
 
 class LlamaCpp:
-    def __init__(self, path, towers=None):
+    def __init__(self, path, towers=None, drafter=None):
         import xllamacpp
 
         params = xllamacpp.CommonParams()
@@ -121,6 +121,13 @@ class LlamaCpp:
             params.mmproj.path = str(towers)
             params.mmproj_use_gpu = False
             params.n_batch = params.n_ubatch = 1024  # an image's tokens see each other in one batch
+        if drafter:
+            kinds = xllamacpp.common_speculative_type
+            params.speculative.types = [kinds.COMMON_SPECULATIVE_TYPE_DRAFT_MTP]
+            params.speculative.draft.mparams.path = str(drafter)
+            params.speculative.draft.n_max = 3
+            params.speculative.draft.p_min = 0.0
+            params.speculative.draft.cpuparams.n_threads = 1
         params.n_parallel = 1
         params.cpuparams.n_threads = 1
         params.cpuparams_batch.n_threads = 1
@@ -145,6 +152,12 @@ class LlamaCpp:
                          temperature=0.0, n_predict=1, n_probs=100, cache_prompt=False)
         likely = reply["completion_probabilities"][0]["top_logprobs"]
         return reply["tokens_evaluated"], {e["id"]: e["logprob"] for e in likely}
+
+    def continued(self, tokens, count):
+        """The likeliest `count` tokens after some, and how many of them were drafted."""
+        reply = self.ask("completion", prompt=tokens, temperature=0.0, n_predict=count,
+                         cache_prompt=False, return_tokens=True, ignore_eos=True)
+        return reply["tokens"], reply["timings"]["draft_n_accepted"]
 
     def log_probabilities(self, tokens):
         """By id, of the likeliest; None where the likeliest is a part of a character."""
