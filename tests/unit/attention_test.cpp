@@ -119,6 +119,9 @@ const std::vector<Case>& cases() {
       {{{50, 50}}, 2, 1, 7, 32, {.scale = 0.3f, .soft_cap = 2.f}},
       {{{40, 0}, {128, 128}, {0, 0}}, 3, 3, 256, 32, {.scale = 0.06f}},
       {{{90, 90}, {77, 1}}, 34, 2, 32, 32, {.scale = 0.2f}},
+      {{{77, 1}, {300, 2}, {130, 13}}, 3, 3, 32, 32, {.scale = 0.2f}},
+      {{{97, 1}, {31, 1}, {170, 3}}, 16, 2, 64, 16, {.scale = 0.1f, .window = 90}},
+      {{{3000, 1}}, 6, 1, 512, 32, {.scale = 0.04f, .soft_cap = 3.f}},
   };
   return list;
 }
@@ -207,7 +210,8 @@ TEST_CASE("paged_attention refuses a query that sees less far than the one befor
 TEST_CASE("paged_attention does not depend on the number of threads") {
   std::mt19937 random(3);
   for (const Case& c : cases()) {
-    for (DType dtype : {DType::f32, DType::bf16}) {
+    for (DType dtype : {DType::f32, DType::bf16, DType::q8_0}) {
+      if (c.dim % info(dtype).block != 0) continue;
       const Batch batch = make_batch(c, dtype, random);
       set_num_threads(1);
       const std::vector<float> one = fast(batch, c.options).to_vector();
@@ -243,6 +247,33 @@ TEST_CASE("paged_attention passes a NaN on to the queries that see it, and to no
     kv_cache_write(batch.k_cache, batch.v_cache, bad, bad, ints({page * 32 + 20}, {1}));
     const std::vector<float> y = fast(batch, c.options).to_vector();
     for (size_t t = 20; t < 110; ++t) CHECK(std::isnan(y[t * 128]) == (t < 60));
+  }
+}
+
+TEST_CASE("paged_attention over blocks passes a NaN of a query on to its head alone") {
+  std::mt19937 random(10);
+  const Case c{{{200, 1}}, 8, 2, 64, 32, {.scale = 0.125f}};
+  for (DType dtype : {DType::q8_0, DType::q4_0}) {
+    Batch batch = make_batch(c, dtype, random);
+    batch.queries.data<float>()[3 * 64 + 5] = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<float> y = fast(batch, c.options).to_vector();
+    for (size_t i = 0; i < y.size(); ++i) CHECK(std::isnan(y[i]) == (i / 64 == 3));
+  }
+}
+
+TEST_CASE("paged_attention over blocks gives few tokens what it gives them alone") {
+  std::mt19937 random(11);
+  const Case c{{{700, 8}}, 8, 2, 64, 32, {.scale = 0.125f}};
+  for (DType dtype : {DType::q8_0, DType::q4_0}) {
+    const Batch all = make_batch(c, dtype, random);
+    const Tensor y = fast(all, c.options);
+    for (int32_t t = 0; t < 8; ++t) {
+      Batch one = all;
+      one.queries = all.queries.narrow(0, t, 1);
+      one.starts = ints({0, 1}, {2});
+      one.lengths = ints({693 + t}, {1});
+      CHECK(fast(one, c.options).to_vector() == y.narrow(0, t, 1).to_vector());
+    }
   }
 }
 

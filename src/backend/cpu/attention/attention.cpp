@@ -30,6 +30,7 @@ struct Kernels {
   // `few` is the faster one up to so many rows, and in bf16 over so many positions at most: AMX
   // tiles win as soon as they are reasonably full.
   int64_t few_rows, few_positions;
+  AttentionKernel blocks;  // `few` of caches of blocks
 } kernels;
 
 CacheType cache_type(DType dtype) {
@@ -42,6 +43,8 @@ CacheType cache_type(DType dtype) {
   }
 }
 
+bool is_blocks(CacheType type) { return type == CacheType::q8_0 || type == CacheType::q4_0; }
+
 /// Where the machine can: blocks are less precise than bf16, and f16 is more.
 bool computed_in_bf16(CacheType type) { return type != CacheType::f32 && type != CacheType::f16; }
 
@@ -50,15 +53,20 @@ Kernels choose() {
   const Isa level = isa();
   if (level >= Isa::avx512_bf16) {
     AttentionKernels bf16 = isa_bf16::attention_kernels;
-    if (level >= Isa::amx) bf16.tiled = isa_amx::tiled_attention;
-    return {isa_avx512::attention_kernels, bf16, 8, level >= Isa::amx ? 128 : kAlways};
+    if (level < Isa::amx)
+      return {isa_avx512::attention_kernels, bf16, 8, kAlways, isa_avx512::blocks_attention};
+    bf16.tiled = isa_amx::tiled_attention;
+    return {isa_avx512::attention_kernels, bf16, 8, 128, isa_amx::blocks_attention};
   }
   if (level >= Isa::avx512)
-    return {isa_avx512::attention_kernels, isa_avx512::attention_kernels, 8, kAlways};
+    return {isa_avx512::attention_kernels, isa_avx512::attention_kernels, 8, kAlways,
+            isa_avx512::blocks_attention};
   if (level >= Isa::avx2)
-    return {isa_avx2::attention_kernels, isa_avx2::attention_kernels, 8, kAlways};
+    return {isa_avx2::attention_kernels, isa_avx2::attention_kernels, 8, kAlways,
+            isa_avx2::blocks_attention};
 #endif
-  return {isa_portable::attention_kernels, isa_portable::attention_kernels, 4, kAlways};
+  return {isa_portable::attention_kernels, isa_portable::attention_kernels, 4, kAlways,
+          isa_portable::blocks_attention};
 }
 
 /// The scratch memory of this thread, kept from call to call.
@@ -196,8 +204,12 @@ void run_plan(const Plan& plan, const AttentionCall& call) {
       AttentionItem item = plan.items[static_cast<size_t>(i)].item;
       const int64_t partial = plan.items[static_cast<size_t>(i)].partial;
       if (partial >= 0) item.partial = sums + partial;
-      const bool few = item.row_end - item.row_begin <= kernels.few_rows &&
-                       item.kv_end - item.kv_begin <= few_positions;
+      const int64_t rows = item.row_end - item.row_begin;
+      if (is_blocks(call.cache) && rows <= kBlockRows) {
+        kernels.blocks(call, item, scratch);
+        continue;
+      }
+      const bool few = rows <= kernels.few_rows && item.kv_end - item.kv_begin <= few_positions;
       (few ? table.few : table.tiled)(call, item, scratch);
     }
   };

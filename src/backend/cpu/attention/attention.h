@@ -46,6 +46,7 @@ struct AttentionItem {
 constexpr int64_t kAttentionChunk = 32;   // positions that are read together
 constexpr int64_t kAttentionBlock = 128;  // positions between two updates of the maximum
 constexpr int64_t kAttentionRows = 128;   // most rows of an item
+constexpr int64_t kBlockRows = 8;         // most rows of one for blocks_attention
 
 /// The bytes of scratch memory, aligned to 64, that an item needs.
 constexpr int64_t attention_workspace(int64_t dim) {
@@ -57,25 +58,29 @@ using AttentionKernel = void (*)(const AttentionCall&, const AttentionItem&, std
 
 struct AttentionKernels {
   AttentionKernel tiled;   // any rows, up to kAttentionRows
-  AttentionKernel few;     // the same for a handful of rows, bound by memory
+  AttentionKernel few;     // the same for a handful of rows, bound by memory; no blocks
   AttentionKernel packed;  // tiled, over the item's packed keys and values
 };
 
 namespace isa_portable {
 extern const AttentionKernels attention_kernels;
-}
+extern const AttentionKernel blocks_attention;  // few rows over q8_0 and q4_0
+}  // namespace isa_portable
 namespace isa_avx2 {
 extern const AttentionKernels attention_kernels;
-}
+extern const AttentionKernel blocks_attention;
+}  // namespace isa_avx2
 namespace isa_avx512 {
 extern const AttentionKernels attention_kernels;
-}
+extern const AttentionKernel blocks_attention;
+}  // namespace isa_avx512
 namespace isa_bf16 {
 extern const AttentionKernels attention_kernels;  // for bf16, q8_0 and q4_0
 }
 namespace isa_amx {
 extern const AttentionKernel tiled_attention;   // for bf16, q8_0 and q4_0
 extern const AttentionKernel packed_attention;  // for bf16 keys and values only
+extern const AttentionKernel blocks_attention;
 }  // namespace isa_amx
 
 }  // namespace tallow::cpu

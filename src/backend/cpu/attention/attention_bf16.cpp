@@ -90,9 +90,7 @@ void tiled(const AttentionCall& call, const AttentionItem& item, std::byte* work
 }
 
 void few(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {
-  if (call.cache == CacheType::bf16)
-    return FewAttention<PairDot, ChunkReader<uint16_t>>(call, item, workspace).run();
-  FewAttention<PairDot, ConvertingReader<uint16_t>>(call, item, workspace).run();
+  FewAttention<PairDot, ChunkReader<uint16_t>>(call, item, workspace).run();
 }
 
 void packed(const AttentionCall& call, const AttentionItem& item, std::byte* workspace) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backend/cpu/attention/chunks.h"
+#include "backend/cpu/attention/codes.h"
 #include "backend/cpu/isa/transpose.h"
 
 namespace tallow::cpu::TALLOW_ISA_NAMESPACE {
@@ -14,55 +15,8 @@ TALLOW_INLINE void put(uint16_t* to, Floats v) { store_as(to, narrow(v)); }
 TALLOW_INLINE void put(float* to, float x) { *to = x; }
 TALLOW_INLINE void put(uint16_t* to, float x) { *to = narrow(x); }
 
-/// f16 to f32: the exponent and fraction in place, scaled by the difference of the biases.
-TALLOW_INLINE Floats widen_f16(Halves h) {
-  const Words bits = __builtin_convertvector(h, Words);
-  const Words shifted = (bits & 0x7fffu) << 13;
-  const Words scaled = reinterpret_cast<Words>(reinterpret_cast<Floats>(shifted) * 0x1p112f);
-  const Words all = (bits & 0x7fffu) >= 0x7c00u ? shifted | 0x7f800000u : scaled;
-  return reinterpret_cast<Floats>(all | (bits & 0x8000u) << 16);
-}
-TALLOW_INLINE float widen_f16(uint16_t h) { return widen_f16(h - Halves{})[0]; }
-
-/// kLanes numbers of a block from `at` on, which is a multiple of kLanes.
-struct EightBits {
-  static constexpr int64_t kBytes = 34;
-  static TALLOW_INLINE Floats codes(const uint8_t* block, int64_t at) {
-    const uint8_t* from = block + 2 + at;
-#if TALLOW_ISA_LEVEL >= 2
-    return _mm512_maskz_cvtepi32_ps(0xffff,
-                                    _mm512_maskz_cvtepi8_epi32(0xffff, load_as<__m128i>(from)));
-#elif TALLOW_ISA_LEVEL == 1
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i*)from)));
-#else
-    Floats all;
-    for (int i = 0; i < kLanes; ++i) all[i] = static_cast<int8_t>(from[i]);
-    return all;
-#endif
-  }
-};
-
-/// The second half of a block's codes stands in the high bits of the first's bytes.
-struct FourBits {
-  static constexpr int64_t kBytes = 18;
-  static TALLOW_INLINE Floats codes(const uint8_t* block, int64_t at) {
-    const uint8_t* from = block + 2 + at % 16;
-#if TALLOW_ISA_LEVEL >= 2
-    const Ints all = (Ints)_mm512_maskz_cvtepu8_epi32(0xffff, load_as<__m128i>(from));
-#elif TALLOW_ISA_LEVEL == 1
-    const Ints all = (Ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)from));
-#else
-    Ints all;
-    for (int i = 0; i < kLanes; ++i) all[i] = from[i];
-#endif
-    return __builtin_convertvector((at < 16 ? all & 15 : all >> 4) - 8, Floats);
-  }
-};
-
 template <class E>
 struct ConvertingReader : PagedReader<E> {
-  static constexpr int64_t kBlock = 32;
-
   using PagedReader<E>::PagedReader;
   using PagedReader<E>::call;
   using PagedReader<E>::width;

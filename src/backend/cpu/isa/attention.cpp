@@ -96,6 +96,10 @@ struct FloatEngine {
   }
 };
 
+struct F16 {
+  uint16_t bits;
+};
+
 template <class C>
 struct FloatDot {
   using Element = C;
@@ -104,6 +108,7 @@ struct FloatDot {
 
   static TALLOW_INLINE Floats load_row(const float* a) { return load(a); }
   static TALLOW_INLINE Floats load_row(const uint16_t* a) { return widen(load_as<Halves>(a)); }
+  static TALLOW_INLINE Floats load_row(const F16* a) { return widen_f16(load_as<Halves>(a)); }
   static TALLOW_INLINE void multiply(Floats& sum, Floats a, const float* b) { sum += a * load(b); }
   static void store_operand(const float* from, float* to, int64_t n) {
     for (int64_t i = 0; i < n; i += kLanes) store(to + i, load(from + i));
@@ -122,7 +127,7 @@ void few(const AttentionCall& call, const AttentionItem& item, std::byte* worksp
       return FewAttention<FloatDot<float>, ChunkReader<float>>(call, item, workspace).run();
     case CacheType::bf16:
       return FewAttention<FloatDot<uint16_t>, ChunkReader<uint16_t>>(call, item, workspace).run();
-    default: FewAttention<FloatDot<float>, ConvertingReader<float>>(call, item, workspace).run();
+    default: FewAttention<FloatDot<F16>, ChunkReader<F16>>(call, item, workspace).run();
   }
 }
 
