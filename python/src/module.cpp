@@ -14,21 +14,21 @@
 
 namespace tallow::python {
 
-void add_operators(PyObject* module);        // generated
-void add_data(PyObject* module);             // data.cpp
-void add_autograd(PyObject* module);         // autograd.cpp
-void add_dlpack(PyObject* module);           // dlpack.cpp
-void add_print(PyObject* module);            // print.cpp
-void add_settings(PyObject* module);         // settings.cpp
-void add_generator(PyObject* module);        // generator.cpp
-void add_language_models(PyObject* module);  // models.cpp
-void add_converters(PyObject* module);       // convert.cpp
-void add_hub(PyObject* module);              // hub.cpp
-void add_tokenizers(PyObject* module);       // tokenizer.cpp
+void add_operators(PyObject* module);           // generated
+void add_data(PyObject* module);                // data.cpp
+void add_autograd(PyObject* module);            // autograd.cpp
+void add_dlpack(PyObject* module);              // dlpack.cpp
+void add_print(PyObject* module);               // print.cpp
+void add_settings(PyObject* module);            // settings.cpp
+void add_generator(PyObject* module);           // generator.cpp
+void add_language_models(PyObject* module);     // models.cpp
+void add_converters(PyObject* module);          // convert.cpp
+void add_hub(PyObject* module);                 // hub.cpp
+void add_tokenizers(PyObject* module);          // tokenizer.cpp
 void add_tokenizer_training(PyObject* module);  // tokenizer_training.cpp
-void add_files(PyObject* module);            // files.cpp
-void add_images(PyObject* module);           // images.cpp
-void add_audio(PyObject* module);            // audio.cpp
+void add_files(PyObject* module);               // files.cpp
+void add_images(PyObject* module);              // images.cpp
+void add_audio(PyObject* module);               // audio.cpp
 
 namespace {
 
@@ -179,6 +179,7 @@ void fill(PyObject* module) {
       std::rethrow_exception(error);
     } catch (const Error& e) {
       PyErr_SetString(error_type, e.what());
+    } catch (const PythonError&) {  // is set already
     }
   });
   add_objects(module);
