@@ -28,11 +28,13 @@ nb::object to_python(Tensor tensor) { return nb::steal(wrap(std::move(tensor)));
 class Model {
  public:
   Model(const std::string& name, const std::optional<std::string>& drafter,
-        const std::optional<std::string>& mmproj)
+        const std::optional<std::string>& mmproj, std::optional<DType> cache_type)
       : path_(find_model(name)),
         model_(mmproj ? LanguageModel(with_towers(open_checkpoint(resolve_model(path_)), *mmproj))
-                      : LanguageModel(path_)) {
+                      : LanguageModel(path_)),
+        cache_type_(cache_type) {
     if (drafter) drafter_ = model_.open_drafter(find_model(*drafter));
+    if (cache_type) make_cache(1);  // throws where the model's heads do not suit the type
   }
 
   const LanguageModel& get() const { return model_; }
@@ -42,7 +44,7 @@ class Model {
     if (tokens.size() < 2) fail("draft: takes at least two tokens");
     model_.check_tokens(tokens);
     const CausalLM& network = model_.network();
-    KvCache cache(network.cache_spec(), std::ssize(tokens));
+    KvCache cache = make_cache(std::ssize(tokens));
     const KvCache::Sequence sequence = cache.create();
     const KvCache::Chunk chunk{.sequence = sequence,
                                .tokens = std::span(tokens).first(tokens.size() - 1)};
@@ -51,24 +53,53 @@ class Model {
   }
   const std::string& path() const { return path_; }
 
+  Tensor logits(const std::vector<Prompt>& prompts, bool last_only) const {
+    return model_.logits(prompts, last_only, SessionOptions().chunk, cache_type_);
+  }
+
   Generation generate(const Prompt& prompt, const GenerateOptions& options,
                       const Session::OnText& on_text) {
     std::lock_guard lock(mutex_);
     if (!session_) {
       SessionOptions session;
       session.draft.drafter = drafter_.get();
+      session.cache_dtype = cache_type_;
       session_ = std::make_unique<Session>(model_, session);
     }
     return session_->generate(prompt, options, on_text);
   }
 
  private:
+  KvCache make_cache(int64_t tokens) const {
+    KvCacheSpec spec = model_.network().cache_spec();
+    spec.dtype = cache_type_.value_or(spec.dtype);
+    return KvCache(spec, tokens);
+  }
+
   std::string path_;
   LanguageModel model_;
+  std::optional<DType> cache_type_;
   std::unique_ptr<Drafter> drafter_;
   std::mutex mutex_;
   std::unique_ptr<Session> session_;
 };
+
+// A dtype, or its name as the command line takes it.
+std::optional<DType> cache_type_of(nb::handle given) {
+  if (given.is_none()) return {};
+  if (!nb::isinstance<nb::str>(given)) return dtype_of(given.ptr());
+  const auto name = nb::cast<std::string>(given);
+  const std::optional<DType> dtype = dtype_from_name(name);
+  if (!dtype) fail("cache_type: ", name, " is no dtype; give f32, bf16, f16, q8_0 or q4_0");
+  return dtype;
+}
+
+void open_model(Model* at, const std::string& path, const std::optional<std::string>& drafter,
+                const std::optional<std::string>& mmproj, nb::handle cache_type) {
+  const std::optional<DType> dtype = cache_type_of(cache_type);
+  const nb::gil_scoped_release no_gil;
+  new (at) Model(path, drafter, mmproj, dtype);
+}
 
 // Takes an option from Python's keywords where it is given and not None.
 template <class T>
@@ -147,7 +178,7 @@ nb::object logits(const Model& model, const std::vector<Prompt>& prompts, bool l
   Tensor result;
   {
     nb::gil_scoped_release no_gil;
-    result = model.get().logits(prompts, last_only);
+    result = model.logits(prompts, last_only);
   }
   return to_python(std::move(result));
 }
@@ -245,10 +276,8 @@ void add_models(nb::module_& m) {
       .def("__repr__", [](const Generation& g) { return nb::repr(nb::str(g.text.c_str())); });
   nb::class_<Model>(m, "LanguageModel", nb::dynamic_attr(),
                     "A causal language model with its tokenizer and chat template.")
-      .def(nb::init<const std::string&, const std::optional<std::string>&,
-                    const std::optional<std::string>&>(),
-           "path"_a, "drafter"_a.none() = nb::none(), "mmproj"_a.none() = nb::none(),
-           nb::call_guard<nb::gil_scoped_release>())
+      .def("__init__", open_model, "path"_a, "drafter"_a.none() = nb::none(),
+           "mmproj"_a.none() = nb::none(), "cache_type"_a.none() = nb::none())
       .def_prop_ro("path", &Model::path)
       .def_prop_ro(
           "tokenizer", [](const Model& self) { return self.get().text().tokenizer; },

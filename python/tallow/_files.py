@@ -52,12 +52,13 @@ def _is_pytorch(path):
     return start[:1] == b"\x80" or (start == b"PK\3\4" and TensorFiles(path).format == "pytorch")
 
 
-def load(f, *, weights_only=True, drafter=None, mmproj=None):
+def load(f, *, weights_only=True, drafter=None, mmproj=None, cache_type=None):
     """A LanguageModel of a folder, a .gguf file or a name on the hub (tallow.hub.download); the tensor
     of a .npy file; what torch.save wrote, tensors in containers; else a dictionary of the tensors
     of a file. Nothing of a file is ever run, unless weights_only=False unpickles one that you
     trust. Of models: `drafter` names a smaller one that guesses ahead, `mmproj` the GGUF file of
-    their towers where that is not mmproj-NAME.gguf beside them."""
+    their towers where that is not mmproj-NAME.gguf beside them, `cache_type` what keys and values
+    are kept in: "f32", "bf16", "f16", "q8_0" or "q4_0", None for the model's own choice."""
     if not weights_only:
         if hasattr(f, "read"):
             return pickle.load(f)
@@ -67,7 +68,8 @@ def load(f, *, weights_only=True, drafter=None, mmproj=None):
         return _C._load_pytorch_bytes(f.read(), str(getattr(f, "name", "the stream")))
     path = os.fspath(f)
     if os.path.isdir(path) or _suffix(path) == ".gguf" or not os.path.exists(path):
-        return LanguageModel(path, *(None if p is None else os.fspath(p) for p in (drafter, mmproj)))
+        others = (None if p is None else os.fspath(p) for p in (drafter, mmproj))
+        return LanguageModel(path, *others, cache_type)
     if _suffix(path) == ".npy":
         return _C._load_npy(path)
     return _C._load_pytorch(path) if _is_pytorch(path) else load_file(path)

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/inference/paged_attention.h"
 #include "tallow/error.h"
 #include "tallow/ops.h"
 
@@ -31,7 +32,10 @@ int64_t physical_memory() {
   return pages > 0 && size > 0 ? pages * size : INT64_MAX;
 }
 
-void check_memory(const KvCacheSpec& spec, int64_t capacity) {
+void check_spec(const KvCacheSpec& spec, int64_t capacity) {
+  if (!is_cache_type(spec.dtype)) {
+    fail("key-value cache: holds no ", spec.dtype, "; ask for f32, bf16, f16, q8_0 or q4_0");
+  }
   const double bytes = spec.memory(capacity), memory = static_cast<double>(physical_memory());
   if (capacity > INT32_MAX - spec.page_size) {
     fail("key-value cache: ", capacity,
@@ -144,7 +148,7 @@ void KvCache::Pool::drop(int32_t page) {
 // it with nobody who does not share that: whatever fits the one pool fits the other.
 KvCache::KvCache(const KvCacheSpec& spec, int64_t capacity)
     : spec_(spec),
-      capacity_((check_memory(spec, capacity), pages_of(capacity) * spec.page_size)),
+      capacity_((check_spec(spec, capacity), pages_of(capacity) * spec.page_size)),
       window_(spec.window()),
       far_(pages_of(capacity)),
       near_(window_ > 0 ? pages_of(capacity) : 0) {

@@ -192,6 +192,29 @@ def exact_models(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize("cache_type", ["f32", "bf16", "f16", "q8_0", "q4_0"])
+def test_drafters_read_along_in_caches_of_every_type(cache_type, tmp_path):
+    """What a drafter guesses over the same keys and values, rounded, is what it guesses; what it
+    guesses changes nothing."""
+    tokenizer = make_tokenizer()
+    wide = dict(head_dim=32, global_head_dim=64)
+    network = make_network(tokenizer, **wide)
+    assistant = make_assistant(network, len(tokenizer), wide, {})
+    network.save_pretrained(tmp_path / "large")
+    tokenizer.save_pretrained(tmp_path / "large")
+    assistant.save_pretrained(tmp_path / "drafter")
+    exact, rounded = (package.load(tmp_path / "large", drafter=tmp_path / "drafter", cache_type=type)
+                      for type in (None, cache_type))
+    ids = torch.randint(20, 300, (40,), generator=torch.Generator().manual_seed(3)).tolist()
+    if cache_type != "q4_0":
+        assert exact._draft(ids, 1) == rounded._draft(ids, 1)
+    alone = package.load(tmp_path / "large", cache_type=cache_type)
+    for sampling in (dict(temperature=0), dict(temperature=1.0, seed=4)):
+        got, expected = (model.respond("what is this?", max_new_tokens=40, **sampling)
+                         for model in (rounded, alone))
+        assert got.tokens == expected.tokens and got.drafted_tokens > 0
+
+
 @pytest.mark.parametrize("level", ["amx", "avx512", "avx2", "portable"])
 @pytest.mark.parametrize("name", [f"{kind}{type}" for kind in ("dense", "experts") for type in (
     "", "-bf16.gguf", "-q4_0.gguf", "-q4_k_m.gguf", "-iq4_xs.gguf")])
@@ -211,6 +234,19 @@ def test_few_tokens_round_as_one_does(name, level, exact_models, tallow, tmp_pat
         else:
             bound = 2e-2 if "bf16" in name else 2e-5
             assert np.abs(other - made[0]).max() < bound * np.abs(made[0]).max()
+
+
+@pytest.mark.parametrize("level", ["amx", "avx512", "avx2", "portable"])
+@pytest.mark.parametrize("cache_type", ["f16", "q8_0", "q4_0"])
+def test_few_tokens_round_as_one_does_in_narrow_caches(cache_type, level, exact_models, tallow,
+                                                       tmp_path):
+    ids = ",".join(str(20 + 37 * i % 270) for i in range(64))
+    made = []
+    for chunk in (1, 3, 8):
+        tallow("logits", exact_models / "dense-q4_0.gguf", "--tokens", ids, "--chunk", chunk, "--out",
+               tmp_path / "out.npy", "--cache-type", cache_type, env={"TALLOW_ISA": level})
+        made.append(np.load(tmp_path / "out.npy"))
+    assert np.array_equal(made[1], made[0]) and np.array_equal(made[2], made[0])
 
 
 class TestRefusals:

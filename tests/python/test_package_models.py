@@ -57,6 +57,19 @@ def test_chat_uses_the_template(loaded, tokenizer):  # noqa: F811
         ids, max_new_tokens=5, temperature=0)
 
 
+def test_keys_and_values_are_kept_in_the_type_that_is_asked_for(loaded, model):  # noqa: F811
+    ids, exact = [1, 5, 9, 2], loaded.logits([1, 5, 9, 2]).numpy()
+    def off(type):
+        return np.abs(package.load(model, cache_type=type).logits(ids).numpy() - exact).max()
+    assert off("f32") == 0 and 0 < off("f16") < off("bf16") == off(package.bfloat16)
+    for type, message in (("q5_0", "f32, bf16, f16, q8_0 or q4_0"), ("x", "no dtype"),
+                          (package.int32, "holds no i32"), ("q8_0", "whole blocks")):
+        with pytest.raises(package.Error, match=message):
+            package.load(model, cache_type=type)
+    with pytest.raises(TypeError, match="expected a dtype"):
+        package.load(model, cache_type=8)
+
+
 def test_wrong_use_raises(loaded, tmp_path):
     with pytest.raises(TypeError, match="max_tokens"):
         loaded.generate("hello", max_tokens=3)
