@@ -111,7 +111,7 @@ def save(folder, tokenizer="llama3", **config):
 
 
 class LlamaCpp:
-    def __init__(self, path, towers=None, drafter=None):
+    def __init__(self, path, towers=None, drafter=None, cache_type=None):
         import xllamacpp
 
         params = xllamacpp.CommonParams()
@@ -128,6 +128,10 @@ class LlamaCpp:
             params.speculative.draft.n_max = 3
             params.speculative.draft.p_min = 0.0
             params.speculative.draft.cpuparams.n_threads = 1
+        if cache_type:
+            type = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{cache_type.upper()}")
+            params.cache_type_k = params.cache_type_v = type
+            params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.n_parallel = 1
         params.cpuparams.n_threads = 1
         params.cpuparams_batch.n_threads = 1
