@@ -1,12 +1,13 @@
 """Gemma 4 26B-A4B in less memory than its file: tokens per second by what repacked weights may take.
 
-Each row is a process of its own. `cold` says to the system, many times a second, that it may forget
+Each row is a process of its own. `--cold` tells the system five times a second to forget
 the file, so that what finds no room is read from the disk: a machine with no memory to spare.
 
     build/venv/bin/python bench/weight_memory.py --layers 8
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -35,12 +36,14 @@ def own_memory(pid):
 
 
 def watch(process, model, cold, samples):
-    while process.poll() is None:
+    for tick in itertools.count():
+        if process.poll() is not None:
+            return
         try:
             samples.append(own_memory(process.pid))
         except OSError:
             return
-        if cold:
+        if cold and tick % 10 == 0:  # between which what was read ahead is used
             forget(model)
         time.sleep(0.02)
 

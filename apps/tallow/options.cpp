@@ -9,17 +9,23 @@
 #include <CLI/CLI.hpp>
 
 #include "process.h"
+#include "tallow/error.h"
 
 namespace tallow::app {
 namespace {
 
 constexpr int64_t kMaxTokens = int64_t{1} << 62;
 
-/// A range without a note in the help text, where it would push everything else aside.
+/// A range that NaN is not in, without a note in the help text, where it would push everything else
+/// aside.
 template <class T>
 CLI::Validator in(T low, T high) {
-  CLI::Validator range = CLI::Range(low, high);
-  return range.description("");
+  const auto check = [low, high](std::string& text) -> std::string {
+    T value{};
+    const bool fits = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+    return fits ? "" : str("Value ", text, " not in range ", low, " to ", high);
+  };
+  return {check, ""};
 }
 
 void add_model(CLI::App& app, ModelOptions& o) {

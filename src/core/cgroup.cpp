@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "tallow/error.h"
+
 namespace tallow {
 
 std::string read_start(const std::string& path) {
@@ -18,7 +20,8 @@ std::string read_start(const std::string& path) {
 std::vector<std::string> cgroup_values(const std::string& controller, const std::string& file) {
   const std::string groups = read_start("/proc/self/cgroup");
   const std::string mark = controller.empty() ? "0::" : ":" + controller + ":";
-  const std::string root = "/sys/fs/cgroup" + (controller.empty() ? "" : "/" + controller);
+  std::string root = "/sys/fs/cgroup";
+  if (!controller.empty()) root += "/" + controller;
   const size_t at = groups.find(mark);
   std::string group;
   if (at != std::string::npos) {
@@ -28,7 +31,7 @@ std::vector<std::string> cgroup_values(const std::string& controller, const std:
   std::vector<std::string> values;
   for (;;) {
     while (!group.empty() && group.back() == '/') group.pop_back();
-    std::string value = read_start(root + group + "/" + file);
+    std::string value = read_start(str(root, group, "/", file));
     if (!value.empty()) values.push_back(std::move(value));
     if (group.empty()) return values;
     group.resize(group.rfind('/') == std::string::npos ? 0 : group.rfind('/'));

@@ -70,7 +70,8 @@ void FormMemory::forget(std::atomic<PackedForms*>& forms) {
   Dropped dropped;
   std::unique_lock lock(mutex_);
   const std::unique_ptr<PackedForms> all(forms.exchange(nullptr));
-  for (auto& [id, form] : *all) {
+  for (auto& each : *all) {
+    PackedForm& form = each.second;
     made_.wait(lock, [&] { return !form.making; });
     if (form.form) drop(form, dropped);
   }

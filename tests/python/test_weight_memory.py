@@ -65,10 +65,10 @@ def test_logits_are_the_same_in_any_memory(name, limits, mixed, logits):
 def test_products_with_weights_that_find_no_room_equal_pytorch(weight, input, rows, limited,
                                                                tmp_path):
     torch.manual_seed(rows)
-    # 5003 rows of f32 are two slices, the second with a group that is not full.
-    weights = {name: torch.randn(5003, 515).to(getattr(torch, weight)) for name in ("gate", "up")}
+    # Two slices of bf16 and three of f32, the last with a group that is not full.
+    weights = {name: torch.randn(9003, 515).to(getattr(torch, weight)) for name in ("gate", "up")}
     save_file(weights, tmp_path / "w.safetensors")
-    x, bias = torch.randn(rows, 515).to(getattr(torch, input)), torch.randn(5003)
+    x, bias = torch.randn(rows, 515).to(getattr(torch, input)), torch.randn(9003)
     mine = package.from_dlpack(x)
     results = []
     for limit in (10**9, 0):
@@ -160,7 +160,8 @@ def test_limits_that_are_no_numbers_are_refused(mixed, tallow, limited):
                         env={"TALLOW_WEIGHT_MEMORY": text})
         assert result.returncode != 0
         assert f"TALLOW_WEIGHT_MEMORY: '{text}'" in result.stderr.decode()
-    result = tallow("logits", folder / "f32", "--tokens", "1", "--weight-memory", "-1", check=False)
-    assert result.returncode != 0 and b"--weight-memory" in result.stderr
+        result = tallow("logits", folder / "f32", "--tokens", "1", f"--weight-memory={text}",
+                        check=False)
+        assert result.returncode != 0 and b"--weight-memory" in result.stderr
     with pytest.raises(RuntimeError, match="set_weight_memory: -5"):
         limited(-5)
