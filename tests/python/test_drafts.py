@@ -106,6 +106,23 @@ def test_guesses_are_those_of_transformers(name, tmp_path):
         assert model._draft(ids, 6)[:sure] == expected[:sure]
 
 
+@pytest.mark.parametrize("name", ["plain", "clusters"])
+def test_guesses_of_a_drafter_in_bf16(name, tmp_path):
+    """As the published ones are; transformers computes with the same weights in f32."""
+    network, assistant = save(tmp_path, name)
+    assistant.to(torch.bfloat16).save_pretrained(tmp_path / "drafter")
+    model = package.load(tmp_path / "large", drafter=tmp_path / "drafter", cache_type="f32")
+    made = 0
+    for seed in range(8):
+        torch.manual_seed(seed)
+        ids = torch.randint(20, 300, (17,)).tolist()
+        expected, margins = guesses(network, assistant.float(), ids, 4)
+        sure = next((i for i, m in enumerate(margins) if m < 3e-2), 4)
+        assert model._draft(ids, 4)[:sure] == expected[:sure]
+        made += sure
+    assert made > 4
+
+
 def test_guesses_for_the_unified_model(tmp_path):
     network = make_unified(num_kv_shared_layers=2,
                            layer_types=["sliding_attention", "full_attention"] * 3)

@@ -62,7 +62,7 @@ struct ClusteredHead {
   int32_t likeliest(const Tensor& state, const GemmaModel& decoder) const {
     const Tensor chosen = flatten(topk(centroids(state), best).indices);
     const Tensor tokens = flatten(index_select(ordering, 0, chosen));
-    const Tensor scores = mv(decoder.head_rows(tokens), flatten(state));
+    const Tensor scores = flatten(linear(state, decoder.head_rows(tokens)));
     return static_cast<int32_t>(index_select(tokens, 0, argmax(scores).reshape({1})).item());
   }
 };
