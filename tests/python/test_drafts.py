@@ -108,7 +108,7 @@ def test_guesses_are_those_of_transformers(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["plain", "clusters"])
 def test_guesses_of_a_drafter_in_bf16(name, tmp_path):
-    """As the published ones are; transformers computes with the same weights in f32."""
+    """transformers computes with the same weights in f32."""
     network, assistant = save(tmp_path, name)
     assistant.to(torch.bfloat16).save_pretrained(tmp_path / "drafter")
     model = package.load(tmp_path / "large", drafter=tmp_path / "drafter", cache_type="f32")
