@@ -1,9 +1,9 @@
 // The exception types, and the text helper that error messages are written with.
 #pragma once
 
-#include <charconv>
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -26,48 +26,70 @@ class IndexError : public Error {
 
 namespace detail {
 template <class T>
-concept Number = (std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char>) ||
-                 std::floating_point<T>;
-template <class T>
 concept HasText = !std::is_arithmetic_v<T> && requires(const T& v) {
   { to_string(v) } -> std::convertible_to<std::string>;
 };
 
-inline void append(std::string& s, std::string_view v) { s += v; }
-inline void append(std::string& s, char v) { s += v; }
-template <std::same_as<bool> T>  // a template, since a literal would convert to a plain bool first
-void append(std::string& s, T v) {
-  s += v ? "true" : "false";
-}
-template <Number T>
-void append(std::string& s, T v) {
-  char buffer[32];
-  s.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, v).ptr);
-}
+void append(std::string& to, std::string_view v);
+void append(std::string& to, char v);
+void append(std::string& to, int64_t v);
+void append(std::string& to, uint64_t v);
+void append(std::string& to, float v);
+void append(std::string& to, double v);
 template <HasText T>
-void append(std::string& s, const T& v) {
-  s += to_string(v);
+void append(std::string& to, const T& v) {
+  append(to, std::string_view(to_string(v)));
 }
+
+// An argument as one of the types above.
+template <class T>
+decltype(auto) shown(const T& v) {
+  if constexpr (std::convertible_to<const T&, std::string_view>) {
+    return std::string_view(v);
+  } else if constexpr (std::same_as<T, bool>) {
+    return std::string_view(v ? "true" : "false");
+  } else if constexpr (std::same_as<T, char>) {
+    return v;
+  } else if constexpr (std::signed_integral<T>) {
+    return static_cast<int64_t>(v);
+  } else if constexpr (std::unsigned_integral<T>) {
+    return static_cast<uint64_t>(v);
+  } else {
+    return (v);  // by reference
+  }
+}
+
+// A reference to an argument, and what appends it: one function takes any list of them, so that
+// the thousand lists of the messages cost neither time to compile nor room.
+struct Part {
+  template <class T>
+  Part(const T& v)  // NOLINT(google-explicit-constructor)
+      : value(&v),
+        append_to([](std::string& to, const void* p) { append(to, *static_cast<const T*>(p)); }) {}
+  const void* value;
+  void (*append_to)(std::string& to, const void* value);
+};
+std::string join(std::initializer_list<Part> parts);
+[[noreturn]] void throw_error(std::initializer_list<Part> parts);
+[[noreturn]] void throw_index_error(std::initializer_list<Part> parts);
 }  // namespace detail
 
 /// Joins its arguments as text: strings, characters, numbers, and anything with a `to_string`.
 template <class... T>
 std::string str(const T&... parts) {
-  std::string s;
-  (detail::append(s, parts), ...);
-  return s;
+  return detail::join({detail::shown(parts)...});
 }
 
 /// Throws an Error whose message is `str(parts...)`.
 template <class... T>
 [[noreturn]] void fail(const T&... parts) {
-  throw Error(str(parts...));
+  detail::throw_error({detail::shown(parts)...});
 }
 
 /// The same for an index or a dimension out of range.
 template <class... T>
 [[noreturn]] void fail_index(const T&... parts) {
-  throw IndexError(str(parts...));
+  detail::throw_index_error({detail::shown(parts)...});
 }
 
 }  // namespace tallow
