@@ -32,19 +32,8 @@ struct Spec {
 class Specs {
  public:
   Specs() = default;
-  Specs(std::initializer_list<Spec> specs) {
-    if (specs.size() == 1) {
-      one_ = *specs.begin();
-      size_ = 1;
-    } else {
-      many_.assign(specs.begin(), specs.end());
-    }
-  }
-  void push_back(const Spec& spec) {
-    if (size_ == 1) many_.push_back(one_);
-    size_ = 0;
-    many_.push_back(spec);
-  }
+  Specs(std::initializer_list<Spec> specs);
+  void push_back(const Spec& spec);
   void pop_back() {
     if (size_ == 1) {
       size_ = 0;

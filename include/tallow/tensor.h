@@ -29,6 +29,12 @@ class TensorIndex;
 class Tensor {
  public:
   Tensor() = default;
+  // Out of line: inlined, they were a quarter of the code of the ops.
+  Tensor(const Tensor& other);
+  Tensor(Tensor&& other) noexcept = default;
+  Tensor& operator=(const Tensor& other);
+  Tensor& operator=(Tensor&& other) noexcept;
+  ~Tensor();
   /// A tensor over existing memory; `offset` is in bytes from the buffer's start.
   Tensor(std::shared_ptr<Buffer> buffer, int64_t offset, Shape shape, Shape strides, DType dtype);
   /// A number where a tensor is expected, as in `x + 1` or `where(mask, x, 0.0)`: 0-dimensional,

@@ -140,6 +140,21 @@ void record_node(const OpBase& op, Inputs inputs, const void* options, Specs spe
 
 }  // namespace
 
+Specs::Specs(std::initializer_list<Spec> specs) {
+  if (specs.size() == 1) {
+    one_ = *specs.begin();
+    size_ = 1;
+  } else {
+    many_.assign(specs.begin(), specs.end());
+  }
+}
+
+void Specs::push_back(const Spec& spec) {
+  if (size_ == 1) many_.push_back(one_);
+  size_ = 0;
+  many_.push_back(spec);
+}
+
 namespace {
 
 // One call, in steps, so that one output needs no list.

@@ -38,6 +38,11 @@ Tensor copy_of(std::span<const T> values, const Shape& shape, DType dtype) {
 
 }  // namespace
 
+Tensor::Tensor(const Tensor& other) = default;
+Tensor& Tensor::operator=(const Tensor& other) = default;
+Tensor& Tensor::operator=(Tensor&& other) noexcept = default;
+Tensor::~Tensor() = default;
+
 Tensor::Tensor(std::shared_ptr<Buffer> buffer, int64_t offset, Shape shape, Shape strides,
                DType dtype)
     : impl_(std::allocate_shared<TensorImpl>(Recycler<TensorImpl>())) {
