@@ -39,6 +39,7 @@ nanobind_add_module(tallow_python NB_STATIC NB_SUPPRESS_WARNINGS NOMINSIZE NOSTR
                     ${python_sources} ${bindings})
 add_dependencies(tallow_python tallow_bindings)
 tallow_private_settings(tallow_python)
+target_precompile_headers(tallow_python PRIVATE ${TALLOW_PRECOMPILED} <tallow/ops.h>)
 target_compile_definitions(tallow_python PRIVATE TALLOW_VERSION="${PROJECT_VERSION}")
 target_include_directories(tallow_python PRIVATE ${PROJECT_SOURCE_DIR}/python/src)
 target_link_libraries(tallow_python PRIVATE tallow_all)
