@@ -37,6 +37,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
   # files from taking a header that was compiled with -O2.
   target_compile_options(tallow_private INTERFACE -Wno-maybe-uninitialized -Wno-array-bounds
                          -Wno-stringop-overflow -Wno-restrict -U__OPTIMIZE_SIZE__)
+else()
+  # It knows no ivdep, and reports & between conditions, which is meant: loops without branches.
+  target_compile_options(tallow_private INTERFACE -Wno-unknown-pragmas
+                         -Wno-bitwise-instead-of-logical)
 endif()
 target_include_directories(tallow_private INTERFACE ${PROJECT_SOURCE_DIR}/src)
 target_link_options(tallow_private INTERFACE -Wl,--gc-sections)
