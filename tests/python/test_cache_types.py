@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from gemma_models import SHARED, write_gguf
 from gemma_models import make_model as make_gemma
 from test_convert import LlamaCpp, log_softmax, save
@@ -25,11 +26,8 @@ def converted(request, tallow, tmp_path_factory):
 
 
 @pytest.mark.parametrize("cache_type", BOUNDS)
-def test_answers_are_as_near_to_exact_ones_as_llama_cpps(cache_type, converted, tallow, tmp_path,
-                                                         monkeypatch):
+def test_answers_are_as_near_to_exact_ones_as_llama_cpps(cache_type, converted, tallow, tmp_path):
     path, model = converted
-    # llama.cpp turns keys and queries before it rounds them: other errors, of the same size.
-    monkeypatch.setenv("LLAMA_ATTN_ROT_DISABLE", "1")
     logits, peer = Logits(tallow, tmp_path), LlamaCpp(path, cache_type=cache_type)
     tokens = random_tokens(model, max(LENGTHS))
     exact = logits(path, tokens, args=["--cache-type", "f32"])
@@ -48,6 +46,23 @@ def test_answers_are_as_near_to_exact_ones_as_llama_cpps(cache_type, converted, 
         ours = by_length(logits(path, tokens, args=["--cache-type", cache_type, "--chunk", chunk]))
         off = apart(ours, by_length(exact))
         assert 0 < off < min(1.5 * theirs_off, BOUNDS[cache_type])
-        assert apart(ours, theirs) < 1.5 * max(off, theirs_off)
-        print(f"{cache_type}, passes of {chunk}: {off:.2e} off, llama.cpp {theirs_off:.2e}, apart "
-              f"{apart(ours, theirs):.2e}")
+        assert apart(ours, theirs) < 1.6 * max(off, theirs_off)
+
+
+@pytest.mark.parametrize("cache_type", ["q8_0", "q4_0"])
+def test_keys_far_larger_than_their_neighbours_are_kept_as_well(cache_type, tallow, tmp_path):
+    """As trained models have them. The same scores come of keys with and without such features, and
+    so should answers."""
+    model, _ = save(tmp_path / "even", head_dim=64, hidden_size=96)
+    with torch.no_grad():
+        for layer in model.model.layers:
+            for part, factor in ((layer.self_attn.k_proj, 16), (layer.self_attn.q_proj, 1 / 16)):
+                part.weight.view(-1, 64, 96)[:, [5, 37]] *= factor  # which turn together
+    model.save_pretrained(tmp_path / "uneven")
+    logits, tokens = Logits(tallow, tmp_path), random_tokens(model, 200)
+    off = []
+    for folder in ("even", "uneven"):
+        exact, rounded = (log_softmax(logits(tmp_path / folder, tokens, args=["--cache-type", type]))
+                          for type in ("f32", cache_type))
+        off.append(np.sqrt(np.mean((rounded - exact) ** 2)))
+    assert off[1] < 2 * off[0]

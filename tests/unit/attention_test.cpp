@@ -8,6 +8,7 @@
 #include <numeric>
 #include <random>
 
+#include "ops/inference/paged_attention.h"
 #include "ops/registry.h"
 #include "tallow/error.h"
 #include "tallow/parallel.h"
@@ -88,11 +89,12 @@ Tensor fast(const Batch& b, const AttentionOptions& o) {
                          b.visible);
 }
 
-Tensor reference(const Batch& b, const AttentionOptions& o) {
-  const Tensors inputs = b.inputs();
+Tensor reference(Batch b, const AttentionOptions& o) {
+  const bool blocks = is_block(b.k_cache.dtype());
+  if (blocks) b.queries = spread(b.queries);
   const Tensors outputs{Tensor::empty(b.queries.shape())};
-  paged_attention_op.fn.cpu(inputs, outputs, o);
-  return outputs[0];
+  paged_attention_op.fn.cpu(b.inputs(), outputs, o);
+  return blocks ? spread(outputs[0]) : outputs[0];
 }
 
 double largest_difference(const Tensor& a, const Tensor& b) {
@@ -161,6 +163,22 @@ TEST_CASE("paged_attention over f16 and blocks equals the portable kernel") {
       CHECK(largest_difference(fast(batch, c.options), reference(batch, c.options)) <
             (dtype == DType::f16 ? 5e-6 : 2e-2));
     }
+  }
+}
+
+TEST_CASE("spread multiplies by Hadamard's matrix, which undoes itself") {
+  std::mt19937 random(12);
+  for (const auto& [dim, n] : {std::pair<int64_t, int64_t>{32, 32}, {96, 32}, {512, 512}}) {
+    const Tensor x = noise(random, {3, 2, dim});
+    std::vector<float> matrix;
+    for (uint64_t i = 0; i < static_cast<uint64_t>(n); ++i) {
+      for (uint64_t j = 0; j < static_cast<uint64_t>(n); ++j)
+        matrix.push_back((std::popcount(i & j) % 2 ? -1 : 1) / std::sqrt(static_cast<float>(n)));
+    }
+    const Tensor product =
+        matmul(x.reshape({-1, n}), Tensor::from(std::span<const float>(matrix), {n, n}));
+    CHECK(largest_difference(spread(x), product.reshape(x.shape())) < 1e-5);
+    CHECK(largest_difference(spread(spread(x)), x) < 1e-5);
   }
 }
 

@@ -43,7 +43,7 @@ Tensor rope(const Tensor& x, const Tensor& positions, const Tensor& frequencies,
 //   k_cache [pages, kv_heads, page_size, head_dim]; v_cache [pages, kv_heads, head_dim, page_size]
 //   (values are stored transposed, so that both matrix products of attention read rows).
 //   Both f32, bf16 or f16; or both q8_0 or q4_0, and then v_cache is as k_cache: a block is made of
-//   one token's values, so that it is whole when the token is written.
+//   one token's values, whole when that is written; such rows are times Hadamard's matrix.
 /// Writes keys and values [tokens, kv_heads, head_dim] of each token into slot
 /// page * page_size + offset, in place. slots [tokens] i32.
 void kv_cache_write(const Tensor& k_cache, const Tensor& v_cache, const Tensor& keys,

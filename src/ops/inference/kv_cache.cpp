@@ -116,7 +116,9 @@ constinit Op<> kv_cache_write_op{"kv_cache_write", {.infer = infer, .cpu = cpu, 
 
 void kv_cache_write(const Tensor& k_cache, const Tensor& v_cache, const Tensor& keys,
                     const Tensor& values, const Tensor& slots) {
-  const Tensor inputs[] = {k_cache, v_cache, keys, values, slots};
+  const bool blocks = is_block(k_cache.dtype());
+  const Tensor inputs[] = {k_cache, v_cache, blocks ? spread(keys) : keys,
+                           blocks ? spread(values) : values, slots};
   apply_many(kv_cache_write_op, inputs);
 }
 

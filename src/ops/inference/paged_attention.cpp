@@ -178,8 +178,12 @@ constinit Op<AttentionOptions> paged_attention_op{"paged_attention",
 Tensor paged_attention(const Tensor& queries, const Tensor& k_cache, const Tensor& v_cache,
                        const Tensor& query_starts, const Tensor& lengths, const Tensor& page_table,
                        const AttentionOptions& options, const Tensor& visible) {
-  return apply(paged_attention_op,
-               {queries, k_cache, v_cache, query_starts, lengths, page_table, visible}, options);
+  const bool blocks = is_block(k_cache.dtype());
+  const Tensor result = apply(paged_attention_op,
+                              {blocks ? spread(queries) : queries, k_cache, v_cache, query_starts,
+                               lengths, page_table, visible},
+                              options);
+  return blocks ? spread(result) : result;
 }
 
 }  // namespace tallow

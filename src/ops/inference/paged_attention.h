@@ -38,6 +38,10 @@ bool is_cache_type(DType dtype);
 /// [.., dim, page_size], unless it holds blocks, which run along a token's dim as keys' do.
 bool is_cache(const Tensor& k, const Tensor& v);
 
+/// Keys, values and queries, as blocks keep and meet them: spread over their features, f32. Applied
+/// twice it changes nothing.
+Tensor spread(const Tensor& x);
+
 /// Throws Error for a slot outside the cache. `slots` is contiguous.
 void check_slots(const Tensor& k_cache, const Tensor& slots);
 
