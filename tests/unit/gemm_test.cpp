@@ -31,12 +31,12 @@ struct Case {
   std::vector<float> x, w, bias;
   std::vector<double> expected;
   double tolerance;  // of f32 sums of k products of numbers below 1
-  Case(int64_t m_, int64_t n_, int64_t k_)
+  Case(int64_t m_, int64_t n_, int64_t k_, bool narrow = true)
       : m(m_),
         n(n_),
         k(k_),
-        x(numbers(m * k, 1, true)),
-        w(numbers(n * k, 2, true)),
+        x(numbers(m * k, 1, narrow)),
+        w(numbers(n * k, 2, narrow)),
         bias(numbers(n, 3)),
         expected(static_cast<size_t>(m * n)),
         tolerance(1e-6 * std::sqrt(static_cast<double>(k)) + 1e-6) {
@@ -72,9 +72,9 @@ constexpr int64_t kSizes[][3] = {{1, 1, 1},     {1, 63, 577}, {2, 17, 63},   {3,
                                  {25, 48, 577}, {63, 17, 17}, {130, 40, 96}, {785, 9, 65}};
 
 template <class F>
-void each_case(const F& check) {
+void each_case(const F& check, bool narrow = true) {
   for (const auto& s : kSizes) {
-    const Case c(s[0], s[1], s[2]);
+    const Case c(s[0], s[1], s[2], narrow);
     INFO("m ", c.m, " n ", c.n, " k ", c.k, " isa ", std::string(to_string(isa())));
     std::vector<float> first;
     for (int threads : {1, 2, 3}) {
@@ -95,22 +95,26 @@ Bf16Rows bf16_rows(const Case& c) { return {c.x.data(), DType::f32, c.m, c.k, c.
 }  // namespace
 
 TEST_CASE("f32 rows are multiplied without packing first") {
-  each_case([](const Case& c, float* y) {
-    const Weight w = c.weight(Weight::Form::rows, DType::f32, c.w.data());
-    product<float>(rows(c), {&w, 1}, y, c.n);
-  });
+  each_case(
+      [](const Case& c, float* y) {
+        const Weight w = c.weight(Weight::Form::rows, DType::f32, c.w.data());
+        product<float>(rows(c), {&w, 1}, y, c.n);
+      },
+      false);
 }
 
 TEST_CASE("packed f32 weights give the same as sums in f64") {
-  each_case([](const Case& c, float* y) {
-    const auto form = pack_groups(c.w.data(), c.n, c.k);
-    const Weight w = c.weight(Weight::Form::groups, DType::f32, form.get());
-    product<float>(rows(c), {&w, 1}, y, c.n);
-  });
+  each_case(
+      [](const Case& c, float* y) {
+        const auto form = pack_groups(c.w.data(), c.n, c.k);
+        const Weight w = c.weight(Weight::Form::groups, DType::f32, form.get());
+        product<float>(rows(c), {&w, 1}, y, c.n);
+      },
+      false);
 }
 
 TEST_CASE("packed f32 weights of a long k, in blocks of rows") {
-  const Case c(310, 70, 2050);
+  const Case c(310, 70, 2050, false);
   const auto form = pack_groups(c.w.data(), c.n, c.k);
   const Weight w = c.weight(Weight::Form::groups, DType::f32, form.get());
   std::vector<float> first;
@@ -123,6 +127,66 @@ TEST_CASE("packed f32 weights of a long k, in blocks of rows") {
     CHECK(y == first);
   }
   set_num_threads(0);
+}
+
+TEST_CASE("f32 products take columns, and rows and columns turned around") {
+  const Case c(75, 70, 300, false);
+  const auto turned = [](const std::vector<float>& v, int64_t rows, int64_t columns) {
+    std::vector<float> t(v.size());
+    for (int64_t i = 0; i < rows; ++i) {
+      for (int64_t j = 0; j < columns; ++j) t[j * rows + i] = v[i * columns + j];
+    }
+    return t;
+  };
+  const auto x = turned(c.x, c.m, c.k), w = turned(c.w, c.n, c.k);
+  const Weight plain = c.weight(Weight::Form::rows, DType::f32, c.w.data());
+  const Weight columns{Weight::Form::rows, DType::f32, w.data(), c.n, c.k, 1, c.n, c.bias.data()};
+  for (const Weight& weight : {plain, columns}) {
+    for (const Activations<float>& a : {rows(c), Activations<float>{x.data(), c.m, c.k, 1, c.m}}) {
+      std::vector<float> y(c.expected.size(), NAN);
+      product<float>(a, {&weight, 1}, y.data(), c.n);
+      CHECK(worst(y, c.expected) <= c.tolerance);
+    }
+  }
+}
+
+TEST_CASE("f32 products keep infinities, NaN, and the largest and least of magnitudes") {
+  const auto check = [](float x_scale, float w_scale, float special) {
+    INFO("scales ", x_scale, " ", w_scale, " special ", special);
+    Case c(66, 70, 96, false);
+    for (float& v : c.x) v *= x_scale;
+    for (float& v : c.w) v *= w_scale;
+    c.x[5 * 96 + 7] = special * x_scale;
+    const Weight w{Weight::Form::rows, DType::f32, c.w.data(), 70, 96, 96, 1, nullptr};
+    std::vector<float> y(66 * 70, 7);
+    product<float>(rows(c), {&w, 1}, y.data(), 70);
+    for (int64_t i = 0; i < 66; ++i) {
+      for (int64_t j = 0; j < 70; ++j) {
+        double sum = 0, scale = 1e-37;  // what rounding at the least numbers may add
+        for (int64_t k = 0; k < 96; ++k) {
+          sum += double{c.x[i * 96 + k]} * c.w[j * 96 + k];
+          scale += std::abs(double{c.x[i * 96 + k]} * c.w[j * 96 + k]);
+        }
+        const float got = y[i * 70 + j], want = static_cast<float>(sum);
+        if (std::isfinite(want)) {
+          CHECK(std::abs(got - sum) <= 1e-6 * scale);
+        } else {
+          CHECK((std::isnan(want) ? std::isnan(got) : got == want));
+        }
+      }
+    }
+  };
+  check(1, 1, INFINITY);
+  check(1, 1, -INFINITY);
+  check(1, 1, NAN);
+  check(0, 1, 0);
+  check(1, 0, 1);
+  check(1e-30f, 1, 1);
+  check(1e-36f, 1e20f, 1);
+  check(1e-18f, 1e-18f, 1);
+  check(1e-40f, 1, 1);
+  check(3e36f, 1, 1);
+  check(1e19f, 1e18f, 1);
 }
 
 TEST_CASE("bf16 weights in pairs multiply f32 rows exactly") {

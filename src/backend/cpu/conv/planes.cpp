@@ -1,10 +1,11 @@
-// Convolutions by tiles of bf16 thirds (split.h) whose pixels are not gathered: pairs of channels
-// stand in padded planes, parted by the stride's remainders, where each tap is an offset. A product
-// takes 16 neighbours of such a plane, so that the padding between rows is computed along.
+// Convolutions by tiles of bf16 thirds (gemm/thirds.h) whose pixels are not gathered: pairs of
+// channels stand in padded planes, parted by the stride's remainders, where each tap is an offset.
+// A product takes 16 neighbours of such a plane, so that the padding between rows is computed
+// along.
 #include <algorithm>
 
 #include "backend/cpu/conv/conv.h"
-#include "backend/cpu/conv/split.h"
+#include "backend/cpu/gemm/thirds.h"
 
 namespace tallow::cpu {
 
@@ -102,7 +103,7 @@ std::shared_ptr<void> split_all_weights(const Planes& s) {
         }
       }
     }
-    split_weights(rows.data(), depth, static_cast<int>(count), depth, target + i * s.unit());
+    split_rows(rows.data(), depth, static_cast<int>(count), depth, target + i * s.unit());
   });
   return form;
 }
@@ -175,10 +176,10 @@ void run_item(const Planes& s, int64_t index) {
                             .planes = planes + at,
                             .plane = s.plane(),
                             .third = s.third(),
-                            .w = {w, w + s.unit()},
+                            .rows = {w, w + s.unit()},
                             .c = c,
                             .row_tiles = outs > kGroup ? 2 : 1,
-                            .column_tiles = columns > kGroup ? 2 : 1});
+                            .lane_tiles = columns > kGroup ? 2 : 1});
       finish_tile(s, image, o, outs, first_row, at, columns, c);
     }
   }

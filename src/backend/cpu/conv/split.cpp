@@ -1,6 +1,6 @@
 // Convolutions by tiles of bf16 thirds: a block of pixels is gathered and split once, then
 // multiplied with 32 output channels at a time.
-#include "backend/cpu/conv/split.h"
+#include "backend/cpu/gemm/thirds.h"
 
 #include <algorithm>
 
@@ -32,9 +32,9 @@ std::shared_ptr<void> split_all_weights(const Split& s) {
   over_items(p.groups * units, 64.0 * static_cast<double>(p.groups * p.outs * depth),
              [&](int64_t i) {
                const int64_t o = i % units * kGroup;
-               split_weights(p.w + (i / units * p.outs + o) * depth, depth,
-                             static_cast<int>(std::min<int64_t>(kGroup, p.outs - o)), depth,
-                             target + i * s.unit());
+               split_rows(p.w + (i / units * p.outs + o) * depth, depth,
+                          static_cast<int>(std::min<int64_t>(kGroup, p.outs - o)), depth,
+                          target + i * s.unit());
              });
   return form;
 }
@@ -47,8 +47,8 @@ void split_block(const Split& s, const Pixels& pixels, int64_t image, uint16_t* 
   const int64_t together = std::clamp<int64_t>(kGatheredBytes / (depth * kGroup * 4), 1, 8);
   for (int64_t g = 0; g < pixels.groups();) {
     if (plan.pointwise && (g + 1) * kGroup <= pixels.count()) {
-      split_pixels(x + pixels.begin() + g * kGroup, plan.channel_stride(), depth,
-                   target + g * s.unit());
+      split_lanes(x + pixels.begin() + g * kGroup, plan.channel_stride(), depth,
+                  target + g * s.unit());
       ++g;
       continue;
     }
@@ -59,7 +59,7 @@ void split_block(const Split& s, const Pixels& pixels, int64_t image, uint16_t* 
     pixels.gather(x, {0, plan.channels, 0, static_cast<int64_t>(plan.taps.size())}, g, end,
                   gathered, depth * kGroup);
     for (const float* from = gathered; g < end; ++g, from += depth * kGroup) {
-      split_pixels(from, kGroup, depth, target + g * s.unit());
+      split_lanes(from, kGroup, depth, target + g * s.unit());
     }
   }
 }

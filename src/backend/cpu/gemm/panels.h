@@ -29,6 +29,11 @@ void interleave(const GemmKernels& kernels, int rows, int64_t k, const T* source
   }
 }
 
+/// Columns [n0, n0 + 16) of a weight over [k0, k1) as [k][16], zeros past the weight's end.
+template <class T>
+void make_group(const GemmKernels& kernels, const Weight& w, int64_t n0, int64_t k0, int64_t k1,
+                T* target);
+
 // x as panels of `tile` rows for each step of k: [step][panel][k_step][rows].
 template <class T>
 class PackedX {
@@ -84,5 +89,11 @@ void run_tile(const Tiles<X, W, C>& tiles, int rows, int64_t columns, int64_t k,
     }
   }
 }
+
+/// Products on tiles of bf16 thirds (split_product.cpp): whether shape and processor suit them, and
+/// the product itself, which is false where numbers are too large or too small for them.
+bool takes_thirds(const Activations<float>& x, std::span<const Weight> weights);
+bool product_thirds(const GemmKernels& kernels, const Activations<float>& x,
+                    std::span<const Weight> weights, float* y, int64_t ldy, bool gated);
 
 }  // namespace tallow::cpu

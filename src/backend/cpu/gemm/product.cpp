@@ -1,4 +1,6 @@
 // Products in f32 and f64: panels of any weight as groups of 16 interleaved rows.
+#include <cstring>
+
 #include "backend/cpu/gemm/panels.h"
 
 namespace tallow::cpu {
@@ -49,29 +51,8 @@ void convert_rows(const GemmKernels& kernels, const Weight& w, int64_t n0, int r
 template <class T>
 void make_panel(const GemmKernels& kernels, const Unit& unit, int64_t k0, int64_t k1, T* target,
                 int64_t stride) {
-  const Weight& w = *unit.weight;
-  const int64_t k = k1 - k0, groups = ceil_div(unit.columns, kGroup);
-  for (int64_t g = 0; g < groups; ++g) {
-    const int64_t n0 = unit.n0 + g * kGroup;
-    const int rows = static_cast<int>(std::min<int64_t>(kGroup, w.n - n0));
-    T* group = target + g * stride;
-    if constexpr (std::is_same_v<T, float>) {
-      if (w.form == Weight::Form::pairs) {
-        const int64_t words = round_up(w.k, 32) / 2;
-        kernels.pairs_to_f32(static_cast<const uint32_t*>(w.data) + n0 * words + k0 / 2 * kGroup,
-                             ceil_div(k, 2), group);
-        continue;
-      }
-      if (w.dtype != DType::f32) {
-        auto* wide = reinterpret_cast<float*>(scratch(Scratch::rows, kGroup * k * 4));
-        convert_rows(kernels, w, n0, rows, k0, k1, wide);
-        interleave<float>(kernels, rows, k, wide, k, 1, group, kGroup);
-        continue;
-      }
-    }
-    interleave<T>(kernels, rows, k,
-                  static_cast<const T*>(w.data) + n0 * w.n_stride + k0 * w.k_stride, w.n_stride,
-                  w.k_stride, group, kGroup);
+  for (int64_t n = 0; n < unit.columns; n += kGroup, target += stride) {
+    make_group(kernels, *unit.weight, unit.n0 + n, k0, k1, target);
   }
 }
 
@@ -191,6 +172,33 @@ void product_dense(const GemmKernels& kernels, const Activations<T>& x,
 }  // namespace
 
 template <class T>
+void make_group(const GemmKernels& kernels, const Weight& w, int64_t n0, int64_t k0, int64_t k1,
+                T* target) {
+  const int64_t k = k1 - k0;
+  const int rows = static_cast<int>(std::min<int64_t>(kGroup, w.n - n0));
+  if constexpr (std::is_same_v<T, float>) {
+    if (w.form == Weight::Form::groups) {
+      const float* from = static_cast<const float*>(w.data) + n0 * w.k + k0 * kGroup;
+      std::memcpy(target, from, static_cast<size_t>(k * kGroup) * sizeof(float));
+      return;
+    }
+    if (w.form == Weight::Form::pairs) {
+      const int64_t words = round_up(w.k, 32) / 2;
+      kernels.pairs_to_f32(static_cast<const uint32_t*>(w.data) + n0 * words + k0 / 2 * kGroup,
+                           ceil_div(k, 2), target);
+      return;
+    }
+    if (w.dtype != DType::f32) {
+      auto* wide = reinterpret_cast<float*>(scratch(Scratch::rows, kGroup * k * 4));
+      convert_rows(kernels, w, n0, rows, k0, k1, wide);
+      return interleave<float>(kernels, rows, k, wide, k, 1, target, kGroup);
+    }
+  }
+  interleave<T>(kernels, rows, k, static_cast<const T*>(w.data) + n0 * w.n_stride + k0 * w.k_stride,
+                w.n_stride, w.k_stride, target, kGroup);
+}
+
+template <class T>
 void product(const Activations<T>& x, std::span<const Weight> weights, T* y, int64_t ldy,
              bool gated) {
   if (x.m == 0) return;
@@ -206,6 +214,7 @@ void product(const Activations<T>& x, std::span<const Weight> weights, T* y, int
       return run_product<T>(PairEngine(kernels, packed), cut, x.m, x.k, weights, units, y, ldy,
                             gated);
     }
+    if (takes_thirds(x, weights) && product_thirds(kernels, x, weights, y, ldy, gated)) return;
   }
   product_dense(kernels, x, weights, y, ldy, gated);
 }

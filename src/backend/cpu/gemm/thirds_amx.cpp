@@ -1,5 +1,5 @@
 // f32 in thirds of bf16, and their products on AMX tiles.
-#include "backend/cpu/conv/split.h"
+#include "backend/cpu/gemm/thirds.h"
 
 #include <immintrin.h>
 
@@ -31,102 +31,119 @@ struct Thirds {
   return t;
 }
 
-template <int kRows, int kColumns>
+template <int kRows, int kLanes>
 [[gnu::always_inline]] inline void multiply() {
   _tile_dpbf16ps(0, 4, 6);
-  if (kColumns == 2) _tile_dpbf16ps(1, 4, 7);
+  if (kLanes == 2) _tile_dpbf16ps(1, 4, 7);
   if (kRows == 2) _tile_dpbf16ps(2, 5, 6);
-  if (kRows == 2 && kColumns == 2) _tile_dpbf16ps(3, 5, 7);
+  if (kRows == 2 && kLanes == 2) _tile_dpbf16ps(3, 5, 7);
 }
 
-template <int kRows, int kColumns>
+template <int kRows, int kLanes>
 [[gnu::always_inline]] inline void clear() {
   _tile_zero(0);
-  if (kColumns == 2) _tile_zero(1);
+  if (kLanes == 2) _tile_zero(1);
   if (kRows == 2) _tile_zero(2);
-  if (kRows == 2 && kColumns == 2) _tile_zero(3);
+  if (kRows == 2 && kLanes == 2) _tile_zero(3);
 }
 
-// The six products of a step; load_x loads the tiles of a third.
-template <int kRows, int kColumns, class LoadX>
+// The six products of a step; load_lanes loads the tiles of a third.
+template <int kRows, int kLanes, class LoadLanes>
 [[gnu::always_inline]] inline void step(const uint16_t* w0, const uint16_t* w1,
-                                        const LoadX& load_x) {
-  const auto load_w = [&](int third) __attribute__((always_inline)) {
+                                        const LoadLanes& load_lanes) {
+  const auto load_rows = [&](int third) __attribute__((always_inline)) {
     _tile_loadd(4, w0 + third * kThird, 64);
     if (kRows == 2) _tile_loadd(5, w1 + third * kThird, 64);
   };
-  load_w(0);
-  load_x(2);
-  multiply<kRows, kColumns>();
-  load_x(1);
-  multiply<kRows, kColumns>();
-  load_x(0);
-  multiply<kRows, kColumns>();
-  load_w(2);
-  multiply<kRows, kColumns>();
-  load_w(1);
-  multiply<kRows, kColumns>();
-  load_x(1);
-  multiply<kRows, kColumns>();
+  load_rows(0);
+  load_lanes(2);
+  multiply<kRows, kLanes>();
+  load_lanes(1);
+  multiply<kRows, kLanes>();
+  load_lanes(0);
+  multiply<kRows, kLanes>();
+  load_rows(2);
+  multiply<kRows, kLanes>();
+  load_rows(1);
+  multiply<kRows, kLanes>();
+  load_lanes(1);
+  multiply<kRows, kLanes>();
 }
 
-template <int kRows, int kColumns>
-[[gnu::always_inline]] inline void put(float* c) {
-  _tile_stored(0, c, kSplitWidth * 4);
-  if (kColumns == 2) _tile_stored(1, c + 16, kSplitWidth * 4);
-  if (kRows == 2) _tile_stored(2, c + 16 * kSplitWidth, kSplitWidth * 4);
-  if (kRows == 2 && kColumns == 2) _tile_stored(3, c + 16 * kSplitWidth + 16, kSplitWidth * 4);
+template <int kRows, int kLanes>
+[[gnu::always_inline]] inline void put(float* c, int64_t ldc) {
+  _tile_stored(0, c, ldc * 4);
+  if (kLanes == 2) _tile_stored(1, c + 16, ldc * 4);
+  if (kRows == 2) _tile_stored(2, c + 16 * ldc, ldc * 4);
+  if (kRows == 2 && kLanes == 2) _tile_stored(3, c + 16 * ldc + 16, ldc * 4);
 }
 
-template <int kRows, int kColumns>
+template <int kRows, int kLanes>
 void product(const SplitProduct& p) {
-  const uint16_t *w0 = p.w[0], *w1 = p.w[1], *x0 = p.pixels[0], *x1 = p.pixels[1];
-  clear<kRows, kColumns>();
+  const uint16_t *w0 = p.rows[0], *w1 = p.rows[1], *x0 = p.lanes[0], *x1 = p.lanes[1];
+  clear<kRows, kLanes>();
   for (int64_t i = 0; i < p.steps; ++i) {
-    step<kRows, kColumns>(
+    step<kRows, kLanes>(
         w0, w1, [&](int third) __attribute__((always_inline)) {
           _tile_loadd(6, x0 + third * kThird, 64);
-          if (kColumns == 2) _tile_loadd(7, x1 + third * kThird, 64);
+          if (kLanes == 2) _tile_loadd(7, x1 + third * kThird, 64);
         });
     w0 += kSplitTile, w1 += kSplitTile, x0 += kSplitTile, x1 += kSplitTile;
   }
-  put<kRows, kColumns>(p.c);
+  put<kRows, kLanes>(p.c, p.ldc);
 }
 
-template <int kRows, int kColumns>
+template <int kRows, int kLanes>
 void planes_product(const PlanesProduct& p) {
-  const uint16_t *w0 = p.w[0], *w1 = p.w[1];
+  const uint16_t *w0 = p.rows[0], *w1 = p.rows[1];
   const int64_t stride = p.plane * 4;
-  clear<kRows, kColumns>();
+  clear<kRows, kLanes>();
   for (int64_t i = 0; i < p.blocks; ++i) {
     for (int64_t t = 0; t < p.taps; ++t) {
       const uint32_t* x = p.planes + i * 16 * p.plane + p.offsets[t];
-      step<kRows, kColumns>(
+      step<kRows, kLanes>(
           w0, w1, [&](int third) __attribute__((always_inline)) {
             _tile_loadd(6, x + third * p.third, stride);
-            if (kColumns == 2) _tile_loadd(7, x + third * p.third + 16, stride);
+            if (kLanes == 2) _tile_loadd(7, x + third * p.third + 16, stride);
           });
       w0 += kSplitTile, w1 += kSplitTile;
     }
   }
-  put<kRows, kColumns>(p.c);
+  put<kRows, kLanes>(p.c, kSplitWidth);
 }
 
 [[gnu::always_inline]] inline void store(const Thirds& t, uint16_t* target) {
   for (int i = 0; i < 3; ++i) _mm512_store_si512(target + i * kThird, t.v[i]);
 }
 
+// The bits of the largest magnitude.
+class Magnitude {
+ public:
+  [[gnu::always_inline]] void add(__m512 a, __m512 b) {
+    const __m512i sign = _mm512_set1_epi32(0x7fffffff);
+    a_ = _mm512_max_epu32(a_, _mm512_and_si512(_mm512_castps_si512(a), sign));
+    b_ = _mm512_max_epu32(b_, _mm512_and_si512(_mm512_castps_si512(b), sign));
+  }
+  void raise(uint32_t* largest) const {
+    const uint32_t most = _mm512_reduce_max_epu32(_mm512_max_epu32(a_, b_));
+    if (most > *largest) *largest = most;
+  }
+
+ private:
+  __m512i a_ = _mm512_setzero_si512(), b_ = _mm512_setzero_si512();
+};
+
 }  // namespace
 
 void split_product(const SplitProduct& p) {
-  if (p.row_tiles == 2) return p.column_tiles == 2 ? product<2, 2>(p) : product<2, 1>(p);
-  p.column_tiles == 2 ? product<1, 2>(p) : product<1, 1>(p);
+  if (p.row_tiles == 2) return p.lane_tiles == 2 ? product<2, 2>(p) : product<2, 1>(p);
+  p.lane_tiles == 2 ? product<1, 2>(p) : product<1, 1>(p);
 }
 
 void split_planes_product(const PlanesProduct& p) {
   if (p.row_tiles == 2)
-    return p.column_tiles == 2 ? planes_product<2, 2>(p) : planes_product<2, 1>(p);
-  p.column_tiles == 2 ? planes_product<1, 2>(p) : planes_product<1, 1>(p);
+    return p.lane_tiles == 2 ? planes_product<2, 2>(p) : planes_product<2, 1>(p);
+  p.lane_tiles == 2 ? planes_product<1, 2>(p) : planes_product<1, 1>(p);
 }
 
 void split_line(const float* low, const float* high, int64_t count, uint32_t* target,
@@ -137,7 +154,9 @@ void split_line(const float* low, const float* high, int64_t count, uint32_t* ta
   }
 }
 
-void split_pixels(const float* x, int64_t k_stride, int64_t depth, uint16_t* target) {
+void split_lanes(const float* x, int64_t k_stride, int64_t depth, uint16_t* target,
+                 uint32_t* largest) {
+  Magnitude magnitude;
   for (int64_t k = 0; k < depth; k += kSplitDepth, target += kSplitTile) {
     for (int64_t i = 0; i < kSplitDepth; i += 2, x += 2 * k_stride) {
       __m512 low = _mm512_setzero_ps(), high = low;
@@ -145,26 +164,42 @@ void split_pixels(const float* x, int64_t k_stride, int64_t depth, uint16_t* tar
       if (k + i + 1 < depth) high = _mm512_loadu_ps(x + k_stride);
       _mm_prefetch(x + 16, _MM_HINT_T0);
       _mm_prefetch(x + k_stride + 16, _MM_HINT_T0);
+      if (largest) magnitude.add(low, high);
       store(thirds(low, high), target + i * 16);
     }
   }
+  if (largest) magnitude.raise(largest);
 }
 
-void split_weights(const float* w, int64_t stride, int rows, int64_t depth, uint16_t* target) {
+void split_rows(const float* x, int64_t stride, int rows, int64_t depth, uint16_t* target,
+                uint32_t* largest) {
   // Pairs of neighbours in a row: the even and the odd elements of 32.
   const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
   const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+  Magnitude magnitude;
   for (int64_t k = 0; k < depth; k += kSplitDepth, target += kSplitTile) {
     const int64_t left = depth - k;
     const uint32_t bits = left >= 32 ? ~0u : (1u << left) - 1;
     for (int r = 0; r < 16; ++r) {
       const uint32_t mask = r < rows ? bits : 0;
-      const float* p = w + (r < rows ? r : 0) * stride + k;
+      const float* p = x + (r < rows ? r : 0) * stride + k;
       const __m512 a = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
       const __m512 b = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), p + 16);
+      if (largest) magnitude.add(a, b);
       store(thirds(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)),
             target + r * 32);
     }
+  }
+  if (largest) magnitude.raise(largest);
+}
+
+void add_sums(const float* from, int64_t rows, int64_t columns, float* c, int64_t ldc) {
+  const __mmask32 mask = columns >= 32 ? ~0u : (1u << columns) - 1;
+  const auto low = static_cast<__mmask16>(mask), high = static_cast<__mmask16>(mask >> 16);
+  for (int64_t r = 0; r < rows; ++r, from += kSplitWidth, c += ldc) {
+    const __m512 a = _mm512_maskz_loadu_ps(low, c), b = _mm512_maskz_loadu_ps(high, c + 16);
+    _mm512_mask_storeu_ps(c, low, _mm512_add_ps(a, _mm512_loadu_ps(from)));
+    _mm512_mask_storeu_ps(c + 16, high, _mm512_add_ps(b, _mm512_loadu_ps(from + 16)));
   }
 }
 
