@@ -81,6 +81,7 @@ namespace isa_amx {
 extern const AttentionKernel tiled_attention;   // for bf16, q8_0 and q4_0
 extern const AttentionKernel packed_attention;  // for bf16 keys and values only
 extern const AttentionKernel blocks_attention;
+extern const AttentionKernel thirds_attention;  // for keys and values of f32 that SplitHead packed
 }  // namespace isa_amx
 
 }  // namespace tallow::cpu

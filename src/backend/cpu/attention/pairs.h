@@ -10,7 +10,7 @@ namespace {
 struct PairEngine {
   using Element = uint16_t;
   using Weight = uint32_t;
-  static constexpr int64_t kPad = 32, kPerWeight = 2, kKeys = kAttentionChunk;
+  static constexpr int64_t kPad = 32, kPerWeight = 2, kParts = 1, kKeys = kAttentionChunk;
   static constexpr bool kRounds = true;
 
   /// Two vectors to bf16: lane i holds a[i] low and b[i] high.

@@ -4,6 +4,7 @@
 // does the two products:
 //   Element, Weight          what K and V are read as; what P is stored as
 //   kPad, kKeys              what the dim, and the positions of a block, are padded to multiples of
+//   kParts                   Weights, and as many parts of queries, that a value is stored as
 //   kRounds                  whether pack() rounds, so that only powers of two scale exactly
 //   start()                  once an item
 //   pack(...)                transposes a vector of rows of queries
@@ -34,10 +35,10 @@ class TiledAttention {
         width(round_up(c.dim, Engine::kPad)),
         rows(i.row_end - i.row_begin),
         reader(c, i, width, arena),
-        queries(arena.take<float>(width * kAttentionRows)),
+        queries(arena.take<float>(kAttentionRows / kGroup * query_size())),
         sums(arena.take<float>(width * kAttentionRows)),
         scores(arena.take<float>(kAttentionBlock * kGroup)),
-        weights(arena.take<Weight>(kAttentionBlock * kGroup)),
+        weights(arena.take<Weight>(Engine::kParts * kAttentionBlock / Engine::kPerWeight * kGroup)),
         tops(arena.take<float>(kAttentionRows)),
         totals(arena.take<float>(kAttentionRows)) {}
 
@@ -51,6 +52,9 @@ class TiledAttention {
   }
 
  private:
+  /// The floats of a group's queries.
+  int64_t query_size() const { return Engine::kParts * width / Engine::kPerWeight * kGroup; }
+
   /// Lanes past the rows repeat the last one; nothing of theirs is written.
   void pack_queries() {
     float scale = query_scale(call);
@@ -68,7 +72,7 @@ class TiledAttention {
         lasts[g + i] = cursor.last();
         if (g + i + 1 < rows) cursor.next();
       }
-      Engine::pack(from, call.dim, width, scale, queries + g / kGroup * kGroup * width, g % kGroup);
+      Engine::pack(from, call.dim, width, scale, queries + g / kGroup * query_size(), g % kGroup);
     }
   }
 
@@ -94,7 +98,7 @@ class TiledAttention {
   template <int V>
   void group(int64_t g, int64_t last_row, int64_t at, const Chunk<Element>* chunks, int64_t seen) {
     float* out = sums + g * width;
-    Engine::template scores<V>(chunks, seen, width, queries + g * width, scores);
+    Engine::template scores<V>(chunks, seen, width, queries + g / kGroup * query_size(), scores);
     if (Engine::kRounds && (call.soft_cap > 0 || call.mask)) {
       stretch<V>(seen);
       left_over = 1;

@@ -19,7 +19,6 @@ constexpr int64_t kStep = 128;            // of k: a strip and a panel lie in L1
 constexpr int64_t kPanelBytes = 1 << 20;  // of a task's panels: half of an L2 cache
 constexpr int64_t kGatedRows = 512;       // rows of a task that keeps the second product aside
 constexpr int64_t kLeastRows = 24;        // for which splitting panels is repaid
-constexpr float kTiny = 0x1p-100f;        // the third of what is smaller may be lost
 
 int64_t steps_of(int64_t k) { return ceil_div(k, kSplitDepth); }
 
@@ -146,18 +145,17 @@ struct SplitEngine : Epilogue<float> {
   }
 };
 
-// Whether thirds carry all that f32 would, by the largest magnitudes of both sides.
-bool are_carried(double x, double w, int64_t k) {
-  if (!(x * w * static_cast<double>(k) < 0x1p127))
-    return false;  // an infinity or NaN, or one to be
-  return x == 0 || w == 0 || (x >= kTiny && w >= kTiny && x * w >= kTiny);
-}
-
 double padding(int64_t size, int64_t tile) {
   return static_cast<double>(round_up(size, tile)) / static_cast<double>(size);
 }
 
 }  // namespace
+
+bool thirds_carry(double x, double w, int64_t k) {
+  constexpr double kTiny = 0x1p-100;  // the third of what is smaller may be lost
+  if (!(x * w * static_cast<double>(k) < 0x1p127)) return false;
+  return x == 0 || w == 0 || (x >= kTiny && w >= kTiny && x * w >= kTiny);
+}
 
 bool takes_thirds(const Activations<float>& x, std::span<const Weight> weights) {
   constexpr double kMostPadding = 1.6;  // of what tiles are faster
@@ -187,7 +185,7 @@ bool product_thirds(const GemmKernels& kernels, const Activations<float>& x,
   Largest largest_x, largest_w;
   run_product<float>(SplitEngine(kernels, x, largest_x, largest_w, ahead), cut, x.m, x.k, weights,
                      units, y, ldy, gated);
-  return are_carried(largest_x.value(), largest_w.value(), x.k);
+  return thirds_carry(largest_x.value(), largest_w.value(), x.k);
 }
 
 #else

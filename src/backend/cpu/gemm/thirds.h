@@ -33,7 +33,13 @@ void split_rows(const float* x, int64_t stride, int rows, int64_t depth, uint16_
 /// c += from for rows of `columns`, those of `from` kSplitWidth apart.
 void add_sums(const float* from, int64_t rows, int64_t columns, float* c, int64_t ldc);
 
-/// The same of lanes that are pixels in planes of pairs of channels, 16 pairs to a block.
+/// The bits of the largest magnitude of n values.
+uint32_t largest_magnitude(const float* x, int64_t n);
+/// Whether thirds carry all that f32 would of a product of length k, by the largest magnitudes of
+/// both sides: no infinity, NaN or overflow, and no third too small for f32.
+bool thirds_carry(double x, double w, int64_t k);
+
+/// split_product of lanes that are pixels in planes of pairs of channels, 16 pairs to a block.
 struct PlanesProduct {
   int64_t taps, blocks;     ///< steps: taps, whose lines are much the same, within blocks
   const int64_t* offsets;   ///< of the taps

@@ -10,7 +10,8 @@ struct FloatEngine {
   using Element = float;
   using Weight = float;
   static constexpr int kHeight = kLanes == 16 ? 8 : 4;  // rows of A whose sums stay in registers
-  static constexpr int64_t kPad = 8, kPerWeight = 1, kKeys = kHeight;  // packed heads have kPad too
+  static constexpr int64_t kPad = 8, kPerWeight = 1, kParts = 1,
+                           kKeys = kHeight;  // packed heads have kPad too
   static constexpr bool kRounds = false;
 
   static void start() {}

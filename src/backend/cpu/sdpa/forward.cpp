@@ -5,7 +5,7 @@
 
 #include "backend/cpu/gemm/driver.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/sdpa/sdpa.h"
+#include "backend/cpu/sdpa/split_head.h"
 #include "tallow/parallel.h"
 
 namespace tallow::cpu {
@@ -72,6 +72,13 @@ class PackedHead {
   const T* values_;
 };
 
+/// Packed keys and values, and what takes them.
+struct Packed {
+  const void* keys;
+  const void* values;
+  AttentionKernel kernel;
+};
+
 AttentionKernel packed_kernel(bool bf16) {
 #if defined(__x86_64__)
   if (bf16)
@@ -94,15 +101,42 @@ struct Forward {
 
   template <class T>
   void run(int64_t batch, int64_t kv_head, int64_t row_begin, int64_t row_end) const {
-    const PackedHead<T> packed(head_rows<T>(k, batch, kv_head), head_rows<T>(v, batch, kv_head),
-                               width);
-    for (int64_t g = 0; g < sizes.group; ++g)
-      head<T>(packed, batch, kv_head * sizes.group + g, row_begin, row_end);
+    const HeadRows<T> keys = head_rows<T>(k, batch, kv_head),
+                      values = head_rows<T>(v, batch, kv_head);
+    if constexpr (sizeof(T) == 4) {
+      if (splits_heads(sizes) && split(keys, values, batch, kv_head, row_begin, row_end)) return;
+    }
+    const PackedHead<T> packed(keys, values, width);
+    heads<T>({packed.keys(), packed.values(), packed_kernel(sizeof(T) == 2)}, batch, kv_head,
+             row_begin, row_end);
   }
 
  private:
   template <class T>
-  void head(const PackedHead<T>& packed, int64_t batch, int64_t head, int64_t row_begin,
+  void heads(const Packed& packed, int64_t batch, int64_t kv_head, int64_t row_begin,
+             int64_t row_end) const {
+    for (int64_t g = 0; g < sizes.group; ++g)
+      head<T>(packed, batch, kv_head * sizes.group + g, row_begin, row_end);
+  }
+
+  /// By thirds of bf16; false where they do not carry the numbers.
+  bool split(const HeadRows<float>& keys, const HeadRows<float>& values, int64_t batch,
+             int64_t kv_head, int64_t row_begin, int64_t row_end) const {
+#if defined(__x86_64__)
+    const SplitHead packed(keys, values);
+    for (int64_t g = 0; g < sizes.group; ++g) {
+      if (!packed.carries(head_rows<float>(q, batch, kv_head * sizes.group + g))) return false;
+    }
+    heads<float>({packed.keys(), packed.values(), isa_amx::thirds_attention}, batch, kv_head,
+                 row_begin, row_end);
+    return true;
+#else
+    return false;
+#endif
+  }
+
+  template <class T>
+  void head(const Packed& packed, int64_t batch, int64_t head, int64_t row_begin,
             int64_t row_end) const {
     const HeadRows<T> queries = head_rows<T>(q, batch, head);
     const int64_t index = (batch * sizes.heads + head) * sizes.rows;
@@ -126,19 +160,18 @@ struct Forward {
                        .mask = mask.head(batch, head),
                        .mask_row_stride = mask.row_stride(),
                        .mask_key_stride = mask.key_stride()};
-    const AttentionKernel kernel = packed_kernel(sizeof(T) == 2);
     std::byte* workspace = scratch(Scratch::panel, attention_workspace(sizes.dim));
     for (int64_t row = row_begin; row < row_end; row += kAttentionRows) {
       const int64_t end = std::min(row_end, row + kAttentionRows);
       AttentionItem item = item_of(row, end);
-      item.keys = packed.keys(), item.values = packed.values();
+      item.keys = packed.keys, item.values = packed.values;
       item.lse = lse + index + row;
       if constexpr (sizeof(T) == 4) {
         call.queries = queries.data;
         call.out = static_cast<float*>(out.raw()) + index * sizes.dim;
-        kernel(call, item, workspace);
+        packed.kernel(call, item, workspace);
       } else {
-        through_f32(queries, call, item, index, kernel, workspace);
+        through_f32(queries, call, item, index, packed.kernel, workspace);
       }
     }
   }
