@@ -192,6 +192,8 @@ class Session {
   std::vector<int32_t> drafts_;
   int64_t row_ = 0;
   int64_t guesses_ = 4;  // how many to draft next
+  int64_t misses_ = 0;   // passes in a row of which no draft was right
+  int64_t rest_ = 0;     // passes to go without drafts
 };
 
 }  // namespace tallow

@@ -16,6 +16,8 @@ using Clock = std::chrono::steady_clock;
 constexpr int64_t kLeastByDefault = 512, kMostByDefault = 32768;
 // What asks for an answer at the end of a prompt may stand otherwise in the next.
 constexpr int64_t kMayDiffer = 32;
+constexpr int64_t kPatience = 4;       // passes whose drafts are all wrong before some go without
+constexpr int64_t kMostDoublings = 5;  // up to 2^5 of them do
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -144,11 +146,19 @@ void Session::go_back() {
 }
 
 /// What the drafter makes of the state from which `token` was said, in passes whose number of
-/// tokens follows how many were right before.
+/// tokens follows how many were right before. Where none is right for long, most tokens go alone.
 std::vector<int32_t> Session::guess(int32_t token, int64_t room) {
   if (!draft_.drafter) return {};
-  if (!drafts_.empty()) guesses_ += row_ == std::ssize(drafts_) ? 2 : -1;
+  if (!drafts_.empty()) {
+    guesses_ += row_ == std::ssize(drafts_) ? 2 : -1;
+    misses_ = row_ > 0 ? 0 : misses_ + 1;
+    rest_ = misses_ < kPatience ? 0 : int64_t{1} << std::min(misses_ - kPatience, kMostDoublings);
+  }
   guesses_ = std::clamp<int64_t>(guesses_, 1, draft_.most);
+  if (rest_ > 0) {
+    --rest_;
+    return {};
+  }
   const int64_t count = std::min(guesses_, room);
   if (count <= 0) return {};
   return draft_.drafter->draft(token, states_.narrow(0, row_, 1), count, cache_.reader(sequence_),

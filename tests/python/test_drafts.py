@@ -191,6 +191,21 @@ def test_right_guesses_save_passes(tmp_path):
     assert got.tokens == package.load(tmp_path / "large").respond(message, **options).tokens
 
 
+def test_drafters_that_are_never_right_are_seldom_asked(tmp_path):
+    tokenizer = make_tokenizer()
+    network = make_network(tokenizer)
+    assistant = make_assistant(network, len(tokenizer), {}, {})
+    with torch.no_grad():
+        assistant.model.embed_tokens.weight.zero_()  # it says token 0, which nobody else may
+    for part, name in ((network, "large"), (assistant, "drafter")):
+        part.save_pretrained(tmp_path / name)
+    tokenizer.save_pretrained(tmp_path / "large")
+    options = dict(max_new_tokens=150, temperature=1.0, seed=4, logit_bias=[(0, -1e4), (1, -1e4)])
+    got = package.load(tmp_path / "large", drafter=tmp_path / "drafter").respond("x", **options)
+    assert got.accepted_tokens == 0 and 4 < got.drafted_tokens < 25 < len(got.tokens)
+    assert got.tokens == package.load(tmp_path / "large").respond("x", **options).tokens
+
+
 @pytest.fixture(scope="module")
 def exact_models(tmp_path_factory):
     """Models of wider layers, in types whose products have kernels of their own."""

@@ -5,6 +5,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import hadamard
 from transformers.models.gptj.modeling_gptj import rotate_every_two
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
@@ -183,10 +184,18 @@ class Attention:
         return [self.pages, self.page_size, CACHES.index(cache), self.scale, self.soft_cap,
                 self.window]
 
+    @staticmethod
+    def spread(x):
+        """Times Hadamard's matrix, which is its own inverse: so are blocks written and read."""
+        size = x.shape[-1] & -x.shape[-1]
+        matrix = (hadamard(size) / np.sqrt(size)).astype(np.float32)
+        return (x.reshape(-1, size) @ matrix).reshape(x.shape)
+
     def rounded(self, x, cache):
         if cache in ("q8_0", "q4_0"):
             kind = gguf.GGMLQuantizationType[cache.upper()]
-            return torch.from_numpy(gguf.dequantize(gguf.quantize(x, kind), kind).reshape(x.shape))
+            spread = gguf.quantize(self.spread(x), kind)
+            return torch.from_numpy(self.spread(gguf.dequantize(spread, kind).reshape(x.shape)))
         kinds = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
         return torch.from_numpy(x).to(kinds[cache]).float()
 
