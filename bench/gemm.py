@@ -121,6 +121,8 @@ def main():
                 print(f"{dtype:5} {threads:7}  {name:7} {str(list(batch)):8} {m:6} {n:6} {k:6} "
                       f"{1e6 * times[0]:9.1f} {1e6 * times[1]:9.1f} {ratio:6.2f} {share:8.0%} "
                       f"{'' if good else '  <'}{'<' if ratio < 0.9 else ''}", flush=True)
+    if not ratios:
+        parser.error(f"no row holds {options.only!r}; rows read as 'linear [] 32x4096x4096'")
     mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
     print(f"{met} of {len(ratios)} at 1.2x or 85% of the limit; least {min(ratios):.2f}, "
           f"geometric mean {mean:.2f}")

@@ -16,6 +16,8 @@ namespace tallow::cpu {
 namespace {
 
 constexpr int64_t kStep = 128;            // of k: a strip and a panel lie in L1
+constexpr int64_t kLongStep = 512;        // the same where x is read for few units: long runs of it
+constexpr int64_t kFewUnits = 2;          // for which it is
 constexpr int64_t kPanelBytes = 1 << 20;  // of a task's panels: half of an L2 cache
 constexpr int64_t kGatedRows = 512;       // rows of a task that keeps the second product aside
 constexpr int64_t kLeastRows = 24;        // for which splitting panels is repaid
@@ -172,12 +174,13 @@ bool takes_thirds(const Activations<float>& x, std::span<const Weight> weights) 
 bool product_thirds(const GemmKernels& kernels, const Activations<float>& x,
                     std::span<const Weight> weights, float* y, int64_t ldy, bool gated) {
   const Units units(weights, kSplitWidth, gated);
-  const int64_t unit_bytes = steps_of(std::min(x.k, kStep)) * kSplitTile * 4;
+  const int64_t step = units.count() <= kFewUnits ? kLongStep : kStep;
+  const int64_t unit_bytes = steps_of(std::min(x.k, step)) * kSplitTile * 4;
   const double work = static_cast<double>(x.m) * static_cast<double>(x.k) *
                       static_cast<double>(units.count() * kSplitWidth);
   // Splitting 32 rows or columns takes nearly as long as multiplying them.
   Cut cut = cut_strips(x.m, units.count(), kPanelBytes / unit_bytes / (gated ? 4 : 1), kSplitWidth,
-                       kStep, 0.9, 0.8, useful_threads(work / 32));
+                       step, 0.9, 0.8, useful_threads(work / 32));
   if (gated && cut.row_block > kGatedRows) {
     cut.row_block = kGatedRows, cut.tasks_m = ceil_div(x.m, kGatedRows);
   }
