@@ -10,11 +10,6 @@
 
 namespace tallow {
 
-/// Adds x to `states` where somebody asked for them.
-inline void keep(Tensors* states, const Tensor& x) {
-  if (states) states->push_back(x);
-}
-
 /// An image as a tower takes it.
 struct ImageInput {
   Tensor pixels;     ///< f32: patches [patches, patch * patch * 3], or what the tower defines

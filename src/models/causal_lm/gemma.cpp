@@ -1,6 +1,7 @@
 // Gemma 1 to 4: one decoder, whose switches gemma_config.cpp reads. Gemma Team, 2024 (arXiv
 // 2403.08295, 2408.00118), 2025 (arXiv 2503.19786); transformers' modeling_gemma4.
 #include "models/causal_lm/gemma.h"
+#include "models/states.h"
 
 #include <cmath>
 

@@ -7,6 +7,7 @@
 
 #include "models/causal_lm/gemma.h"
 #include "models/registry.h"
+#include "models/states.h"
 #include "tallow/error.h"
 
 namespace tallow {

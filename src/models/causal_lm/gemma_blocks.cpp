@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "models/causal_lm/gemma.h"
+#include "models/states.h"
 #include "tallow/error.h"
 
 namespace tallow {

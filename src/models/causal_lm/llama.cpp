@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "models/registry.h"
+#include "models/states.h"
 #include "tallow/error.h"
 
 namespace tallow {

@@ -8,6 +8,7 @@
 #include "models/causal_lm/gemma.h"
 #include "models/encoders/clipped_linear.h"
 #include "models/encoders/gemma4_band.h"
+#include "models/states.h"
 #include "tallow/encoders.h"
 #include "tallow/error.h"
 

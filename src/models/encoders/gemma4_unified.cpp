@@ -6,6 +6,7 @@
 
 #include "models/encoders/gemma4_image.h"
 #include "models/encoders/processor_config.h"
+#include "models/states.h"
 #include "tallow/error.h"
 #include "tallow/nn.h"
 

@@ -9,6 +9,7 @@
 #include "models/causal_lm/gemma.h"
 #include "models/encoders/clipped_linear.h"
 #include "models/encoders/gemma4_image.h"
+#include "models/states.h"
 #include "tallow/error.h"
 
 namespace tallow {

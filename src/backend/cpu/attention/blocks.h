@@ -44,7 +44,8 @@ class BlockAttention {
     const int64_t end = smaller(item.kv_end, lasts[rows - 1] + 1);
     for (int64_t at = item.kv_begin; at < end; at += kAttentionBlock)
       block(at, smaller(kAttentionBlock, end - at));
-    for (int64_t r = 0; r < rows; ++r) finish(r);
+    for (int64_t r = 0; r < rows; ++r)
+      write_result(call, item, sums + r * call.dim, tops[r], totals[r], results[r]);
   }
 
  private:
@@ -153,15 +154,6 @@ class BlockAttention {
       float* o = sums + r * call.dim;
       for (int64_t d = 0; d < call.dim; d += kLanes) store(o + d, load(o + d) * factors[r - lane]);
     }
-  }
-
-  void finish(int64_t r) {
-    float* to = results[r];
-    const float factor = item.partial ? 1.f : 1.f / totals[r];
-    for (int64_t d = 0; d < call.dim; ++d) to[d] = sums[r * call.dim + d] * factor;
-    if (!item.partial) return;
-    to[call.dim] = tops[r];
-    to[call.dim + 1] = totals[r];
   }
 
   const AttentionCall& call;

@@ -185,6 +185,16 @@ struct RowCursor {
   }
 };
 
+/// Writes a row's result from its sum of values, its largest score and its sum of weights.
+TALLOW_INLINE void write_result(const AttentionCall& call, const AttentionItem& item,
+                                const float* sum, float top, float total, float* to) {
+  const float factor = item.partial ? 1.f : 1.f / total;
+  for (int64_t d = 0; d < call.dim; ++d) to[d] = sum[d] * factor;
+  if (!item.partial) return;
+  to[call.dim] = top;
+  to[call.dim + 1] = total;
+}
+
 /// What queries are multiplied by, so that scores come out in units of log2 (before a soft cap).
 TALLOW_INLINE float query_scale(const AttentionCall& call) {
   return call.soft_cap > 0 ? call.scale / call.soft_cap : call.scale * kLog2e;

@@ -63,7 +63,8 @@ class FewAttention {
     const int64_t end = smaller(item.kv_end, lasts[R - 1] + 1);
     for (int64_t at = item.kv_begin; at < end; at += kAttentionBlock)
       block<R>(at, smaller(kAttentionBlock, end - at));
-    for (int r = 0; r < R; ++r) finish(r);
+    for (int r = 0; r < R; ++r)
+      write_result(call, item, sums + r * width, tops[r], totals[r], results[r]);
   }
 
   template <int R>
@@ -150,16 +151,6 @@ class FewAttention {
     totals[r] = totals[r] * shrinks[0] + sum_lanes(total);
     tops[r] = now;
     return shrinks[0];
-  }
-
-  void finish(int r) {
-    float* to = results[r];
-    const float* from = sums + r * width;
-    const float factor = item.partial ? 1.f : 1.f / totals[r];
-    for (int64_t d = 0; d < call.dim; ++d) to[d] = from[d] * factor;
-    if (!item.partial) return;
-    to[call.dim] = tops[r];
-    to[call.dim + 1] = totals[r];
   }
 
   const AttentionCall& call;
