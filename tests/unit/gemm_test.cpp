@@ -129,6 +129,22 @@ TEST_CASE("packed f32 weights of a long k, in blocks of rows") {
   set_num_threads(0);
 }
 
+TEST_CASE("packed f32 weights give the same to the bit in parts") {
+  const Case c(40, 145, 600, false);
+  const auto multiply = [&](int64_t begin, int64_t end, float* y) {
+    const auto form = pack_groups(c.w.data() + begin * c.k, end - begin, c.k);
+    Weight w = c.weight(Weight::Form::groups, DType::f32, form.get());
+    w.n = end - begin, w.bias = c.bias.data() + begin;
+    product<float>(rows(c), {&w, 1}, y + begin, c.n);
+  };
+  std::vector<float> whole(c.expected.size()), parts(c.expected.size());
+  multiply(0, 145, whole.data());
+  multiply(0, 64, parts.data());
+  multiply(64, 128, parts.data());
+  multiply(128, 145, parts.data());
+  CHECK(whole == parts);
+}
+
 TEST_CASE("f32 products take columns, and rows and columns turned around") {
   const Case c(75, 70, 300, false);
   const auto turned = [](const std::vector<float>& v, int64_t rows, int64_t columns) {

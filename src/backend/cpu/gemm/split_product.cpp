@@ -147,6 +147,8 @@ struct SplitEngine : Epilogue<float> {
   }
 };
 
+bool packed(const Weight& w) { return w.form == Weight::Form::groups; }
+
 double padding(int64_t size, int64_t tile) {
   return static_cast<double>(round_up(size, tile)) / static_cast<double>(size);
 }
@@ -162,11 +164,13 @@ bool thirds_carry(double x, double w, int64_t k) {
 bool takes_thirds(const Activations<float>& x, std::span<const Weight> weights) {
   constexpr double kMostPadding = 1.6;  // of what tiles are faster
   if (isa() != Isa::amx || x.m < kLeastRows || x.k == 0) return false;
+  // Packed weights may come in slices, which must round as the whole: their number of columns
+  // decides nothing.
   double columns = 0, padded = 0;
   for (const Weight& w : weights) {
     if (w.form != Weight::Form::rows && w.form != Weight::Form::groups) return false;
     columns += static_cast<double>(w.n);
-    padded += static_cast<double>(round_up(w.n, kGroup));
+    padded += static_cast<double>(packed(w) ? w.n : round_up(w.n, kGroup));
   }
   return padded * padding(x.m, kGroup) * padding(x.k, kSplitDepth) <= kMostPadding * columns;
 }
@@ -174,7 +178,8 @@ bool takes_thirds(const Activations<float>& x, std::span<const Weight> weights) 
 bool product_thirds(const GemmKernels& kernels, const Activations<float>& x,
                     std::span<const Weight> weights, float* y, int64_t ldy, bool gated) {
   const Units units(weights, kSplitWidth, gated);
-  const int64_t step = units.count() <= kFewUnits ? kLongStep : kStep;
+  const bool few = units.count() <= kFewUnits && !packed(weights[0]);
+  const int64_t step = few ? kLongStep : kStep;
   const int64_t unit_bytes = steps_of(std::min(x.k, step)) * kSplitTile * 4;
   const double work = static_cast<double>(x.m) * static_cast<double>(x.k) *
                       static_cast<double>(units.count() * kSplitWidth);
